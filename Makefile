@@ -1,0 +1,97 @@
+# dokja: one non-recursive Makefile.  Variants are build directories:
+#   make                    release, gcc        make CC=clang
+#   make V=debug|asan|tsan|o0                   make test, make peers, make fuzz
+V      ?= release
+CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CCNAME := $(if $(findstring clang,$(CC)),clang,gcc)
+B      ?= build/$(V)-$(CCNAME)
+
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+          -Wwrite-strings -Wvla -Wformat=2 -Wundef -Werror
+# NUMERICS §1: contraction only where the profile says fma; never fast-math.
+CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fopenmp -g $(WARN) -Isrc -Iinclude \
+          $(if $(filter clang,$(CCNAME)),-Wno-unknown-pragmas)
+CFLAGS_release := -O2
+CFLAGS_debug   := -O1 -DDK_DEBUG
+CFLAGS_o0      := -O0
+CFLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DDK_DEBUG
+CFLAGS_tsan    := -O1 -fsanitize=thread -DDK_DEBUG
+CFLAGS  := $(CFLAGS_$(V))
+PKGS    := jansson libpcre2-8 libutf8proc libzstd zlib libcrypto libedit
+LIBS    := $(shell pkg-config --libs $(PKGS)) -lm
+CFLAGS_ALL += $(shell pkg-config --cflags $(PKGS))
+
+# ISA flags exist only here.
+ISA_avx2   := -mavx2 -mfma -mf16c
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+ISA_amx    := $(ISA_avx512) -mamx-tile -mamx-bf16 -mamx-int8
+isaflags    = $(foreach i,avx2 avx512 amx,$(if $(findstring src/kernels/$(i)/,$(1)),$(ISA_$(i))))
+
+SRC     := $(sort $(wildcard src/*/*.c src/kernels/*/*.c))
+LIBSRC  := $(filter-out src/cli/%,$(SRC))
+CLISRC  := $(filter src/cli/%,$(SRC))
+obj      = $(patsubst src/%.c,$(B)/%.o,$(1))
+LIB     := $(B)/libdokja.a
+BIN     := $(B)/dokja
+
+# The same reference kernels, ops and network in binary64, for gradient tests.
+DSRC    := $(filter src/kernels/ref/% src/kernels/%.c src/nn/% src/base/% src/model/net%.c src/model/params%.c,$(SRC))
+DSRC    := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/amx/%,$(DSRC))
+DLIB    := $(B)/libdokja-double.a
+# The AMX kernels once more on emulated tiles (docs/conventions.md, SIMD 4).
+EMUL    := $(patsubst src/%.c,$(B)/emulated/%.o,$(wildcard src/kernels/amx/*.c))
+
+UNIT    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c tests/fault/test_*.c)))
+KERN    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/kernels/test_*.c)))
+GRAD    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/grad/test_*.c)))
+TESTS   := $(UNIT) $(KERN) $(GRAD)
+FUZZSRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+REPLAY  := $(patsubst tests/%.c,$(B)/tests/%,$(FUZZSRC))
+
+all: $(BIN)
+lib: $(LIB)
+tests: $(TESTS) $(REPLAY) $(BIN)
+
+$(B)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(CFLAGS) $(call isaflags,$<) -MMD -MP -c $< -o $@
+$(B)/double/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(CFLAGS) -DDK_DOUBLE -MMD -MP -c $< -o $@
+$(B)/emulated/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(CFLAGS) $(ISA_avx512) -DDK_TILE_EMULATED -MMD -MP -c $< -o $@
+$(LIB): $(call obj,$(LIBSRC))
+	@rm -f $@
+	@ar rcs $@ $^
+$(DLIB): $(patsubst src/%.c,$(B)/double/%.o,$(DSRC))
+	@rm -f $@
+	@ar rcs $@ $^
+$(BIN): $(call obj,$(CLISRC)) $(LIB)
+	$(CC) $(CFLAGS) -fopenmp $^ -o $@ $(LIBS)
+
+TESTCC = $(CC) $(CFLAGS_ALL) $(CFLAGS) -Itests -MMD -MP
+$(UNIT): $(B)/tests/%: tests/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(TESTCC) $< -o $@ $(LIB) $(LIBS) -lcmocka
+$(KERN): $(B)/tests/%: tests/%.c $(LIB) $(EMUL)
+	@mkdir -p $(@D)
+	$(TESTCC) $< -o $@ $(EMUL) $(LIB) $(LIBS) -lcmocka
+$(GRAD): $(B)/tests/%: tests/%.c $(DLIB)
+	@mkdir -p $(@D)
+	$(TESTCC) -DDK_DOUBLE $< -o $@ $(DLIB) $(LIBS) -lcmocka
+# Fuzz targets: with a plain main that replays the corpus, or (make fuzz) under libFuzzer.
+$(REPLAY): $(B)/tests/%: tests/%.c tests/fuzz/replay.c $(LIB)
+	@mkdir -p $(@D)
+	$(TESTCC) $< tests/fuzz/replay.c -o $@ $(LIB) $(LIBS)
+fuzz:
+	$(MAKE) V=asan CC=clang CFLAGS="$(CFLAGS_asan) -fsanitize=fuzzer-no-link" B=build/fuzz lib
+	@mkdir -p build/fuzz/bin
+	set -e; for f in $(FUZZSRC); do clang $(CFLAGS_ALL) -Itests $(CFLAGS_asan) -fsanitize=fuzzer $$f \
+	  -o build/fuzz/bin/$$(basename $$f .c) build/fuzz/libdokja.a $(LIBS); done
+
+clean:
+	rm -rf build
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all lib tests fuzz clean
+.SECONDARY:

@@ -1,0 +1,62 @@
+/* Files: whole reads, maps, folders, and atomic replacement.
+ *
+ * Writes go through a shim so that a test can fail the n-th one (full disk). */
+#ifndef DK_BASE_FILE_H
+#define DK_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Reads a whole regular file of at most `limit` bytes into b (cleared first). */
+int file_read(struct buf *b, const char *path, size_t limit, struct err *e) MUST_CHECK;
+
+/* A read-only private map of a file; an empty file gives p = "" and len = 0. */
+struct file_map {
+    const unsigned char *p;
+    size_t len;
+};
+int file_map_open(struct file_map *m, const char *path, struct err *e) MUST_CHECK;
+void file_map_close(struct file_map *m);
+
+/* Atomic replacement: bytes go to a temporary beside `path`; commit flushes, fsyncs,
+ * renames and fsyncs the folder.  Without commit nothing at `path` changes. Buffered. */
+struct file_new;
+int file_new_open(struct file_new **f, const char *path, struct err *e) MUST_CHECK;
+int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e) MUST_CHECK;
+int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...) MUST_CHECK PRINTF_LIKE(3, 4);
+uint64_t file_new_tell(const struct file_new *f);
+int file_new_commit(struct file_new **f, struct err *e) MUST_CHECK; /* frees, sets *f = NULL, also on failure */
+void file_new_abort(struct file_new **f);                           /* removes the temporary; safe on NULL */
+int file_replace(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
+
+/* Appends to a log (created if absent); a write either lands whole or is reported. */
+int file_append(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
+/* Cuts a file to `len` bytes (a log, to the last complete checkpoint). */
+int file_truncate(const char *path, uint64_t len, struct err *e) MUST_CHECK;
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+int file_mkdir_p(const char *path, struct err *e) MUST_CHECK;
+/* Removes leftovers "*.tmp-*" of interrupted writers in a folder. */
+int file_clean_tmp(const char *dir, struct err *e) MUST_CHECK;
+/* "dir/name" into b (cleared first). */
+int file_join(struct buf *b, const char *dir, const char *name, struct err *e) MUST_CHECK;
+
+/* Every regular file under `path` (or `path` itself), sorted by byte order of the
+ * path, links not followed.  Free with file_list_release. */
+struct file_list {
+    char **path;
+    size_t n;
+};
+int file_list_open(struct file_list *l, const char *path, struct err *e) MUST_CHECK;
+void file_list_release(struct file_list *l);
+
+/* Tests: the n-th write (or fsync or rename) from now fails with ENOSPC (0: none). */
+void file_fail_at(long n);
+
+#endif

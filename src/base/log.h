@@ -1,0 +1,23 @@
+/* Messages and progress on stderr, results on stdout.
+ *
+ * On a terminal a progress line is rewritten in place and never wider than the screen
+ * (East Asian width counted); in a pipe it is a plain line at most every few seconds. */
+#ifndef DK_BASE_LOG_H
+#define DK_BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+void log_quiet(bool on);
+void log_line(const char *fmt, ...) PRINTF_LIKE(1, 2);   /* a whole line; clears a progress line first */
+void log_progress(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_progress_now(const char *fmt, ...) PRINTF_LIKE(1, 2); /* not rate-limited in a pipe */
+void log_progress_end(void);                              /* leaves the last line standing */
+bool log_is_tty(void);
+
+/* SIGINT and SIGTERM ask for a clean stop; the second one ends the program at once. */
+void log_catch_stop(void);
+bool log_stop_asked(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* A corpus under a tokenizer as two token streams, train and held-out, in mmapped shards.
+ *
+ * Each document is <|bos|> ids <|eos|>; streams are the documents in corpus order.  Row i of a stream
+ * cut to `seq` is tokens [i·seq, i·seq + seq] (the last one is only a target).  Positions restart at each
+ * <|bos|> and at the row's start; a target that would cross into the next document is −1. */
+#ifndef DK_DATA_TOKENS_H
+#define DK_DATA_TOKENS_H
+
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "data/corpus.h"
+#include "text/tokenizer.h"
+
+struct tokens_opts {
+    double heldout;       /* fraction of documents, by hash */
+    int threads;
+};
+/* Makes `dir` hold the shards of this corpus and tokenizer: kept when its manifest already names the same
+ * corpus root, tokenizer digest and fraction, else built anew (interrupted builds leave nothing behind). */
+int tokens_prepare(const char *dir, const struct corpus *c, const struct tokenizer *t,
+                   const struct tokens_opts *o, struct err *e) MUST_CHECK;
+
+enum tokens_split { TOKENS_TRAIN, TOKENS_HELDOUT };
+struct tokens;
+int tokens_open(struct tokens **t, const char *dir, struct err *e) MUST_CHECK;
+void tokens_close(struct tokens *t);
+uint64_t tokens_count(const struct tokens *t, enum tokens_split s);
+uint64_t tokens_docs(const struct tokens *t, enum tokens_split s);
+uint64_t tokens_rows(const struct tokens *t, enum tokens_split s, int seq);
+/* Text bytes and characters (code points) of the documents of a split. */
+void tokens_text(const struct tokens *t, enum tokens_split s, uint64_t *bytes, uint64_t *chars);
+/* Row `i`: seq entries each. tok, pos, target as in model/net.h's batch. */
+void tokens_row(const struct tokens *t, enum tokens_split s, int seq, uint64_t i, int *tok, int *pos,
+                int *target);
+/* The row of training sample number `sample`: epoch = sample / rows, a keyed permutation inside it. */
+uint64_t tokens_order(const struct tokens *t, int seq, uint64_t seed, uint64_t sample);
+
+#endif

@@ -1,0 +1,35 @@
+/* Documents out of text files: .txt, .md (one document a file), .jsonl (one a line, field "text"),
+ * each plain, .gz or .zst.  Streaming and bounded: memory is the longest document, at most `limit`. */
+#ifndef DK_FORMATS_TEXTSRC_H
+#define DK_FORMATS_TEXTSRC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct textsrc;
+
+enum textsrc_kind { TEXTSRC_NONE, TEXTSRC_TXT, TEXTSRC_JSONL };
+/* By name; TEXTSRC_NONE: not a text source. */
+enum textsrc_kind textsrc_kind(const char *path);
+
+int textsrc_open(struct textsrc **s, const char *path, size_t limit, struct err *e) MUST_CHECK;
+void textsrc_close(struct textsrc *s);
+
+struct textsrc_doc {
+    const char *text; /* valid until the next call; as in the file (not yet normalised) */
+    size_t n;
+    const char *id;   /* "" when the record has none */
+    const char *source, *license, *lang; /* "" when absent */
+    uint64_t line;    /* 1-based line of a .jsonl, else 1 */
+};
+/* 1: a document; 0: end of file; negative: error.  A line that is too long or is not a JSON object
+ * with a string "text" is skipped and counted when `lenient`, else it is an error naming the line. */
+int textsrc_next(struct textsrc *s, struct textsrc_doc *d, struct err *e) MUST_CHECK;
+void textsrc_lenient(struct textsrc *s, bool on);
+uint64_t textsrc_skipped(const struct textsrc *s);
+
+#endif

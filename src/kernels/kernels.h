@@ -1,0 +1,207 @@
+/* The numeric contract (docs/numerics.md, profile T1) as a table of pure functions over
+ * ranges.  A kernel knows no threads, allocates nothing and reads no global.
+ *
+ * src/kernels/ref/ *is* the profile; avx2/, avx512/ and amx/ override slots with what was
+ * measured faster and must equal ref under memcmp.  All pointers may be unaligned to the
+ * vector width unless said otherwise; lengths may be 0.  `ld*` are row strides in
+ * elements.  Sums over n are the 16-lane sums of NUMERICS §4 ("sum16"). */
+#ifndef DK_KERNELS_KERNELS_H
+#define DK_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/real.h"
+
+enum isa { ISA_REF, ISA_AVX2, ISA_AVX512, ISA_AMX };
+
+enum dtype { DT_F32, DT_BF16 }; /* DT_F32 is `real` */
+
+/* A matrix operand as it lies in memory.  trans == false: element (row, kk) of an A operand
+ * (or (col, kk) of a B operand) is p[row*ld + kk], i.e. k is contiguous.  trans == true:
+ * p[kk*ld + row], i.e. k is strided.  f32 sources are rounded to bf16 when packed. */
+struct gemm_src {
+    const void *p;
+    enum dtype dtype;
+    bool trans;
+    ptrdiff_t ld;
+};
+
+/* One matrix-product unit: tile shape, packing and inner loop belong together (NUMERICS §3).
+ *
+ * A panel holds mr rows × kp, B panel nr columns × kp, where kp = k rounded up to 32 and the
+ * padding (k beyond the end, rows or columns beyond m or n) is +0.  Panels follow each other
+ * at gemm_panel_bytes.  Packed buffers must be 64-byte aligned. */
+struct gemm_unit {
+    const char *name; /* "fma-f32" or "amx-bf16" */
+    int mr, nr;
+    size_t elem;   /* bytes of one packed element: 4 when expanded to f32, 2 for bf16 */
+    int layout_id; /* equal ids: equal packed bytes */
+    void (*pack_a)(void *dst, struct gemm_src src, int m, int k);
+    void (*pack_b)(void *dst, struct gemm_src src, int n, int k);
+    /* c[0..m)[0..n) = (zero ? +0 : c) then T1 accumulation over the k blocks of 32 of the
+     * packed operands, ascending. Any m, n ≥ 0; never writes outside. k is a multiple of 32. */
+    void (*block)(real *c, ptrdiff_t ldc, const void *a, const void *b, int m, int n, int k,
+                  bool zero);
+    /* Per-thread unit state (AMX tile configuration); called around a run of block calls. */
+    void (*enter)(void);
+    void (*leave)(void);
+};
+
+static inline int gemm_kp(int k) { return (k + 31) & ~31; }
+static inline size_t gemm_a_bytes(const struct gemm_unit *u, int m, int k)
+{
+    return (size_t)((m + u->mr - 1) / u->mr) * (size_t)u->mr * (size_t)gemm_kp(k) * u->elem;
+}
+static inline size_t gemm_b_bytes(const struct gemm_unit *u, int n, int k)
+{
+    return (size_t)((n + u->nr - 1) / u->nr) * (size_t)u->nr * (size_t)gemm_kp(k) * u->elem;
+}
+
+/* Weights kept as bf16 panels for inference: WP_NR output columns × k pairs, so that one
+ * 32-bit lane holds (k even, k odd) of one column: the AMX B tile and, with a shift and a
+ * mask, both f32 operands of an FMA step.  Panel p, pair j, column c, parity b at
+ * ((p*(kp/2) + j)*WP_NR + c)*2 + b. */
+enum { WP_NR = 16 };
+
+struct adamw_args {
+    real lr, beta1, beta2, eps, weight_decay;
+    real bias1, bias2; /* 1 − beta^t, made in binary64 by the caller */
+    real grad_scale;   /* multiplies g first: clipping */
+};
+
+struct rope_table {
+    const real *cos, *sin; /* (max_pos, d_head/2) */
+};
+
+struct kernels {
+    enum isa isa;
+    struct gemm_unit gemm;
+
+    /* y[n] = Σ_k x[k]·W[k][n] by NUMERICS §3 for m ≤ 8 rows against wp-packed weights: y is
+     * (m, ldy), columns [n0, n1) of this range are written, n0 a multiple of WP_NR. x is bf16
+     * (m, ldx); kp = gemm_kp(k), x readable (any bytes) only up to k. */
+    void (*gemv_wp)(real *y, ptrdiff_t ldy, const bf16 *x, ptrdiff_t ldx, const bf16 *wp, int m,
+                    int n0, int n1, int k);
+    /* Packs rows (output columns) [n0, n1) of a (n, k) matrix; n0 a multiple of WP_NR. */
+    void (*wp_pack)(bf16 *wp, struct gemm_src src, int n0, int n1, int n, int k);
+    /* Expands wp panels into gemm.pack_b layout for columns [n0, n0+n): n0 a multiple of nr. */
+    void (*wp_to_b)(void *dst, const bf16 *wp, int n0, int n, int n_total, int k);
+
+    /* ---- conversions and simple vectors ---- */
+    void (*bf16_from_f32)(bf16 *y, const real *x, size_t n);
+    void (*f32_from_bf16)(real *y, const bf16 *x, size_t n);
+    void (*add)(real *y, const real *x, size_t n);          /* y += x */
+    void (*scale)(real *y, real a, size_t n);               /* y *= a */
+    bool (*finite)(const real *x, size_t n);                /* no NaN and no infinity */
+    real (*sum_sq)(const real *x, size_t n);                /* sum16 of fma(x, x, lane) */
+
+    /* ---- normalisation (Zhang and Sennrich 2019) ----
+     * rstd = 1/sqrt(sum16(x²)/n + eps);  y = bf16((x·rstd)·gain). */
+    void (*rmsnorm_fwd)(bf16 *y, ptrdiff_t ldy, real *rstd, const real *x, ptrdiff_t ldx,
+                        const real *gain, int rows, int n, real eps);
+    /* xh = x·rstd, t = dy·gain, c = sum16(t·xh)/n:  dx += rstd·(t − xh·c),
+     * dgain[j] += Σ_rows dy·xh in row order (the caller gives one block of rows). */
+    void (*rmsnorm_bwd)(real *dx, ptrdiff_t lddx, real *dgain, const bf16 *dy, ptrdiff_t lddy,
+                        const real *x, ptrdiff_t ldx, const real *rstd, const real *gain, int rows,
+                        int n);
+
+    /* ---- per-head RMSNorm and rotary embedding, half-split pairs (i, i + d/2) ----
+     * x is (rows, n_head, d_head) bf16 inside rows of stride ldx; gain (d_head) or NULL for no
+     * norm; rstd (rows, n_head) or NULL.  z = (x·rstd)·gain;
+     * y_i = z_i·cos − z_{i+h}·sin, y_{i+h} = z_{i+h}·cos + z_i·sin, each as one product then one fma
+     * (y_i = fma(−z_{i+h}, sin, z_i·cos), y_{i+h} = fma(z_i, sin, z_{i+h}·cos)). cos == NULL: no rotation. */
+    void (*qk_fwd)(bf16 *y, ptrdiff_t ldy, real *rstd, const bf16 *x, ptrdiff_t ldx,
+                   const real *gain, struct rope_table rope, const int *pos, int rows, int n_head,
+                   int d_head, real eps);
+    /* dy is f32 (rows, n_head, d_head); dx bf16 is written (not added); dgain += in row, then
+     * head order. */
+    void (*qk_bwd)(bf16 *dx, ptrdiff_t lddx, real *dgain, const real *dy, ptrdiff_t lddy,
+                   const bf16 *x, ptrdiff_t ldx, const real *rstd, const real *gain,
+                   struct rope_table rope, const int *pos, int rows, int n_head, int d_head);
+
+    /* ---- SwiGLU (Shazeer 2020): gu holds gate then up, ff columns each ----
+     * y = bf16((g·sigmoid(g))·u). */
+    void (*swiglu_fwd)(bf16 *y, ptrdiff_t ldy, const bf16 *gu, ptrdiff_t ldgu, int rows, int ff);
+    /* dgu written: dg = dy·u·s·(1 + g·(1 − s)), du = dy·g·s. */
+    void (*swiglu_bwd)(bf16 *dgu, ptrdiff_t lddgu, const bf16 *dy, ptrdiff_t lddy, const bf16 *gu,
+                       ptrdiff_t ldgu, int rows, int ff);
+
+    /* ---- embedding ---- */
+    void (*embed_fwd)(real *x, ptrdiff_t ldx, const real *table, const int *tok, int rows, int d);
+    /* dtable[tok][c0..c1) += dx in row order; threads own column ranges. */
+    void (*embed_bwd)(real *dtable, const real *dx, ptrdiff_t lddx, const int *tok, int rows, int d,
+                      int c0, int c1);
+
+    /* ---- softmax cross-entropy of one row of n logits ----
+     * m = max16, l = sum16(exp(z − m)); *loss = (log(l) + m) − z[target];
+     * dlogits_j = bf16(((exp(z_j − m)/l) − [j = target])·scale).  dlogits == NULL: loss only.
+     * target < 0: loss 0, dlogits all +0. */
+    void (*cross_entropy)(bf16 *dlogits, real *loss, const real *logits, int n, int target,
+                          real scale);
+    /* y_j = exp(x_j − m)/l with the same order; returns nothing else. For sampling. */
+    void (*softmax)(real *y, const real *x, int n);
+
+    /* ---- attention pieces (NUMERICS §6); the walk over blocks is nn/attention ----
+     * One key block for `rows` query rows.  s (rows, lds ≥ 64) holds raw q·k of 64 keys; row r
+     * sees key j when lo[r] ≤ j < hi[r] (block-relative, may be ≤ 0 or > 64; lo ≥ hi: nothing,
+     * row untouched and its p is all +0).  Updates m, l, writes p (rows, ldp) as f32 values already
+     * rounded to bf16 (masked: +0) and corr[r] = exp(m_old − m_new) (+0 on a row's first visible
+     * block, where m_old = −inf; 1 for an untouched row). l sums the unrounded p. */
+    void (*attn_softmax)(real *p, ptrdiff_t ldp, real *m, real *l, real *corr, const real *s,
+                         ptrdiff_t lds, const int *lo, const int *hi, int rows, real scale);
+    /* o[r][c] *= corr[r] for c in [0, d). */
+    void (*attn_rescale)(real *o, ptrdiff_t ldo, const real *corr, int rows, int d);
+    /* o_bf16[r] = bf16(o[r] / l[r]); l == 0 gives +0. */
+    void (*attn_finish)(bf16 *y, ptrdiff_t ldy, const real *o, ptrdiff_t ldo, const real *l, int rows,
+                        int d);
+    /* Backward of one key block: p = exp(scale·s − m)/l (masked: +0);
+     * ds = p·(dp − delta)·scale.  s and dp (rows, 64) are overwritten by p and ds (f32; the
+     * caller's packing rounds them to bf16). */
+    void (*attn_softmax_bwd)(real *s_p, ptrdiff_t lds, real *dp_ds, ptrdiff_t lddp, const real *m,
+                             const real *l, const real *delta, const int *lo, const int *hi,
+                             int rows, real scale);
+    /* delta[r] = sum16(o[r]·do[r]) over d, both bf16. */
+    void (*attn_delta)(real *delta, const bf16 *o, ptrdiff_t ldo, const bf16 *d_o, ptrdiff_t lddo,
+                       int rows, int d);
+
+    /* ---- optimizers ----
+     * AdamW (Loshchilov and Hutter 2019): g' = g·grad_scale; m = beta1·m + (1−beta1)·g';
+     * v = beta2·v + (1−beta2)·g'²; w −= lr·weight_decay·w; w −= lr·(m/bias1)/(sqrt(v/bias2)+eps). */
+    void (*adamw)(real *w, real *m, real *v, const real *g, size_t n, const struct adamw_args *a);
+    /* Muon momentum (Nesterov): m = mu·m + (1−mu)·g', u = (1−mu)·g' + mu·m. */
+    void (*muon_momentum)(real *u, real *m, const real *g, size_t n, real mu, real grad_scale);
+    /* y = a·x + b·z (one product, one fma: fma(a, x, b·z)). */
+    void (*axpby)(real *y, real a, const real *x, real b, const real *z, size_t n);
+    /* w −= lr·wd·w where x·w ≥ 0 (cautious decay; all of w when cautious is false), then w −= lr·x. */
+    void (*muon_apply)(real *w, const real *x, size_t n, real lr, real weight_decay, bool cautious);
+};
+
+/* What the machine can run, after known-answer tests. */
+enum isa kernels_detect(void);
+/* The table for an instruction set, or NULL when the machine lacks it (ISA_REF always works). */
+const struct kernels *kernels_get(enum isa isa);
+/* The fastest table allowed: DOKJA_CPU=ref|avx2|avx512|amx caps it.  *bad is set to the value when
+ * it is not one of these (and the best is returned). */
+const struct kernels *kernels_best(const char **bad);
+const char *isa_name(enum isa isa);
+
+/* Every thread that computes calls this first (NUMERICS §1): MXCSR FTZ and DAZ on, rounding to
+ * nearest, exceptions masked.  Cheap. */
+void kernels_fp_enter(void);
+
+/* Rotary tables (NUMERICS §5): cos and sin of pos·theta^(−2i/d_head), i < d_head/2, for pos in
+ * [0, max_pos), by own range reduction in binary64, rounded once. */
+void kernels_rope_fill(real *cos, real *sin, int max_pos, int d_head, double theta);
+
+/* Scalar functions of the profile (kernels/ref/math_ref.c). */
+real t1_exp(real x);
+real t1_log(real x);
+real t1_tanh(real x);
+real t1_sigmoid(real x);
+real t1_rsqrt(real x);
+double t1_pow_f64(double base, double exponent); /* for schedules; own exp/log in binary64 */
+double t1_cos_f64(double x);
+
+#endif

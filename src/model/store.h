@@ -1,0 +1,16 @@
+/* Models in folders: config.json + model.safetensors (or shards with an index). */
+#ifndef DK_MODEL_STORE_H
+#define DK_MODEL_STORE_H
+
+#include "model/config.h"
+#include "model/params.h"
+
+/* Writes config.json, generation_config.json and model.safetensors (F32), each atomically. */
+int model_save(const char *dir, const struct model_config *c, const struct param_table *t, const real *w,
+               struct err *e) MUST_CHECK;
+/* Reads config.json and checks every tensor's presence, shape and dtype (F32, BF16, F16). w: t->total elements,
+ * owned by the caller. */
+int model_load_weights(const char *dir, const struct model_config *c, const struct param_table *t, real *w,
+                       struct err *e) MUST_CHECK;
+
+#endif
