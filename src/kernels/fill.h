@@ -1,0 +1,28 @@
+/* Each file of kernels fills its slots of the table; dispatch.c applies ref, then avx2, avx512, amx, so
+ * that a faster set overrides what it measured faster and inherits the rest. */
+#ifndef DK_KERNELS_FILL_H
+#define DK_KERNELS_FILL_H
+
+#include "kernels/kernels.h"
+
+void gemm_fill_ref(struct kernels *k);
+void elem_fill_ref(struct kernels *k);
+void attn_fill_ref(struct kernels *k);
+
+void gemm_fill_avx2(struct kernels *k);
+void elem_fill_avx2(struct kernels *k);
+void attn_fill_avx2(struct kernels *k);
+
+void gemm_fill_avx512(struct kernels *k);
+void elem_fill_avx512(struct kernels *k);
+void attn_fill_avx512(struct kernels *k);
+
+#ifdef DK_TILE_EMULATED
+#define gemm_fill_amx gemm_fill_amx_emulated
+#endif
+void gemm_fill_amx(struct kernels *k);
+/* Asks the kernel for tile state, once, before threads start; false where there is none or the
+ * known-answer test fails. */
+bool gemm_amx_usable(void);
+
+#endif
