@@ -1,0 +1,225 @@
+#include "train/optim.h"
+
+#include <assert.h>
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nn/gemm.h"
+#include "nn/ops.h"
+
+static const char *const names[] = {"adamw", "muon"};
+
+const char *optim_name(enum optim_kind k) { return names[k]; }
+
+int optim_parse(enum optim_kind *k, const char *name)
+{
+    for (int i = 0; i < 2; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *k = (enum optim_kind)i;
+            return 0;
+        }
+    return -1;
+}
+
+static bool is_muon(const struct optim_config *c, const struct param *p)
+{
+    return c->kind == OPTIM_MUON && p->group == GROUP_MATRIX;
+}
+
+/* Sizes of the working matrices and of the compact second moments. */
+struct sizes {
+    size_t matrix, gram, v;
+};
+
+static struct sizes measure(const struct param_table *t, const struct optim_config *c)
+{
+    struct sizes s = {0};
+    for (int i = 0; i < t->n; i++) {
+        const struct param *p = &t->p[i];
+        if (!is_muon(c, p)) {
+            s.v += (p->n + 15) & ~(size_t)15;
+            continue;
+        }
+        size_t side = (size_t)(p->rows < p->cols ? p->rows : p->cols);
+        if (p->n > s.matrix)
+            s.matrix = p->n;
+        if (side * side > s.gram)
+            s.gram = side * side;
+    }
+    return s;
+}
+
+static size_t space_bytes(struct sizes s) { return 2 * (s.matrix + s.gram + 32) * sizeof(real); }
+
+size_t optim_bytes(const struct param_table *t, const struct optim_config *c)
+{
+    struct sizes s = measure(t, c);
+    return (t->total + s.v) * sizeof(real) + space_bytes(s);
+}
+
+int optim_init(struct optim *o, const struct param_table *t, const struct optim_config *c, struct err *e)
+{
+    struct sizes s = measure(t, c);
+    *o = (struct optim){.config = *c, .table = t, .m_total = t->total, .v_total = s.v};
+    o->space_bytes = space_bytes(s);
+    o->m = mem_map(o->m_total * sizeof(real) + 1);
+    o->v = mem_map(o->v_total * sizeof(real) + 1);
+    o->v_offset = mem_new((size_t)t->n, sizeof *o->v_offset);
+    o->space[0] = mem_map(o->space_bytes + 1);
+    if (!o->m || !o->v || !o->v_offset || !o->space[0]) {
+        optim_release(o);
+        return err_set(e, ERR_NOMEM, "optimizer: no memory for %zu bytes of moments", optim_bytes(t, c));
+    }
+    size_t round = 16;
+    o->space[1] = o->space[0] + ((s.matrix + round - 1) & ~(round - 1));
+    o->space[2] = o->space[1] + ((s.matrix + round - 1) & ~(round - 1));
+    o->space[3] = o->space[2] + ((s.gram + round - 1) & ~(round - 1));
+    size_t at = 0;
+    for (int i = 0; i < t->n; i++) {
+        bool muon = is_muon(c, &t->p[i]);
+        o->v_offset[i] = muon ? SIZE_MAX : at;
+        at += muon ? 0 : (t->p[i].n + 15) & ~(size_t)15;
+    }
+    return 0;
+}
+
+void optim_release(struct optim *o)
+{
+    mem_unmap(o->m, o->m_total * sizeof(real) + 1);
+    mem_unmap(o->v, o->v_total * sizeof(real) + 1);
+    mem_free(o->v_offset);
+    mem_unmap(o->space[0], o->space_bytes + 1);
+    *o = (struct optim){0};
+}
+
+double optim_grad_norm(const struct nn *x, const struct param_table *t, const real *g, const char **bad)
+{
+    double sum = 0;
+    *bad = NULL;
+    for (int i = 0; i < t->n; i++) {
+        double s = op_sum_sq(x, g + t->p[i].offset, t->p[i].n);
+        if (!(s < (double)INFINITY) && !*bad)
+            *bad = t->p[i].name;
+        sum += s;
+    }
+    return sqrt(sum);
+}
+
+/* Splits [0, n) into whole 16-element pieces for a thread. */
+static void range_of(size_t n, int threads, int id, size_t *lo, size_t *hi)
+{
+    size_t blocks = (n + 15) / 16;
+    *lo = blocks * (size_t)id / (size_t)threads * 16;
+    *hi = blocks * (size_t)(id + 1) / (size_t)threads * 16;
+    if (*lo > n)
+        *lo = n;
+    if (*hi > n)
+        *hi = n;
+}
+
+static void adamw_tensor(const struct nn *x, struct optim *o, int i, real *w, const real *g,
+                         const struct adamw_args *a)
+{
+    const struct param *p = &o->table->p[i];
+    real *m = o->m + p->offset, *v = o->v + o->v_offset[i];
+#pragma omp parallel num_threads(x->threads)
+    {
+        kernels_fp_enter();
+        size_t lo, hi;
+        range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
+        x->k->adamw(w + p->offset + lo, m + lo, v + lo, g + p->offset + lo, hi - lo, a);
+    }
+}
+
+/* Polar Express, five steps (arXiv 2505.16932, as tabulated for safety .02, cushion 2). */
+static const double polar[5][3] = {
+    {8.156554524902461, -22.48329292557795, 15.878769915207462},
+    {4.042929935166739, -2.808917465908714, 0.5000178451051316},
+    {3.8916678022926607, -2.772484153217685, 0.5060648178503393},
+    {3.285753657755655, -2.3681294933425376, 0.46449024233003106},
+    {2.3465413258596377, -1.7097828382687081, 0.42323551169305323},
+};
+
+static void axpby(const struct nn *x, real *y, double a, const real *s, double b, const real *z, size_t n)
+{
+#pragma omp parallel num_threads(x->threads)
+    {
+        kernels_fp_enter();
+        size_t lo, hi;
+        range_of(n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
+        x->k->axpby(y + lo, (real)a, s + lo, (real)b, z + lo, hi - lo);
+    }
+}
+
+/* X ← a·X + (b·A + c·A·A)·X on the smaller side, A = X·Xᵀ (or Xᵀ·X when there are more rows). */
+void optim_orthogonalise(const struct nn *x, const struct optim *o, real *u, int rows, int cols)
+{
+    size_t n = (size_t)rows * (size_t)cols;
+    bool tall = rows > cols;
+    int side = tall ? cols : rows;
+    size_t gram_n = (size_t)side * (size_t)side;
+    struct mat X = mat_f32(u, rows, cols), T = mat_f32(o->space[1], rows, cols);
+    struct mat A = mat_f32(o->space[2], side, side), A2 = mat_f32(o->space[3], side, side);
+
+    double norm = sqrt(op_sum_sq(x, u, n));
+    op_scale(x, u, (real)(1.0 / (norm * 1.01 + 1e-6)), n);
+    for (int i = 0; i < 5; i++) {
+        gemm(x, &(struct gemm_args){.c = A, .a = X, .b = X, .a_trans = tall, .b_trans = !tall});
+        gemm(x, &(struct gemm_args){.c = A2, .a = A, .b = A});
+        axpby(x, mat_f(A), polar[i][1], mat_f(A), polar[i][2], mat_f(A2), gram_n);
+        gemm(x, &(struct gemm_args){.c = T, .a = tall ? X : A, .b = tall ? A : X});
+        axpby(x, u, polar[i][0], u, 1, mat_f(T), n);
+    }
+}
+
+static void muon_tensor(const struct nn *x, struct optim *o, int i, real *w, const real *g, double lr, double mu,
+                        double grad_scale)
+{
+    const struct param *p = &o->table->p[i];
+    real *u = o->space[0], *m = o->m + p->offset;
+#pragma omp parallel num_threads(x->threads)
+    {
+        kernels_fp_enter();
+        size_t lo, hi;
+        range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
+        x->k->muon_momentum(u + lo, m + lo, g + p->offset + lo, hi - lo, (real)mu, (real)grad_scale);
+    }
+    optim_orthogonalise(x, o, u, p->rows, p->cols);
+    double shape = p->rows > p->cols ? sqrt((double)p->rows / (double)p->cols) : 1;
+#pragma omp parallel num_threads(x->threads)
+    {
+        kernels_fp_enter();
+        size_t lo, hi;
+        range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
+        x->k->muon_apply(w + p->offset + lo, u + lo, hi - lo, (real)(lr * shape),
+                         (real)o->config.decay_matrix, true);
+    }
+}
+
+void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int64_t step, double lr_factor,
+                double mu, double norm)
+{
+    const struct optim_config *c = &o->config;
+    const double lr_of[] = {[GROUP_EMBED] = c->lr_embed, [GROUP_HEAD] = c->lr_head,
+                            [GROUP_MATRIX] = c->lr_matrix, [GROUP_GAIN] = c->lr_gain};
+    const double decay_of[] = {[GROUP_EMBED] = c->decay_embed, [GROUP_HEAD] = c->decay_embed,
+                               [GROUP_MATRIX] = c->decay_matrix, [GROUP_GAIN] = 0};
+    double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1;
+    double t = (double)(step + 1);
+    struct adamw_args a = {.beta1 = (real)c->beta1, .beta2 = (real)c->beta2, .eps = (real)c->eps,
+                           .bias1 = (real)(1 - t1_pow_f64(c->beta1, t)),
+                           .bias2 = (real)(1 - t1_pow_f64(c->beta2, t)), .grad_scale = (real)scale};
+    for (int i = 0; i < o->table->n; i++) {
+        const struct param *p = &o->table->p[i];
+        double lr = lr_of[p->group] * lr_factor;
+        if (is_muon(c, p)) {
+            muon_tensor(x, o, i, w, g, lr, mu, scale);
+            continue;
+        }
+        a.lr = (real)lr;
+        a.weight_decay = (real)decay_of[p->group];
+        adamw_tensor(x, o, i, w, g, &a);
+    }
+}
