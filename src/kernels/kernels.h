@@ -79,12 +79,13 @@ struct kernels {
     enum isa isa;
     struct gemm_unit gemm;
 
-    /* y[n] = Σ_k x[k]·W[k][n] by NUMERICS §3 for m ≤ 8 rows against wp-packed weights: y is
-     * (m, ldy), columns [n0, n1) of this range are written, n0 a multiple of WP_NR. x is bf16
-     * (m, ldx); kp = gemm_kp(k), x readable (any bytes) only up to k. */
+    /* y[n] = (zero ? +0 : y[n]) + Σ_k x[k]·W[k][n] by NUMERICS §3 for m ≤ 8 rows against
+     * wp-packed weights: y is (m, ldy), columns [n0, n1) of it are written, n0 a multiple of
+     * WP_NR. x is bf16 (m, ldx), readable only up to k. */
     void (*gemv_wp)(real *y, ptrdiff_t ldy, const bf16 *x, ptrdiff_t ldx, const bf16 *wp, int m,
-                    int n0, int n1, int k);
-    /* Packs rows (output columns) [n0, n1) of a (n, k) matrix; n0 a multiple of WP_NR. */
+                    int n0, int n1, int k, bool zero);
+    /* Packs rows (output columns) [n0, n1) of a (n, k) matrix; n0 a multiple of WP_NR, n1 too
+     * unless it is n.  Columns from n to the end of the last panel become +0. */
     void (*wp_pack)(bf16 *wp, struct gemm_src src, int n0, int n1, int n, int k);
     /* Expands wp panels into gemm.pack_b layout for columns [n0, n0+n): n0 a multiple of nr. */
     void (*wp_to_b)(void *dst, const bf16 *wp, int n0, int n, int n_total, int k);
