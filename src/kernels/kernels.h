@@ -146,26 +146,36 @@ struct kernels {
 
     /* ---- attention pieces (NUMERICS §6); the walk over blocks is nn/attention ----
      * One key block for `rows` query rows.  s (rows, lds ≥ 64) holds raw q·k of 64 keys; row r
-     * sees key j when lo[r] ≤ j < hi[r] (block-relative, may be ≤ 0 or > 64; lo ≥ hi: nothing,
-     * row untouched and its p is all +0).  Updates m, l, writes p (rows, ldp) as f32 values already
-     * rounded to bf16 (masked: +0) and corr[r] = exp(m_old − m_new) (+0 on a row's first visible
-     * block, where m_old = −inf; 1 for an untouched row). l sums the unrounded p. */
+     * sees key j when lo[r] ≤ j < hi[r] (block-relative, may be < 0 or > 64).  With t_j = scale·s_j:
+     *   m' = max(m, t_j) + 0, corr = exp(m − m') (+0 when m = −inf), p_j = exp(t_j − m'),
+     *   l = l·corr + sum16(p)
+     * p (rows, ldp ≥ 64) is f32, masked keys +0; s may hold anything there, and p may be s.
+     * lo ≥ hi: m and l stay, p is all +0, corr is 1.  Before its first block a row has m = −inf,
+     * l = +0. */
     void (*attn_softmax)(real *p, ptrdiff_t ldp, real *m, real *l, real *corr, const real *s,
                          ptrdiff_t lds, const int *lo, const int *hi, int rows, real scale);
     /* o[r][c] *= corr[r] for c in [0, d). */
     void (*attn_rescale)(real *o, ptrdiff_t ldo, const real *corr, int rows, int d);
-    /* o_bf16[r] = bf16(o[r] / l[r]); l == 0 gives +0. */
+    /* y[r] = bf16(o[r]/l[r] + 0); l == 0 gives +0.  The added +0 makes every zero +0: a block of
+     * masked keys can at most change the sign of a zero in o, so it may be skipped or not. */
     void (*attn_finish)(bf16 *y, ptrdiff_t ldy, const real *o, ptrdiff_t ldo, const real *l, int rows,
                         int d);
-    /* Backward of one key block: p = exp(scale·s − m)/l (masked: +0);
-     * ds = p·(dp − delta)·scale.  s and dp (rows, 64) are overwritten by p and ds (f32; the
-     * caller's packing rounds them to bf16). */
+    /* Backward of one key block: p = exp(scale·s − m)·(1/l) (masked: +0; product, difference,
+     * 1/l each rounded); ds = (p·(dp − delta))·scale.  s and dp (rows, 64) are overwritten by p
+     * and ds (f32; the caller's packing rounds them to bf16). */
     void (*attn_softmax_bwd)(real *s_p, ptrdiff_t lds, real *dp_ds, ptrdiff_t lddp, const real *m,
                              const real *l, const real *delta, const int *lo, const int *hi,
                              int rows, real scale);
     /* delta[r] = sum16(o[r]·do[r]) over d, both bf16. */
     void (*attn_delta)(real *delta, const bf16 *o, ptrdiff_t ldo, const bf16 *d_o, ptrdiff_t lddo,
                        int rows, int d);
+    /* The two products for a few query rows, straight from rows of keys and values, as §3 defines
+     * them: s[r][j] = Σ_i q[r][i]·k[j][i] for j < keys; o[r][c] += Σ_j bf16(p[r][j])·v[j][c].
+     * keys ≤ 64, the keys of one block from its first on. */
+    void (*attn_qk)(real *s, ptrdiff_t lds, const bf16 *q, ptrdiff_t ldq, const bf16 *k,
+                    ptrdiff_t ldk, int rows, int keys, int d);
+    void (*attn_pv)(real *o, ptrdiff_t ldo, const real *p, ptrdiff_t ldp, const bf16 *v,
+                    ptrdiff_t ldv, int rows, int keys, int d);
 
     /* ---- optimizers ----
      * AdamW (Loshchilov and Hutter 2019): g' = g·grad_scale; m = beta1·m + (1−beta1)·g';
