@@ -30,6 +30,9 @@ int json_get_bool(bool *out, const json_t *obj, const char *key, bool opt, bool 
 int json_get_str(const char **out, const json_t *obj, const char *key, bool opt, const char *dflt,
                  const char *where, struct err *e) MUST_CHECK;
 
+/* Appends `v` as text: indent > 0 pretty, 0 on one line; keys in insertion order, reals with the
+ * fewest digits that read back to the same binary64 (never as an integer). */
+int json_print(struct buf *b, const json_t *v, int indent, struct err *e) MUST_CHECK;
 /* Appends `s` as a JSON string literal with quotes; invalid UTF-8 becomes U+FFFD. */
 int json_quote(struct buf *b, const char *s, size_t n, struct err *e) MUST_CHECK;
 

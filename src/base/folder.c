@@ -1,0 +1,118 @@
+/* The part of base/file.h about folders. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { MAX_DEPTH = 64, MAX_FILES = 50 * 1000 * 1000 };
+
+bool file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool file_is_dir(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int file_mkdir_p(const char *path, struct err *e) {
+    char *p = mem_strdup(path);
+    if (!p) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    int rc = 0;
+    for (char *s = p + (*p == '/'); !rc; s++) {
+        if (*s && *s != '/') continue;
+        char c = *s;
+        *s = 0;
+        if (*p && mkdir(p, 0777) && errno != EEXIST)
+            rc = err_set(e, ERR_IO, "%s: cannot make the folder: %s", p, strerror(errno));
+        *s = c;
+        if (!c) break;
+    }
+    if (!rc && !file_is_dir(path)) rc = err_set(e, ERR_IO, "%s: exists and is not a folder", path);
+    mem_free(p);
+    return rc;
+}
+
+int file_join(struct buf *b, const char *dir, const char *name, struct err *e) {
+    size_t n = strlen(dir);
+    buf_clear(b);
+    return buf_printf(b, e, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name);
+}
+
+int file_clean_tmp(const char *dir, struct err *e) {
+    DIR *d = opendir(dir);
+    if (!d) return err_set(e, ERR_IO, "%s: cannot open the folder: %s", dir, strerror(errno));
+    int rc = 0;
+    for (struct dirent *f; !rc && (f = readdir(d));)
+        if (strstr(f->d_name, ".tmp-") && unlinkat(dirfd(d), f->d_name, 0) && errno != ENOENT)
+            rc = err_set(e, ERR_IO, "%s/%s: cannot remove: %s", dir, f->d_name, strerror(errno));
+    closedir(d);
+    return rc;
+}
+
+/* ---- lists ---- */
+
+static int list_add(struct file_list *l, size_t *cap, const char *path, struct err *e) {
+    if (l->n == MAX_FILES) return err_set(e, ERR_LIMIT, "%s: more than %d files", path, MAX_FILES);
+    if (l->n == *cap) {
+        size_t more = *cap ? 2 * *cap : 16;
+        char **p = mem_resize(l->path, more, sizeof *p);
+        if (!p) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+        l->path = p;
+        *cap = more;
+    }
+    char *copy = mem_strdup(path);
+    if (!copy) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    l->path[l->n++] = copy;
+    return 0;
+}
+
+static int walk(struct file_list *l, size_t *cap, const char *dir, int depth, struct err *e) {
+    if (depth > MAX_DEPTH) return err_set(e, ERR_LIMIT, "%s: folders nested deeper than %d", dir, MAX_DEPTH);
+    DIR *d = opendir(dir);
+    if (!d) return err_set(e, ERR_IO, "%s: cannot open the folder: %s", dir, strerror(errno));
+    struct buf path = {0};
+    int rc = 0;
+    for (;;) {
+        errno = 0;
+        struct dirent *f = readdir(d);
+        if (!f && errno) rc = err_set(e, ERR_IO, "%s: cannot list: %s", dir, strerror(errno));
+        if (!f || rc) break;
+        if (!strcmp(f->d_name, ".") || !strcmp(f->d_name, "..")) continue;
+        struct stat st;
+        if ((rc = file_join(&path, dir, f->d_name, e))) break;
+        if (lstat(path.p, &st)) rc = err_set(e, ERR_IO, "%s: cannot stat: %s", path.p, strerror(errno));
+        else if (S_ISREG(st.st_mode)) rc = list_add(l, cap, path.p, e);
+        else if (S_ISDIR(st.st_mode)) rc = walk(l, cap, path.p, depth + 1, e);
+        if (rc) break;
+    }
+    buf_release(&path);
+    closedir(d);
+    return rc;
+}
+
+static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+int file_list_open(struct file_list *l, const char *path, struct err *e) {
+    struct stat st;
+    size_t cap = 0;
+    int rc;
+    *l = (struct file_list){0};
+    /* What the user names is taken even through a link; what lies inside is not. */
+    if (stat(path, &st)) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (S_ISREG(st.st_mode)) rc = list_add(l, &cap, path, e);
+    else if (S_ISDIR(st.st_mode)) rc = walk(l, &cap, path, 0, e);
+    else rc = err_set(e, ERR_IO, "%s: is neither a file nor a folder", path);
+    if (rc) file_list_release(l);
+    else if (l->n) qsort(l->path, l->n, sizeof *l->path, by_bytes);
+    return rc;
+}
+
+void file_list_release(struct file_list *l) {
+    for (size_t i = 0; i < l->n; i++) mem_free(l->path[i]);
+    mem_free(l->path);
+    *l = (struct file_list){0};
+}

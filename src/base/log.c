@@ -1,0 +1,125 @@
+#include "base/log.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/codepoint.h"
+
+/* Seconds between two progress lines: quick enough to live on a screen, slow enough for a file. */
+#define EVERY_TTY 0.1
+#define EVERY_PIPE 5.0
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool quiet;
+static char line[1024];   /* the last progress line */
+static bool shown;        /* …is what stderr shows now (terminal) or has printed (pipe) */
+static double last_time = -1e9;
+
+bool log_is_tty(void) {
+    static int tty = -1; /* every thread would find the same */
+    int t = __atomic_load_n(&tty, __ATOMIC_RELAXED);
+    if (t < 0) {
+        const char *term = getenv("TERM");
+        t = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+        __atomic_store_n(&tty, t, __ATOMIC_RELAXED);
+    }
+    return t;
+}
+
+void log_quiet(bool on) { quiet = on; }
+
+static size_t columns(void) {
+    struct winsize w;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1) return w.ws_col;
+    return 80;
+}
+
+/* The last column stays empty: a character there makes some terminals wrap. */
+static void draw(void) {
+    size_t n = text_cut(line, strlen(line), columns() - 1);
+    fprintf(stderr, "\r%.*s\033[K", (int)n, line);
+    fflush(stderr);
+}
+
+void log_line(const char *fmt, ...) {
+    if (quiet) return;
+    va_list ap;
+    va_start(ap, fmt);
+    pthread_mutex_lock(&lock);
+    bool again = shown && log_is_tty();
+    if (again) fputs("\r\033[K", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    if (again) draw();
+    pthread_mutex_unlock(&lock);
+    va_end(ap);
+}
+
+static void progress(bool now, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+static void progress(bool now, const char *fmt, va_list ap) {
+    if (quiet) return;
+    pthread_mutex_lock(&lock);
+    double t = clock_seconds();
+    vsnprintf(line, sizeof line, fmt, ap);
+    bool due = now || t - last_time >= (log_is_tty() ? EVERY_TTY : EVERY_PIPE);
+    if (due) {
+        last_time = t;
+        if (log_is_tty()) draw();
+        else fprintf(stderr, "%s\n", line);
+    }
+    shown = due || (shown && log_is_tty());
+    pthread_mutex_unlock(&lock);
+}
+
+void log_progress(const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    progress(false, fmt, ap);
+    va_end(ap);
+}
+
+void log_progress_now(const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    progress(true, fmt, ap);
+    va_end(ap);
+}
+
+void log_progress_end(void) {
+    if (quiet) return;
+    pthread_mutex_lock(&lock);
+    if (line[0]) {
+        if (log_is_tty()) draw(), fputc('\n', stderr);
+        else if (!shown) fprintf(stderr, "%s\n", line);
+    }
+    line[0] = 0;
+    shown = false;
+    last_time = -1e9;
+    pthread_mutex_unlock(&lock);
+}
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_stop(int sig) {
+    (void)sig;
+    stop_asked = 1;
+    signal(SIGINT, SIG_DFL); /* the next one ends the program */
+    signal(SIGTERM, SIG_DFL);
+}
+
+void log_catch_stop(void) {
+    struct sigaction a = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&a.sa_mask);
+    stop_asked = 0;
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+bool log_stop_asked(void) { return stop_asked != 0; }
