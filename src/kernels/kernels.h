@@ -87,8 +87,9 @@ struct kernels {
     /* Packs rows (output columns) [n0, n1) of a (n, k) matrix; n0 a multiple of WP_NR, n1 too
      * unless it is n.  Columns from n to the end of the last panel become +0. */
     void (*wp_pack)(bf16 *wp, struct gemm_src src, int n0, int n1, int n, int k);
-    /* Expands wp panels into gemm.pack_b layout for columns [n0, n0+n): n0 a multiple of nr. */
-    void (*wp_to_b)(void *dst, const bf16 *wp, int n0, int n, int n_total, int k);
+    /* Expands wp panels of a (n_total, k) matrix into what gemm.pack_b makes of columns
+     * [n0, n0+n) and depth [k0, k1): n0 a multiple of nr, k0 of 32, k1 too unless it is k. */
+    void (*wp_to_b)(void *dst, const bf16 *wp, int n0, int n, int n_total, int k, int k0, int k1);
 
     /* ---- conversions and simple vectors ---- */
     void (*bf16_from_f32)(bf16 *y, const real *x, size_t n);

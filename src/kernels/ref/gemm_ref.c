@@ -76,12 +76,12 @@ static void wp_pack_ref(bf16 *wp, struct gemm_src src, int n0, int n1, int n, in
                 col < n && kk < k ? element(&src, col, kk) : bf16_round((real)0);
 }
 
-static void wp_to_b_ref(void *dst, const bf16 *wp, int n0, int n, int n_total, int k)
+static void wp_to_b_ref(void *dst, const bf16 *wp, int n0, int n, int n_total, int k, int k0, int k1)
 {
     real *d = dst;
-    int kp = gemm_kp(k);
+    int kp = gemm_kp(k), k_end = k0 + gemm_kp(k1 - k0);
     for (int c0 = 0; c0 < n; c0 += NR)
-        for (int kk = 0; kk < kp; kk++)
+        for (int kk = k0; kk < k_end; kk++)
             for (int c = n0 + c0; c < n0 + c0 + NR; c++)
                 *d++ = c < n0 + n && c < n_total ? bf16_expand(wp[wp_at(c, kk, kp)]) : (real)0;
 }
