@@ -40,7 +40,8 @@ const struct param *param_find(const struct param_table *t, const char *name); /
 /* Random initial weights from (seed, tensor id, element index) alone. */
 void params_init(const struct param_table *t, real *w, uint64_t seed);
 
-/* Offsets of what the network needs, resolved once. */
+/* Offsets of what the network needs, resolved once; PARAM_NONE where a layer has no such tensor. */
+#define PARAM_NONE SIZE_MAX
 struct layer_params {
     size_t norm1, wqkv, q_norm, k_norm, wo, norm2, wgu, wdown;   /* elements into the flat block */
 };
