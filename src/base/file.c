@@ -203,6 +203,21 @@ int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...) {
 
 uint64_t file_new_tell(const struct file_new *f) { return f->told; }
 
+int file_new_patch(struct file_new *f, uint64_t at, const void *p, size_t n, struct err *e) {
+    assert(at <= f->told && n <= f->told - at);
+    int rc = flush(f, e);
+    if (rc) return rc;
+    for (const unsigned char *from = p; n;) {
+        ssize_t k = fault() ? -1 : pwrite(f->fd, from, n, (off_t)at);
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return err_set(e, ERR_IO, "%s: cannot write: %s", f->path, strerror(errno));
+        from += k;
+        at += (uint64_t)k;
+        n -= (size_t)k;
+    }
+    return 0;
+}
+
 int file_new_commit(struct file_new **fp, struct err *e) {
     struct file_new *f = *fp;
     *fp = NULL;

@@ -30,6 +30,8 @@ int file_new_open(struct file_new **f, const char *path, struct err *e) MUST_CHE
 int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e) MUST_CHECK;
 int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...) MUST_CHECK PRINTF_LIKE(3, 4);
 uint64_t file_new_tell(const struct file_new *f);
+/* Overwrites n bytes already written, at `at` (a header whose counts are known at the end). */
+int file_new_patch(struct file_new *f, uint64_t at, const void *p, size_t n, struct err *e) MUST_CHECK;
 int file_new_commit(struct file_new **f, struct err *e) MUST_CHECK; /* frees, sets *f = NULL, also on failure */
 void file_new_abort(struct file_new **f);                           /* removes the temporary; safe on NULL */
 int file_replace(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;

@@ -1,0 +1,80 @@
+/* dokja: picks the command and says in one sentence what went wrong. */
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+#ifndef DOKJA_VERSION
+#define DOKJA_VERSION "0.1.0"
+#endif
+
+static const struct command commands[] = {
+    {"primer", "--bytes N --out FILE.jsonl", "write the built-in bilingual textbook", cmd_primer},
+    {"corpus", "build|stats|show|verify …", "turn raw files into a curated, committed corpus", cmd_corpus},
+    {"tokenizer", "train|encode|decode|report …", "byte-level BPE, tokenizer.json in and out", cmd_tokenizer},
+    {"pretrain", "--corpus DIR --tokenizer DIR --out RUN", "train a model from random weights, or resume", cmd_pretrain},
+    {"generate", "-m MODEL …", "continue a text", cmd_generate},
+    {"chat", "-m MODEL", "talk with a model", cmd_chat},
+    {"score", "-m MODEL --in FILE…", "bits per byte and per character of any text", cmd_score},
+    {"eval", "-m MODEL --tasks …", "benchmarks and held-out texts", cmd_eval},
+    {"bench", "peak|gemm|train|prefill|decode", "speed beside the hardware's measured limit", cmd_bench},
+    {"selftest", "", "check the numeric profile and print its digest", cmd_selftest},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *f) {
+    fprintf(f, "dokja: a language model of your own, from raw text, with proof\n\n"
+               "Usage: dokja COMMAND [options]\n\nCommands:\n");
+    for (int i = 0; i < N_COMMANDS; i++) fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].about);
+    fprintf(f, "\n  dokja COMMAND --help shows a command's options; dokja --version the version.\n"
+               "  Environment: OMP_NUM_THREADS (threads), DOKJA_CPU=ref|avx2|avx512|amx (instruction set).\n");
+}
+
+static int fail(const char *name, const struct err *e) {
+    const char *sentence = e->msg[0] ? e->msg : "failed";
+    fprintf(stderr, "dokja%s%s: %s\n", *name ? " " : "", name, sentence);
+    return e->code == ERR_USAGE ? 2 : 1;
+}
+
+/* Output that never arrived (full disk, closed pipe) must not look like success. */
+static int close_stdout(struct err *e) {
+    bool bad = ferror(stdout) != 0;
+    if (fflush(stdout) || bad) return err_set(e, ERR_IO, "standard output: not everything could be written");
+    return 0;
+}
+
+static const struct command *find(const char *name) {
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(commands[i].name, name)) return &commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    struct err e = {0};
+    /* A reader that goes away is an ordinary write error, so that files in the making are cleaned up. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+        print_help(stdout);
+        return close_stdout(&e) ? fail("", &e) : 0;
+    }
+    if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
+        printf("dokja %s\n", DOKJA_VERSION);
+        return close_stdout(&e) ? fail("", &e) : 0;
+    }
+    const struct command *c = find(name);
+    if (!c) {
+        err_set(&e, ERR_USAGE, "unknown command \"%s\"; dokja --help lists the commands", name);
+        return fail("", &e);
+    }
+    int rc = c->run(argc - 1, argv + 1, &e);
+    if (rc < 0 && e.code == 0) e.code = rc;
+    if (rc >= 0) rc = close_stdout(&e);
+    return rc < 0 ? fail(c->name, &e) : 0;
+}
