@@ -100,11 +100,12 @@ struct kernels {
     real (*sum_sq)(const real *x, size_t n);                /* sum16 of fma(x, x, lane) */
 
     /* ---- normalisation (Zhang and Sennrich 2019) ----
-     * rstd = 1/sqrt(sum16(x²)/n + eps);  y = bf16((x·rstd)·gain). */
+     * rstd = 1/sqrt(sum_sq(x)/n + eps);  y = bf16((x·rstd)·gain). */
     void (*rmsnorm_fwd)(bf16 *y, ptrdiff_t ldy, real *rstd, const real *x, ptrdiff_t ldx,
                         const real *gain, int rows, int n, real eps);
-    /* xh = x·rstd, t = dy·gain, c = sum16(t·xh)/n:  dx += rstd·(t − xh·c),
-     * dgain[j] += Σ_rows dy·xh in row order (the caller gives one block of rows). */
+    /* xh = x·rstd, t = dy·gain, c = sum16 of fma(t, xh, lane), divided by n:
+     * dx = fma(rstd, fma(−xh, c, t), dx);  dgain[j] = fma(dy, xh, dgain[j]) in row order (the caller
+     * gives one block of rows). */
     void (*rmsnorm_bwd)(real *dx, ptrdiff_t lddx, real *dgain, const bf16 *dy, ptrdiff_t lddy,
                         const real *x, ptrdiff_t ldx, const real *rstd, const real *gain, int rows,
                         int n);
@@ -113,12 +114,14 @@ struct kernels {
      * x is (rows, n_head, d_head) bf16 inside rows of stride ldx; gain (d_head) or NULL for no
      * norm; rstd (rows, n_head) or NULL.  z = (x·rstd)·gain;
      * y_i = z_i·cos − z_{i+h}·sin, y_{i+h} = z_{i+h}·cos + z_i·sin, each as one product then one fma
-     * (y_i = fma(−z_{i+h}, sin, z_i·cos), y_{i+h} = fma(z_i, sin, z_{i+h}·cos)). cos == NULL: no rotation. */
+     * (y_i = fma(−z_{i+h}, sin, z_i·cos), y_{i+h} = fma(z_i, sin, z_{i+h}·cos)). cos == NULL: no rotation.
+     * y may be x. */
     void (*qk_fwd)(bf16 *y, ptrdiff_t ldy, real *rstd, const bf16 *x, ptrdiff_t ldx,
                    const real *gain, struct rope_table rope, const int *pos, int rows, int n_head,
                    int d_head, real eps);
-    /* dy is f32 (rows, n_head, d_head); dx bf16 is written (not added); dgain += in row, then
-     * head order. */
+    /* dy is f32 (rows, n_head, d_head); dz is the rotation's transpose of dy, as one product then one
+     * fma; then as rmsnorm_bwd with dx = bf16(rstd·fma(−xh, c, t)) written (not added) and dgain += in
+     * row, then head order. */
     void (*qk_bwd)(bf16 *dx, ptrdiff_t lddx, real *dgain, const real *dy, ptrdiff_t lddy,
                    const bf16 *x, ptrdiff_t ldx, const real *rstd, const real *gain,
                    struct rope_table rope, const int *pos, int rows, int n_head, int d_head);
@@ -126,7 +129,7 @@ struct kernels {
     /* ---- SwiGLU (Shazeer 2020): gu holds gate then up, ff columns each ----
      * y = bf16((g·sigmoid(g))·u). */
     void (*swiglu_fwd)(bf16 *y, ptrdiff_t ldy, const bf16 *gu, ptrdiff_t ldgu, int rows, int ff);
-    /* dgu written: dg = dy·u·s·(1 + g·(1 − s)), du = dy·g·s. */
+    /* dgu written: dg = bf16(((dy·u)·s)·fma(g, 1 − s, 1)), du = bf16(dy·(g·s)). */
     void (*swiglu_bwd)(bf16 *dgu, ptrdiff_t lddgu, const bf16 *dy, ptrdiff_t lddy, const bf16 *gu,
                        ptrdiff_t ldgu, int rows, int ff);
 
@@ -138,11 +141,12 @@ struct kernels {
 
     /* ---- softmax cross-entropy of one row of n logits ----
      * m = max16, l = sum16(exp(z − m)); *loss = (log(l) + m) − z[target];
-     * dlogits_j = bf16(((exp(z_j − m)/l) − [j = target])·scale).  dlogits == NULL: loss only.
-     * target < 0: loss 0, dlogits all +0. */
+     * dlogits_j = bf16((exp(z_j − m)·(1/l) − [j = target])·scale).  dlogits == NULL: loss only.
+     * target < 0: loss 0, dlogits all +0.  max16: b > a ? b : a from −inf, so a NaN passes it by and
+     * then shows in l. */
     void (*cross_entropy)(bf16 *dlogits, real *loss, const real *logits, int n, int target,
                           real scale);
-    /* y_j = exp(x_j − m)/l with the same order; returns nothing else. For sampling. */
+    /* y_j = exp(x_j − m)·(1/l) with the same order; y may be x. For sampling. */
     void (*softmax)(real *y, const real *x, int n);
 
     /* ---- attention pieces (NUMERICS §6); the walk over blocks is nn/attention ----
@@ -179,14 +183,16 @@ struct kernels {
                     ptrdiff_t ldv, int rows, int keys, int d);
 
     /* ---- optimizers ----
-     * AdamW (Loshchilov and Hutter 2019): g' = g·grad_scale; m = beta1·m + (1−beta1)·g';
-     * v = beta2·v + (1−beta2)·g'²; w −= lr·weight_decay·w; w −= lr·(m/bias1)/(sqrt(v/bias2)+eps). */
+     * AdamW (Loshchilov and Hutter 2019): g' = g·grad_scale; m = fma(beta1, m, (1−beta1)·g');
+     * v = fma(beta2, v, (1−beta2)·(g'·g')); w = fma(−(lr·weight_decay), w, w);
+     * w = fma(−(lr/bias1), m ÷ (sqrt(v·(1/bias2)) + eps), w). */
     void (*adamw)(real *w, real *m, real *v, const real *g, size_t n, const struct adamw_args *a);
-    /* Muon momentum (Nesterov): m = mu·m + (1−mu)·g', u = (1−mu)·g' + mu·m. */
+    /* Muon momentum (Nesterov): t = (1−mu)·(g·grad_scale); m = fma(mu, m, t); u = fma(mu, m, t). */
     void (*muon_momentum)(real *u, real *m, const real *g, size_t n, real mu, real grad_scale);
-    /* y = a·x + b·z (one product, one fma: fma(a, x, b·z)). */
+    /* y = a·x + b·z (one product, one fma: fma(a, x, b·z)); y may be x or z. */
     void (*axpby)(real *y, real a, const real *x, real b, const real *z, size_t n);
-    /* w −= lr·wd·w where x·w ≥ 0 (cautious decay; all of w when cautious is false), then w −= lr·x. */
+    /* w = fma(−(lr·wd), w, w) where x·w ≥ 0 (cautious decay; all of w when cautious is false), then
+     * w = fma(−lr, x, w). */
     void (*muon_apply)(real *w, const real *x, size_t n, real lr, real weight_decay, bool cautious);
 };
 
