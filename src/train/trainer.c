@@ -15,6 +15,8 @@
 
 enum { MAX_TREE = 17, MICRO_TOKENS = 8192 };
 
+static const double ln2 = 0x1.62e42fefa39efp-1;
+
 struct trainer {
     const struct nn *x;
     struct run_config c;
@@ -31,7 +33,6 @@ struct trainer {
     int *tok, *pos, *target;       /* the global batch, or one evaluation micro-batch */
     real *loss;
     int64_t batch_max;             /* tokens those arrays hold */
-    double ln2;
 };
 
 /* ---- memory ---- */
@@ -125,7 +126,6 @@ int trainer_new(struct trainer **out, const struct trainer_args *a, struct err *
     t->tokens = a->tokens;
     t->token_bytes = a->token_bytes;
     t->token_chars = a->token_chars;
-    t->ln2 = t1_log((real)2);
     t->n_grad = tree_buffers(t->c.workers);
     t->batch_max = t->c.batch_tokens > MICRO_TOKENS + t->c.seq ? t->c.batch_tokens : MICRO_TOKENS + t->c.seq;
     int rc = 0;
@@ -297,8 +297,8 @@ int trainer_eval(struct trainer *t, struct eval_report *r, struct err *e)
             nats += op_sum(t->x, t->loss + i * seq, (size_t)seq);
     }
     *r = (struct eval_report){.tokens = n, .loss = nats / (double)(n > 0 ? n : 1),
-                              .bits_per_byte = nats / t->ln2 / (double)(bytes > 0 ? bytes : 1),
-                              .bits_per_char = nats / t->ln2 / (double)(chars > 0 ? chars : 1)};
+                              .bits_per_byte = nats / ln2 / (double)(bytes > 0 ? bytes : 1),
+                              .bits_per_char = nats / ln2 / (double)(chars > 0 ? chars : 1)};
     t->state.last_bpb = r->bits_per_byte;
     t->state.last_bpc = r->bits_per_char;
     return 0;

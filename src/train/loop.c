@@ -1,0 +1,184 @@
+#include "train/loop.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+struct loop {
+    struct trainer *t;
+    const struct run_config *c;
+    const struct loop_opts *o;
+    struct buf metrics;          /* path of metrics.jsonl */
+    uint64_t metrics_bytes;
+    struct loop_progress p;
+    double saved_at, window_at;
+    int64_t window_step;
+};
+
+/* metrics.jsonl belongs to the checkpoint: lines after it are cut on resume, so that a run killed anywhere
+ * has each step once. */
+static int metrics_open(struct loop *l, struct err *e)
+{
+    int rc = file_join(&l->metrics, l->o->dir, "metrics.jsonl", e);
+    if (rc)
+        return rc;
+    if (!file_exists(l->metrics.p)) {
+        l->metrics_bytes = 0;
+        return 0;
+    }
+    return file_truncate(l->metrics.p, l->metrics_bytes, e);
+}
+
+static int metrics_add(struct loop *l, const char *line, struct err *e)
+{
+    size_t n = strlen(line);
+    int rc = file_append(l->metrics.p, line, n, e);
+    if (rc == 0)
+        l->metrics_bytes += n;
+    return rc;
+}
+
+/* JSON has no NaN; figures here are finite or the step failed before. */
+static int metrics_step(struct loop *l, struct err *e)
+{
+    char line[512];
+    const struct step_report *s = &l->p.step;
+    snprintf(line, sizeof line,
+             "{\"step\":%" PRId64 ",\"tokens\":%" PRId64 ",\"loss\":%.9g,\"lr\":%.9g,\"grad_norm\":%.9g,"
+             "\"tokens_per_s\":%.6g,\"fraction_of_peak\":%.4g}\n",
+             s->step, s->tokens, s->loss, s->lr, s->grad_norm, l->p.tokens_per_s, l->p.fraction_of_peak);
+    return metrics_add(l, line, e);
+}
+
+static int metrics_eval(struct loop *l, struct err *e)
+{
+    char line[256];
+    snprintf(line, sizeof line, "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}\n",
+             l->p.step.step, l->p.eval.bits_per_byte, l->p.eval.bits_per_char);
+    return metrics_add(l, line, e);
+}
+
+static int save(struct loop *l, struct err *e)
+{
+    int rc = trainer_save(l->t, l->o->dir, l->metrics_bytes, e);
+    l->saved_at = clock_seconds();
+    return rc;
+}
+
+static int evaluate(struct loop *l, struct err *e)
+{
+    double before = clock_seconds();
+    int rc = trainer_eval(l->t, &l->p.eval, e);
+    if (rc == 0)
+        rc = metrics_eval(l, e);
+    if (rc == 0 && l->o->on_eval)
+        l->o->on_eval(l->o->user, &l->p);
+    l->window_at += clock_seconds() - before;   /* speed counts training alone */
+    return rc;
+}
+
+/* Speed over a window of a few seconds, so that the line is calm and still follows the machine. */
+static void measure(struct loop *l)
+{
+    double now = clock_seconds(), dt = now - l->window_at;
+    int64_t steps = l->p.step.step - l->window_step;
+    if (l->p.tokens_per_s == 0 || dt > 3) {
+        l->p.tokens_per_s = dt > 0 ? (double)(steps * l->c->batch_tokens) / dt : 0;
+        if (dt > 3) {
+            l->window_at = now;
+            l->window_step = l->p.step.step;
+        }
+    }
+    if (l->o->peak_flops > 0)
+        l->p.fraction_of_peak = l->p.tokens_per_s * l->o->flops_per_token / l->o->peak_flops;
+    double left = (double)((l->c->schedule.steps - l->p.step.step) * l->c->batch_tokens);
+    l->p.seconds_left = l->p.tokens_per_s > 0 ? left / l->p.tokens_per_s : 0;
+}
+
+static bool due_eval(const struct loop *l)
+{
+    return l->c->eval_every > 0 && l->p.step.step % l->c->eval_every == 0 && l->p.step.step < l->c->schedule.steps;
+}
+
+static int one_step(struct loop *l, struct err *e)
+{
+    int rc = trainer_step(l->t, &l->p.step, e);
+    if (rc)
+        return rc;
+    measure(l);
+    rc = metrics_step(l, e);
+    if (rc == 0 && l->o->on_step)
+        l->o->on_step(l->o->user, &l->p);
+    if (rc == 0 && due_eval(l))
+        rc = evaluate(l, e);
+    if (rc == 0 && l->p.step.step < l->c->schedule.steps && clock_seconds() - l->saved_at >= l->o->save_every) {
+        double before = clock_seconds();
+        rc = save(l, e);
+        l->window_at += clock_seconds() - before;
+    }
+    return rc;
+}
+
+static int run_steps(struct loop *l, struct err *e)
+{
+    while (trainer_step_done(l->t) < l->c->schedule.steps) {
+        int rc = one_step(l, e);
+        if (rc)
+            return rc;
+        if (l->o->stop && l->o->stop(l->o->user) && trainer_step_done(l->t) < l->c->schedule.steps) {
+            rc = save(l, e);
+            return rc ? rc : err_set(e, ERR_STOPPED, "stopped at step %" PRId64 " of %" PRId64 "; run the same command again to go on",
+                                     l->p.step.step, l->c->schedule.steps);
+        }
+    }
+    return 0;
+}
+
+/* The last evaluation and checkpoint; a run that was complete before is left as it is. */
+static int finish(struct loop *l, bool trained, struct err *e)
+{
+    int rc = 0;
+    if (trained || !(l->p.eval.bits_per_byte == l->p.eval.bits_per_byte)) {
+        rc = evaluate(l, e);
+        if (rc == 0)
+            rc = save(l, e);
+    }
+    return rc;
+}
+
+int train_loop(struct trainer *t, const struct run_config *c, const struct loop_opts *o, struct loop_result *r,
+               struct err *e)
+{
+    struct loop l = {.t = t, .c = c, .o = o};
+    double start = clock_seconds();
+    int rc = 0;
+    *r = (struct loop_result){0};
+    if (o->resume)
+        rc = trainer_resume(t, o->dir, &l.metrics_bytes, e);
+    else
+        trainer_init(t);
+    if (rc == 0)
+        rc = metrics_open(&l, e);
+    l.p.steps = c->schedule.steps;
+    l.p.eval = trainer_last_eval(t);
+    l.p.step.step = l.window_step = trainer_step_done(t);
+    l.saved_at = l.window_at = clock_seconds();
+    bool trained = trainer_step_done(t) < c->schedule.steps;
+    if (rc == 0)
+        rc = run_steps(&l, e);
+    if (rc == 0)
+        rc = finish(&l, trained, e);
+    if (rc == 0)
+        rc = trainer_root(t, &r->root, e);
+    r->eval = l.p.eval;
+    r->steps = trainer_step_done(t);
+    r->tokens = r->steps * c->batch_tokens;
+    r->seconds = clock_seconds() - start;
+    buf_release(&l.metrics);
+    return rc;
+}

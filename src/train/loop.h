@@ -1,0 +1,40 @@
+/* The training loop around a trainer: evaluation, metrics.jsonl, checkpoints, clean stops. */
+#ifndef DK_TRAIN_LOOP_H
+#define DK_TRAIN_LOOP_H
+
+#include "train/trainer.h"
+
+struct loop_progress {
+    struct step_report step;
+    int64_t steps;               /* of the whole run */
+    double tokens_per_s;         /* over the last few seconds of training alone */
+    double fraction_of_peak;     /* 0 when the peak is unknown */
+    double seconds_left;
+    struct eval_report eval;     /* latest */
+};
+
+struct loop_opts {
+    const char *dir;             /* RUN */
+    double save_every;           /* seconds between checkpoints; bits do not depend on it */
+    double peak_flops;           /* of the machine, measured; 0: unknown */
+    double flops_per_token;
+    bool resume;                 /* a state exists: metrics.jsonl is cut to it */
+    bool (*stop)(void *user);    /* asked after each step */
+    void (*on_step)(void *user, const struct loop_progress *p);
+    void (*on_eval)(void *user, const struct loop_progress *p);
+    void *user;
+};
+
+struct loop_result {
+    struct digest root;
+    struct eval_report eval;
+    double seconds;              /* of this call */
+    int64_t steps, tokens;
+};
+
+/* Trains to the configured number of steps and leaves a complete checkpoint.  ERR_STOPPED after a stop was
+ * asked: the state is saved.  On any failure the last checkpoint stays whole. */
+int train_loop(struct trainer *t, const struct run_config *c, const struct loop_opts *o, struct loop_result *r,
+               struct err *e) MUST_CHECK;
+
+#endif
