@@ -26,6 +26,7 @@
 /* exp, relative error of the polynomial on |r| ≤ ln2/2: 3.2e-9. */
 #define EXP_LO (-0x1.5d589ep+6f) /* below it 2^-126 is not reached */
 #define EXP_HI 0x1.64p+6f        /* 89: already +inf */
+#define EXP_MAX 0x1.62e42ep+6f   /* above it +inf */
 #define EXP_LOG2E 0x1.715476p+0f
 #define EXP_MAGIC 0x1.8p+23f
 #define EXP_LN2_HI 0x1.62e430p-1f
