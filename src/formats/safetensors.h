@@ -25,7 +25,7 @@ struct st_tensor {
 struct safetensors;
 /* `path`: a .safetensors file, a model.safetensors.index.json, or a folder that holds either. */
 int safetensors_open(struct safetensors **s, const char *path, struct err *e) MUST_CHECK;
-void safetensors_close(struct safetensors *s);
+void safetensors_close(struct safetensors *s); /* safe on NULL */
 size_t safetensors_count(const struct safetensors *s);
 const struct st_tensor *safetensors_at(const struct safetensors *s, size_t i);
 const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name); /* NULL: none */
@@ -34,8 +34,9 @@ const char *safetensors_meta(const struct safetensors *s, const char *key);     
 int safetensors_get_f32(const struct safetensors *s, const char *name, float *dst, size_t n,
                         struct err *e) MUST_CHECK;
 
-/* Writer: one file, replaced atomically.  Tensors are written in the given order with data at
- * 64-byte aligned file offsets (space padding in the header); meta is n_meta pairs key, value. */
+/* Writer: one file, replaced atomically.  Tensors are written in the given order; the first one's data
+ * begin at a 64-byte aligned file offset (space padding in the header), the others follow without gap,
+ * as the format demands; meta is n_meta pairs key, value. */
 struct st_write {
     const char *name;
     enum st_dtype dtype;
