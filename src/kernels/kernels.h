@@ -175,9 +175,9 @@ struct kernels {
     void (*attn_delta)(real *delta, const bf16 *o, ptrdiff_t ldo, const bf16 *d_o, ptrdiff_t lddo,
                        int rows, int d);
     /* The two products for a few query rows, straight from rows of keys and values, as §3 defines
-     * them: s[r][j] = Σ_i q[r][i]·k[j][i] for j < keys; o[r][c] += Σ_j bf16(p[r][j])·v[j][c].
-     * keys ≤ 64, the keys of one block from its first on. */
-    void (*attn_qk)(real *s, ptrdiff_t lds, const bf16 *q, ptrdiff_t ldq, const bf16 *k,
+     * them: s[r][j] = Σ_i q[r][i]·k[j][i] for j < keys, q holding bf16 values as f32;
+     * o[r][c] += Σ_j bf16(p[r][j])·v[j][c].  keys ≤ 64, those of one block from its first on. */
+    void (*attn_qk)(real *s, ptrdiff_t lds, const real *q, ptrdiff_t ldq, const bf16 *k,
                     ptrdiff_t ldk, int rows, int keys, int d);
     void (*attn_pv)(real *o, ptrdiff_t ldo, const real *p, ptrdiff_t ldp, const bf16 *v,
                     ptrdiff_t ldv, int rows, int keys, int d);

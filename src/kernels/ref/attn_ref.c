@@ -1,25 +1,9 @@
 /* The attention pieces of profile T1 in plain C: this file is the definition the other
  * instruction sets are compared with (NUMERICS §6). */
-#include <math.h>
-
 #include "kernels/fill.h"
+#include "kernels/ref/elem_ref.h"
 
-enum { KEYS = 64, LANES = 16 };
-
-#ifdef DK_DOUBLE
-#define FMA fma
-#else
-#define FMA fmaf
-#endif
-
-/* The rest of a 16-lane sum (NUMERICS §4). */
-static real lanes_add(real *lane)
-{
-    for (int w = LANES / 2; w > 0; w /= 2)
-        for (int i = 0; i < w; i++)
-            lane[i] = lane[i] + lane[i + w];
-    return lane[0];
-}
+enum { KEYS = 64 };
 
 static int clamp_keys(int j) { return j < 0 ? 0 : j > KEYS ? KEYS : j; }
 
@@ -43,7 +27,7 @@ static void softmax_row(real *p, real *m, real *l, real *corr, const real *s, in
         p[j] = t1_exp(p[j] - top);
         lane[j % LANES] = lane[j % LANES] + p[j];
     }
-    *l = *l * *corr + lanes_add(lane);
+    *l = *l * *corr + lanes_sum(lane);
 }
 
 static void attn_softmax_ref(real *p, ptrdiff_t ldp, real *m, real *l, real *corr, const real *s,
@@ -100,21 +84,22 @@ static void attn_delta_ref(real *delta, const bf16 *o, ptrdiff_t ldo, const bf16
             real t = bf16_expand(o[r * ldo + c]) * bf16_expand(d_o[r * lddo + c]);
             lane[c % LANES] = lane[c % LANES] + t;
         }
-        delta[r] = lanes_add(lane);
+        delta[r] = lanes_sum(lane);
     }
 }
 
-static void attn_qk_ref(real *s, ptrdiff_t lds, const bf16 *q, ptrdiff_t ldq, const bf16 *k,
+static void attn_qk_ref(real *s, ptrdiff_t lds, const real *q, ptrdiff_t ldq, const bf16 *k,
                         ptrdiff_t ldk, int rows, int keys, int d)
 {
     for (int r = 0; r < rows; r++)
         for (int j = 0; j < keys; j++) {
-            const bf16 *a = q + r * ldq, *b = k + j * ldk;
+            const real *a = q + r * ldq;
+            const bf16 *b = k + j * ldk;
             real acc = 0;
             for (int i0 = 0; i0 < d; i0 += 32) {
                 real eo[2] = {0, 0};
                 for (int i = i0; i < i0 + 32 && i < d; i++)
-                    eo[i & 1] = FMA(bf16_expand(a[i]), bf16_expand(b[i]), eo[i & 1]);
+                    eo[i & 1] = real_fma(a[i], bf16_expand(b[i]), eo[i & 1]);
                 acc = acc + (eo[0] + eo[1]);
             }
             s[r * lds + j] = acc;
@@ -130,7 +115,7 @@ static void attn_pv_ref(real *o, ptrdiff_t ldo, const real *p, ptrdiff_t ldp, co
                 real eo[2] = {0, 0};
                 for (int j = j0; j < j0 + 32 && j < keys; j++) {
                     real pj = bf16_expand(bf16_round(p[r * ldp + j]));
-                    eo[j & 1] = FMA(pj, bf16_expand(v[j * ldv + c]), eo[j & 1]);
+                    eo[j & 1] = real_fma(pj, bf16_expand(v[j * ldv + c]), eo[j & 1]);
                 }
                 o[r * ldo + c] = o[r * ldo + c] + (eo[0] + eo[1]);
             }

@@ -1,0 +1,377 @@
+#include "nn/attention.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include <omp.h>
+
+#include "nn/attention_walk.h"
+
+enum {
+    TILE_ROWS = 64,         /* query rows of one product, rounded down to whole panels */
+    SUPER_ROWS = 256,       /* query rows (of all heads of a group) that share a packed key block */
+    CACHE_BYTES = 512 << 10, /* packed keys and values kept at once: about half of a level-2 cache */
+    FEW_ROWS = 8            /* up to here queries read keys and values without packing them */
+};
+
+/* ---- space of one thread ---- */
+
+struct fwd_space {
+    int tile, n_tile;  /* rows of a tile, tiles of a superblock */
+    int slots;         /* key blocks kept packed: block b in slot b % slots */
+    int *tag;          /* (slots) the block in a slot, −1: none */
+    char *kpack, *vpack;
+    size_t k_bytes, v_bytes, q_bytes; /* of one packed block or tile */
+    char *qpack;       /* (group, n_tile) packed query tiles */
+    char *ppack;
+    real *o;           /* (group, n_tile·tile, d_head) */
+    real *m, *l;       /* (group, n_tile·tile) */
+    real *s, *corr;
+    int *lo, *hi;
+};
+
+static struct fwd_space fwd_layout(struct carve *c, const struct kernels *k, struct attn_shape s,
+                                   int max_len)
+{
+    const struct gemm_unit *u = &k->gemm;
+    struct fwd_space f = {0};
+    int group = s.n_head / s.n_kv;
+    f.tile = u->mr < TILE_ROWS ? TILE_ROWS / u->mr * u->mr : u->mr;
+    f.n_tile = max_int(1, SUPER_ROWS / (TILE_ROWS * group));
+    f.k_bytes = gemm_b_bytes(u, KEY_BLOCK, s.d_head);
+    f.v_bytes = gemm_b_bytes(u, s.d_head, KEY_BLOCK);
+    f.q_bytes = gemm_a_bytes(u, f.tile, s.d_head);
+    int blocks = max_int(1, (max_len + KEY_BLOCK - 1) / KEY_BLOCK);
+    f.slots = min_int(blocks, max_int(4, (int)(CACHE_BYTES / (f.k_bytes + f.v_bytes))));
+    size_t rows = (size_t)group * (size_t)f.n_tile * (size_t)f.tile;
+    f.tag = (int *)carve_take(c, (size_t)f.slots * sizeof(int));
+    f.kpack = (char *)carve_take(c, (size_t)f.slots * f.k_bytes);
+    f.vpack = (char *)carve_take(c, (size_t)f.slots * f.v_bytes);
+    f.qpack = (char *)carve_take(c, (size_t)group * (size_t)f.n_tile * f.q_bytes);
+    f.ppack = (char *)carve_take(c, gemm_a_bytes(u, f.tile, KEY_BLOCK));
+    f.o = carve_reals(c, rows * (size_t)s.d_head);
+    f.m = carve_reals(c, rows);
+    f.l = carve_reals(c, rows);
+    f.s = carve_reals(c, (size_t)f.tile * KEY_BLOCK);
+    f.corr = carve_reals(c, (size_t)f.tile);
+    f.lo = (int *)carve_take(c, (size_t)f.tile * sizeof(int));
+    f.hi = (int *)carve_take(c, (size_t)f.tile * sizeof(int));
+    return f;
+}
+
+/* For a few rows: the rows of all heads of a group, gathered. */
+struct few_space {
+    real *q, *o, *m, *l, *s, *corr;
+    int *lo, *hi;
+};
+
+static struct few_space few_layout(struct carve *c, struct attn_shape s)
+{
+    struct few_space f;
+    size_t rows = (size_t)(s.n_head / s.n_kv) * FEW_ROWS;
+    f.q = carve_reals(c, rows * (size_t)s.d_head);
+    f.o = carve_reals(c, rows * (size_t)s.d_head);
+    f.m = carve_reals(c, rows);
+    f.l = carve_reals(c, rows);
+    f.s = carve_reals(c, rows * KEY_BLOCK);
+    f.corr = carve_reals(c, rows);
+    f.lo = (int *)carve_take(c, rows * sizeof(int));
+    f.hi = (int *)carve_take(c, rows * sizeof(int));
+    return f;
+}
+
+static size_t attention_fwd_bytes(const struct kernels *k, struct attn_shape s, int max_len)
+{
+    struct carve tiles = {0}, few = {0};
+    fwd_layout(&tiles, k, s, max_len);
+    few_layout(&few, s);
+    return tiles.used > few.used ? tiles.used : few.used;
+}
+
+size_t attention_scratch_bytes(const struct kernels *k, struct attn_shape s, int max_len,
+                               bool backward)
+{
+    size_t fwd = attention_fwd_bytes(k, s, max_len);
+    size_t bwd = backward ? attention_bwd_bytes(k, s, max_len) : 0;
+    return (fwd > bwd ? fwd : bwd) + 64;
+}
+
+/* ---- one call ---- */
+
+struct fwd {
+    const struct kernels *k;
+    struct attn_shape s;
+    int group;
+    struct mat o, q;
+    real *m, *l;
+};
+
+static const bf16 *query_at(const struct fwd *f, int row, int head)
+{
+    return mat_b(f->q) + (ptrdiff_t)row * f->q.stride + (ptrdiff_t)head * f->s.d_head;
+}
+
+static bf16 *out_at(const struct fwd *f, int row, int head)
+{
+    return mat_b(f->o) + (ptrdiff_t)row * f->o.stride + (ptrdiff_t)head * f->s.d_head;
+}
+
+static ptrdiff_t kv_offset(const struct kv *kv, int block, int g, int d_head)
+{
+    int page = kv->page ? kv->page[block] : block;
+    return (ptrdiff_t)page * kv->page_stride + (ptrdiff_t)g * d_head;
+}
+
+static void keep_m_l(const struct fwd *f, int row, int head, real m, real l)
+{
+    if (!f->m)
+        return;
+    f->m[(ptrdiff_t)row * f->s.n_head + head] = m;
+    f->l[(ptrdiff_t)row * f->s.n_head + head] = l;
+}
+
+/* ---- many rows: packed tiles ---- */
+
+/* Rows [r0, r0 + rows) of a segment under kv head g. */
+struct part {
+    const struct attn_seg *seg;
+    int g, r0, rows;
+};
+
+/* Packs key block b unless its slot holds it; keys from the segment's end on are absent, so the
+ * packed depth of values is 32 or 64 there (a missing block of 32 would add +0). */
+static int slot_of_block(const struct fwd *f, struct fwd_space *w, const struct part *p, int b)
+{
+    int slot = b % w->slots;
+    if (w->tag[slot] == b)
+        return slot;
+    const struct kv *kv = &p->seg->kv;
+    int keys = min_int(KEY_BLOCK, p->seg->pos0 + p->seg->n - b * KEY_BLOCK);
+    ptrdiff_t at = kv_offset(kv, b, p->g, f->s.d_head);
+    struct gemm_src k = {kv->k + at, DT_BF16, false, kv->row_stride};
+    struct gemm_src v = {kv->v + at, DT_BF16, true, kv->row_stride};
+    f->k->gemm.pack_b(w->kpack + (size_t)slot * w->k_bytes, k, keys, f->s.d_head);
+    f->k->gemm.pack_b(w->vpack + (size_t)slot * w->v_bytes, v, f->s.d_head, keys);
+    w->tag[slot] = b;
+    return slot;
+}
+
+/* One query tile of one head against one key block. */
+struct tile {
+    int at;    /* first row in the superblock's arrays of this head */
+    int rows;
+    int keys;  /* of the block that any row sees */
+    int depth; /* of the packed values */
+    int slot;
+    bool first;
+};
+
+static void tile_step(const struct fwd *f, struct fwd_space *w, const struct tile *t,
+                      const char *qpack, ptrdiff_t state)
+{
+    const struct kernels *k = f->k;
+    int d = f->s.d_head;
+    real *o = w->o + state * d;
+    k->gemm.block(w->s, KEY_BLOCK, qpack, w->kpack + (size_t)t->slot * w->k_bytes, t->rows, t->keys,
+                  gemm_kp(d), true);
+    k->attn_softmax(w->s, KEY_BLOCK, w->m + state, w->l + state, w->corr, w->s, KEY_BLOCK, w->lo,
+                    w->hi, t->rows, f->s.scale);
+    if (!t->first)
+        k->attn_rescale(o, d, w->corr, t->rows, d);
+    struct gemm_src p = {w->s, DT_F32, false, KEY_BLOCK};
+    k->gemm.pack_a(w->ppack, p, t->rows, t->depth);
+    k->gemm.block(o, d, w->ppack, w->vpack + (size_t)t->slot * w->v_bytes, t->rows, d, t->depth,
+                  t->first);
+}
+
+/* All tiles of a superblock against key block b. */
+static void super_step(const struct fwd *f, struct fwd_space *w, const struct part *p, int b)
+{
+    int stride = w->n_tile * w->tile, end = p->seg->pos0 + p->seg->n;
+    struct tile t = {.slot = -1};
+    t.depth = gemm_kp(min_int(KEY_BLOCK, end - b * KEY_BLOCK));
+    for (int i = 0; i * w->tile < p->rows; i++) {
+        t.at = i * w->tile;
+        t.rows = min_int(w->tile, p->rows - t.at);
+        int pos = p->seg->pos0 + p->r0 + t.at, last = pos + t.rows - 1;
+        int b0 = first_block(pos, f->s.window);
+        if (b < b0 || b > last / KEY_BLOCK)
+            continue;
+        if (t.slot < 0)
+            t.slot = slot_of_block(f, w, p, b);
+        t.keys = min_int(KEY_BLOCK, last + 1 - b * KEY_BLOCK);
+        t.first = b == b0;
+        visible_keys(w->lo, w->hi, t.rows, pos, b, f->s.window);
+        for (int h = 0; h < f->group; h++)
+            tile_step(f, w, &t, w->qpack + (size_t)(h * w->n_tile + i) * w->q_bytes,
+                      (ptrdiff_t)h * stride + t.at);
+    }
+}
+
+static void super_begin(const struct fwd *f, struct fwd_space *w, const struct part *p)
+{
+    int stride = w->n_tile * w->tile;
+    for (int h = 0; h < f->group; h++)
+        for (int i = 0; i * w->tile < p->rows; i++) {
+            int at = i * w->tile;
+            const bf16 *q = query_at(f, p->seg->row + p->r0 + at, p->g * f->group + h);
+            struct gemm_src src = {q, DT_BF16, false, f->q.stride};
+            f->k->gemm.pack_a(w->qpack + (size_t)(h * w->n_tile + i) * w->q_bytes, src,
+                              min_int(w->tile, p->rows - at), f->s.d_head);
+        }
+    for (int i = 0; i < f->group * stride; i++) {
+        w->m[i] = -(real)INFINITY;
+        w->l[i] = 0;
+    }
+}
+
+static void super_end(const struct fwd *f, struct fwd_space *w, const struct part *p)
+{
+    int stride = w->n_tile * w->tile, row = p->seg->row + p->r0, d = f->s.d_head;
+    for (int h = 0; h < f->group; h++) {
+        ptrdiff_t state = (ptrdiff_t)h * stride;
+        int head = p->g * f->group + h;
+        f->k->attn_finish(out_at(f, row, head), f->o.stride, w->o + state * d, d, w->l + state,
+                          p->rows, d);
+        for (int r = 0; r < p->rows; r++)
+            keep_m_l(f, row + r, head, w->m[state + r], w->l[state + r]);
+    }
+}
+
+static void super_run(const struct fwd *f, struct fwd_space *w, const struct part *p)
+{
+    int pos = p->seg->pos0 + p->r0;
+    super_begin(f, w, p);
+    for (int b = first_block(pos, f->s.window); b <= (pos + p->rows - 1) / KEY_BLOCK; b++)
+        super_step(f, w, p, b);
+    super_end(f, w, p);
+}
+
+/* ---- few rows: straight from the cache; row (r, h) of the group at index r·group + h ---- */
+
+static void few_begin(const struct fwd *f, struct few_space *w, const struct part *p)
+{
+    int n = p->rows * f->group, d = f->s.d_head;
+    for (int r = 0; r < p->rows; r++)
+        f->k->f32_from_bf16(w->q + (ptrdiff_t)r * f->group * d,
+                            query_at(f, p->seg->row + r, p->g * f->group),
+                            (size_t)f->group * (size_t)d);
+    for (int i = 0; i < n; i++) {
+        w->m[i] = -(real)INFINITY;
+        w->l[i] = 0;
+    }
+    memset(w->o, 0, (size_t)n * (size_t)d * sizeof(real));
+}
+
+static void few_step(const struct fwd *f, struct few_space *w, const struct part *p, int b)
+{
+    const struct kv *kv = &p->seg->kv;
+    int n = p->rows * f->group, d = f->s.d_head;
+    int keys = min_int(KEY_BLOCK, p->seg->pos0 + p->rows - b * KEY_BLOCK);
+    ptrdiff_t at = kv_offset(kv, b, p->g, d);
+    for (int r = 0; r < p->rows; r++)
+        for (int h = 0; h < f->group; h++)
+            visible_keys(w->lo + r * f->group + h, w->hi + r * f->group + h, 1, p->seg->pos0 + r, b,
+                         f->s.window);
+    f->k->attn_qk(w->s, KEY_BLOCK, w->q, d, kv->k + at, kv->row_stride, n, keys, d);
+    f->k->attn_softmax(w->s, KEY_BLOCK, w->m, w->l, w->corr, w->s, KEY_BLOCK, w->lo, w->hi, n,
+                       f->s.scale);
+    f->k->attn_rescale(w->o, d, w->corr, n, d);
+    f->k->attn_pv(w->o, d, w->s, KEY_BLOCK, kv->v + at, kv->row_stride, n, keys, d);
+}
+
+static void few_run(const struct fwd *f, struct few_space *w, const struct part *p)
+{
+    int d = f->s.d_head, pos = p->seg->pos0;
+    few_begin(f, w, p);
+    for (int b = first_block(pos, f->s.window); b <= (pos + p->rows - 1) / KEY_BLOCK; b++)
+        few_step(f, w, p, b);
+    for (int r = 0; r < p->rows; r++) {
+        int i = r * f->group;
+        f->k->attn_finish(out_at(f, p->seg->row + r, p->g * f->group), d, w->o + (ptrdiff_t)i * d,
+                          d, w->l + i, f->group, d);
+        for (int h = 0; h < f->group; h++)
+            keep_m_l(f, p->seg->row + r, p->g * f->group + h, w->m[i + h], w->l[i + h]);
+    }
+}
+
+/* ---- division among threads ---- */
+
+/* Key blocks times rows of a part: the measure by which work is divided. */
+static int64_t part_cost(const struct part *p, int window)
+{
+    int pos = p->seg->pos0 + p->r0;
+    int blocks = (pos + p->rows - 1) / KEY_BLOCK - first_block(pos, window) + 1;
+    return (int64_t)blocks * p->rows;
+}
+
+/* The part after p in the fixed order segment, kv head, superblock; false after the last. */
+static bool next_part(struct part *p, const struct attn_seg *end, int n_kv, int super_rows)
+{
+    p->r0 += super_rows;
+    while (p->r0 >= p->seg->n) {
+        p->r0 = 0;
+        if (++p->g < n_kv)
+            continue;
+        p->g = 0;
+        if (++p->seg == end)
+            return false;
+    }
+    p->rows = min_int(super_rows, p->seg->n - p->r0);
+    return true;
+}
+
+/* Every thread walks all parts in the same order and runs those that start in its share of the
+ * total cost; a part writes rows of its own, so the division cannot change a result. */
+static void fwd_share(const struct fwd *f, struct carve space, const struct attn_seg *seg,
+                      int n_seg, int max_len, int thread, int threads)
+{
+    struct carve few_carve = space;
+    struct fwd_space w = fwd_layout(&space, f->k, f->s, max_len);
+    struct few_space few = few_layout(&few_carve, f->s);
+    int super_rows = w.n_tile * w.tile;
+    const struct part start = {seg, -1, seg->n, 0};
+    int64_t total = 0, done = 0;
+    for (struct part p = start; next_part(&p, seg + n_seg, f->s.n_kv, super_rows);)
+        total += part_cost(&p, f->s.window);
+    const struct attn_seg *held = NULL;
+    int held_g = -1;
+    for (struct part p = start; next_part(&p, seg + n_seg, f->s.n_kv, super_rows);) {
+        int owner = (int)(done * threads / total);
+        done += part_cost(&p, f->s.window);
+        if (owner != thread)
+            continue;
+        if (p.seg->n <= FEW_ROWS) {
+            few_run(f, &few, &p);
+            held = NULL;
+            continue;
+        }
+        if (held != p.seg || held_g != p.g)
+            for (int i = 0; i < w.slots; i++)
+                w.tag[i] = -1;
+        held = p.seg;
+        held_g = p.g;
+        super_run(f, &w, &p);
+    }
+}
+
+void attention_fwd(const struct nn *x, struct mat o, real *m, real *l, struct mat q,
+                   const struct attn_seg *seg, int n_seg, struct attn_shape s)
+{
+    struct fwd f = {x->k, s, s.n_head / s.n_kv, o, q, m, l};
+    int max_len = 0;
+    for (int i = 0; i < n_seg; i++)
+        max_len = max_int(max_len, seg[i].pos0 + seg[i].n);
+    if (max_len == 0)
+        return;
+    assert(attention_scratch_bytes(x->k, s, max_len, false) <= x->scratch_bytes);
+#pragma omp parallel num_threads(x->threads)
+    {
+        kernels_fp_enter();
+        x->k->gemm.enter();
+        fwd_share(&f, carve_thread(x, omp_get_thread_num()), seg, n_seg, max_len,
+                  omp_get_thread_num(), omp_get_num_threads());
+        x->k->gemm.leave();
+    }
+}
