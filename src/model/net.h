@@ -28,7 +28,8 @@ struct net_opts {
     bool backward;        /* false: evaluation only, one layer buffer shared */
 };
 
-/* Training-side network: owns activations, borrows weights and gradients. */
+/* Training-side network: owns activations, borrows x (whose scratch must do for attention over max_len) and the
+ * caller's weights and gradients; the configuration is copied. */
 struct net;
 int net_new(struct net **out, const struct nn *x, const struct model_config *c, const struct param_table *t,
             const struct net_opts *o, struct err *e) MUST_CHECK;
@@ -38,7 +39,23 @@ size_t net_bytes(const struct nn *x, const struct model_config *c, const struct 
 
 /* Forward and loss: loss[r] per row (0 without target); argmax may be NULL. Allocates nothing. */
 void net_forward(struct net *n, const real *w, const struct batch *b, real *loss, int *argmax);
-/* Forward and backward: g += gradient of scale·Σ loss. Allocates nothing. */
+/* Forward and backward: g += gradient of scale·Σ loss. Allocates nothing.
+ *
+ * A tied table is both embedding and head, and its two gradients arrive in an order that depends on how the
+ * rows were cut into micro-batches; so net_step adds only the head's to g and keeps the embedding's apart
+ * until net_grad_end, which must follow the last micro-batch that goes into g. Any cut into whole sequences
+ * and blocks of OP_ROWS rows then gives the same bits. */
 void net_step(struct net *n, const real *w, real *g, const struct batch *b, real *loss, real scale);
+void net_grad_end(struct net *n, real *g);
+
+/* Wall time per kind of op since the network was made, for profiles. */
+enum net_phase {
+    NET_EMBED, NET_NORM, NET_QKV, NET_QK, NET_ATTN, NET_WO, NET_GU, NET_SWIGLU, NET_DOWN, NET_HEAD,
+    NET_NORM_BWD, NET_QKV_DX, NET_QKV_DW, NET_QK_BWD, NET_ATTN_BWD, NET_WO_DX, NET_WO_DW, NET_GU_DX, NET_GU_DW,
+    NET_SWIGLU_BWD, NET_DOWN_DX, NET_DOWN_DW, NET_EMBED_BWD, NET_PHASES
+};
+const char *net_phase_name(enum net_phase p);
+/* (NET_PHASES) seconds. */
+const double *net_seconds(const struct net *n);
 
 #endif

@@ -1,0 +1,101 @@
+#include <assert.h>
+
+#include "model/net_int.h"
+
+static const char *const phase_names[NET_PHASES] = {
+    [NET_EMBED] = "embed", [NET_NORM] = "norm", [NET_QKV] = "qkv", [NET_QK] = "qk norm, rotary",
+    [NET_ATTN] = "attention", [NET_WO] = "wo", [NET_GU] = "gate, up", [NET_SWIGLU] = "swiglu",
+    [NET_DOWN] = "down", [NET_HEAD] = "head and loss", [NET_NORM_BWD] = "norm bwd", [NET_QKV_DX] = "qkv dx",
+    [NET_QKV_DW] = "qkv dw", [NET_QK_BWD] = "qk norm, rotary bwd", [NET_ATTN_BWD] = "attention bwd",
+    [NET_WO_DX] = "wo dx", [NET_WO_DW] = "wo dw", [NET_GU_DX] = "gate, up dx", [NET_GU_DW] = "gate, up dw",
+    [NET_SWIGLU_BWD] = "swiglu bwd", [NET_DOWN_DX] = "down dx", [NET_DOWN_DW] = "down dw",
+    [NET_EMBED_BWD] = "embed bwd"};
+
+const char *net_phase_name(enum net_phase p) { return phase_names[p]; }
+const double *net_seconds(const struct net *n) { return n->seconds; }
+
+/* Runs of rows with consecutive positions; each begins at position 0. */
+static void find_segments(struct net *n, const struct batch *b)
+{
+    assert(b->n > 0 && b->n <= n->o.max_rows && b->n % OP_ROWS == 0);
+    n->n_seg = 0;
+    n->pos = b->pos;
+    for (int r = 0; r < b->n; r++) {
+        if (r > 0 && b->pos[r] == b->pos[r - 1] + 1) {
+            n->seg[n->n_seg - 1].n++;
+            assert(b->pos[r] < n->o.max_len);
+            continue;
+        }
+        assert(b->pos[r] == 0);
+        n->seg[n->n_seg++] = (struct attn_seg){.row = r, .n = 1};
+    }
+}
+
+static struct mat final_stream(const struct net *n, int rows)
+{
+    return mat_f32(n->in[n->c.n_layer], rows, n->c.d_model);
+}
+
+/* Everything up to the head's input. */
+static void forward(struct net *n, const real *w, const struct batch *b)
+{
+    n->clock = clock_seconds();
+    find_segments(n, b);
+    op_embed_fwd(n->x, mat_f32(n->in[0], b->n, n->c.d_model), w + n->p.embed, b->tok);
+    net_mark(n, NET_EMBED);
+    for (int i = 0; i < n->c.n_layer; i++) {
+        net_attn_fwd(n, w, i, b->n);
+        net_ff_fwd(n, w, i, b->n, false);
+    }
+    op_rmsnorm_fwd(n->x, mat_bf16(n->h, b->n, n->c.d_model), n->rstd, final_stream(n, b->n), w + n->p.norm,
+                   (real)n->c.norm_eps);
+    net_mark(n, NET_NORM);
+}
+
+static struct mat head_weight(const struct net *n, const real *w)
+{
+    return mat_f32((real *)w + n->p.head, n->c.vocab, n->c.d_model);
+}
+
+void net_forward(struct net *n, const real *w, const struct batch *b, real *loss, int *argmax)
+{
+    forward(n, w, b);
+    op_head_loss(n->x, loss, (struct mat){0}, NULL, argmax, mat_bf16(n->h, b->n, n->c.d_model),
+                 head_weight(n, w), b->target, 1, n->head_space);
+    net_mark(n, NET_HEAD);
+}
+
+void net_step(struct net *n, const real *w, real *g, const struct batch *b, real *loss, real scale)
+{
+    int d = n->c.d_model, last = n->c.n_layer - 1;
+    struct mat dx = mat_f32(n->dx, b->n, d), dh = mat_bf16(n->dh, b->n, d);
+    assert(n->o.backward);
+    forward(n, w, b);
+    op_head_loss(n->x, loss, dh, g + n->p.head, NULL, mat_bf16(n->h, b->n, d), head_weight(n, w), b->target,
+                 scale, n->head_space);
+    net_mark(n, NET_HEAD);
+    op_zero(n->x, n->dx, (size_t)b->n * (size_t)d * sizeof(real));
+    op_rmsnorm_bwd(n->x, dx, g + n->p.norm, dh, final_stream(n, b->n), n->rstd, w + n->p.norm);
+    net_mark(n, NET_NORM_BWD);
+    for (int i = last; i >= 0; i--) {
+        if (n->o.checkpoint && i < last) {
+            net_attn_fwd(n, w, i, b->n);
+            net_ff_fwd(n, w, i, b->n, true);
+        }
+        net_ff_bwd(n, w, g, i, b->n);
+        net_attn_bwd(n, w, g, i, b->n);
+    }
+    op_embed_bwd(n->x, n->c.tied ? n->dembed : g + n->p.embed, dx, b->tok);
+    net_mark(n, NET_EMBED_BWD);
+}
+
+void net_grad_end(struct net *n, real *g)
+{
+    if (!n->dembed)
+        return;
+    size_t elems = (size_t)n->c.vocab * (size_t)n->c.d_model;
+    n->clock = clock_seconds();
+    op_add(n->x, g + n->p.embed, n->dembed, elems);
+    op_zero(n->x, n->dembed, elems * sizeof(real));
+    net_mark(n, NET_EMBED_BWD);
+}
