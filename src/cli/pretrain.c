@@ -1,0 +1,409 @@
+/* dokja pretrain: from a corpus and a tokenizer to a model trained from random weights. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "cli/cli.h"
+#include "data/corpus.h"
+#include "data/tokens.h"
+#include "kernels/peak.h"
+#include "text/tokenizer.h"
+#include "train/loop.h"
+
+struct pretrain {
+    /* what was asked */
+    const char *corpus_dir, *tokenizer_dir, *out;
+    int64_t depth, seq, workers, threads, memory;
+    double batch, steps, eval_every, eval_tokens;
+    int64_t seed;
+    bool json, untied;
+    double save_every;
+    struct run_request req;
+    /* what it became */
+    struct nn x;
+    struct corpus *corpus;
+    struct tokenizer *tokenizer;
+    struct tokens *tokens;
+    uint8_t *token_bytes, *token_chars;
+    struct run_config run;
+    struct trainer *trainer;
+    double peak;
+    bool resume;
+};
+
+static void stdout_line(const char *s)
+{
+    puts(s);
+    fflush(stdout);
+}
+
+static void human_count(char out[16], double v)
+{
+    const char *unit = "";
+    if (v >= 1e9)
+        v /= 1e9, unit = "G";
+    else if (v >= 1e6)
+        v /= 1e6, unit = "M";
+    else if (v >= 1e3)
+        v /= 1e3, unit = "k";
+    snprintf(out, 16, v < 10 && *unit ? "%.2f%s" : v < 100 && *unit ? "%.1f%s" : "%.0f%s", v, unit);
+}
+
+static bool stop_asked(void *user)
+{
+    (void)user;
+    return log_stop_asked();
+}
+
+static void on_step(void *user, const struct loop_progress *l)
+{
+    const struct pretrain *p = user;
+    if (p->json) {
+        char line[512];
+        snprintf(line, sizeof line,
+                 "{\"step\":%" PRId64 ",\"tokens\":%" PRId64 ",\"loss\":%.9g,\"lr\":%.9g,\"grad_norm\":%.9g,"
+                 "\"tokens_per_s\":%.6g,\"fraction_of_peak\":%.4g}",
+                 l->step.step, l->step.tokens, l->step.loss, l->step.lr, l->step.grad_norm, l->tokens_per_s,
+                 l->fraction_of_peak);
+        stdout_line(line);
+    }
+    char speed[16], left[16], heldout[48] = "";
+    human_count(speed, l->tokens_per_s);
+    clock_human(left, l->seconds_left);
+    if (l->eval.bits_per_byte == l->eval.bits_per_byte)
+        snprintf(heldout, sizeof heldout, " · held-out %.3f bits/byte", l->eval.bits_per_byte);
+    log_progress("step %" PRId64 "/%" PRId64 " · loss %.3f%s · %s tok/s · %.0f %% of peak · %s left", l->step.step,
+                 l->steps, l->step.loss, heldout, speed, 100 * l->fraction_of_peak, left);
+}
+
+static void on_eval(void *user, const struct loop_progress *l)
+{
+    const struct pretrain *p = user;
+    if (p->json) {
+        char line[256];
+        snprintf(line, sizeof line,
+                 "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}", l->step.step,
+                 l->eval.bits_per_byte, l->eval.bits_per_char);
+        stdout_line(line);
+    }
+    log_line("step %" PRId64 ": held-out %.4f bits per byte, %.3f per character", l->step.step, l->eval.bits_per_byte,
+             l->eval.bits_per_char);
+}
+
+/* ---- inputs ---- */
+
+/* Bytes and characters each token stands for; a character belongs to the token its first byte is in. */
+static int token_tables(struct pretrain *p, struct err *e)
+{
+    int vocab = tokenizer_vocab(p->tokenizer);
+    p->token_bytes = mem_new((size_t)vocab, 1);
+    p->token_chars = mem_new((size_t)vocab, 1);
+    if (!p->token_bytes || !p->token_chars)
+        return err_set(e, ERR_NOMEM, "no memory for %d tokens", vocab);
+    for (int i = 0; i < vocab; i++) {
+        size_t n;
+        const char *s = tokenizer_token(p->tokenizer, i, &n);
+        int bytes = tokenizer_token_bytes(p->tokenizer, i), chars = 0;
+        if (bytes > 255)
+            return err_set(e, ERR_LIMIT, "%s: token %d has %d bytes, limit 255", p->tokenizer_dir, i, bytes);
+        for (int k = 0; k < bytes; k++)
+            chars += ((unsigned char)s[k] & 0xc0) != 0x80;
+        p->token_bytes[i] = (uint8_t)bytes;
+        p->token_chars[i] = (uint8_t)chars;
+    }
+    return 0;
+}
+
+/* The run folder is a whole Hugging Face folder: the tokenizer's own bytes travel with it. */
+static int copy_tokenizer(const struct pretrain *p, struct err *e)
+{
+    static const char *const name[] = {"tokenizer.json", "tokenizer_config.json"};
+    struct buf from = {0}, to = {0}, bytes = {0};
+    int rc = 0;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        if (file_is_dir(p->tokenizer_dir))
+            rc = file_join(&from, p->tokenizer_dir, name[i], e);
+        else if (i == 0)
+            rc = buf_adds(&from, p->tokenizer_dir, e);
+        else
+            break;
+        if (rc == 0 && i == 1 && !file_exists(from.p))
+            break;
+        if (rc == 0)
+            rc = file_read(&bytes, from.p, 1u << 30, e);
+        if (rc == 0)
+            rc = file_join(&to, p->out, name[i], e);
+        if (rc == 0)
+            rc = file_replace(to.p, bytes.p, bytes.len, e);
+    }
+    buf_release(&from);
+    buf_release(&to);
+    buf_release(&bytes);
+    return rc;
+}
+
+static int open_inputs(struct pretrain *p, struct err *e)
+{
+    struct buf dir = {0};
+    int rc = corpus_open(&p->corpus, p->corpus_dir, e);
+    if (rc == 0)
+        rc = tokenizer_open(&p->tokenizer, p->tokenizer_dir, e);
+    if (rc)
+        return rc;
+    struct tok_special s = tokenizer_special(p->tokenizer);
+    p->req.corpus_root = corpus_root(p->corpus);
+    p->req.tokenizer = tokenizer_digest(p->tokenizer);
+    p->req.vocab = tokenizer_vocab(p->tokenizer);
+    p->req.bos = s.bos;
+    p->req.eos = s.eos;
+    rc = file_mkdir_p(p->out, e);
+    if (rc == 0)
+        rc = file_join(&dir, p->out, "run.json", e);
+    p->resume = rc == 0 && file_exists(dir.p);
+    if (rc == 0 && p->resume) {
+        rc = run_read(&p->run, p->out, e);
+        if (rc == 0)
+            rc = run_agrees(&p->run, &p->req, p->out, e);
+    } else if (rc == 0) {
+        rc = run_resolve_shape(&p->run, &p->req, e);
+    }
+    if (rc == 0)
+        rc = file_join(&dir, p->out, "tokens", e);
+    struct tokens_opts o = {.heldout = p->run.heldout, .threads = p->x.threads};
+    if (rc == 0)
+        rc = tokens_prepare(dir.p, p->corpus, p->tokenizer, &o, e);
+    if (rc == 0)
+        rc = tokens_open(&p->tokens, dir.p, e);
+    if (rc == 0 && tokens_rows(p->tokens, TOKENS_TRAIN, p->run.seq) < 1)
+        rc = err_set(e, ERR_VALUE, "%s: the training text has %" PRIu64 " tokens, fewer than one sequence of %d",
+                     p->corpus_dir, tokens_count(p->tokens, TOKENS_TRAIN), p->run.seq);
+    if (rc == 0)
+        rc = token_tables(p, e);
+    buf_release(&dir);
+    return rc;
+}
+
+/* ---- length ---- */
+
+/* Speed of real steps, before the run begins: the trainer starts afresh afterwards. */
+static int measure_speed(struct pretrain *p, double *tokens_per_s, struct err *e)
+{
+    struct step_report r;
+    double start = 0;
+    int64_t n = 0;
+    log_progress_now("measuring this machine's training speed …");
+    trainer_init(p->trainer);
+    for (int i = 0; i < 64; i++) {
+        int rc = trainer_step(p->trainer, &r, e);
+        if (rc)
+            return rc;
+        if (i == 0)
+            start = clock_seconds();   /* the first step touches the memory */
+        else
+            n += p->run.batch_tokens;
+        if (i >= 2 && clock_seconds() - start > 0.02 * 60 * p->req.minutes)
+            break;
+    }
+    *tokens_per_s = (double)n / (clock_seconds() - start);
+    return 0;
+}
+
+static int new_trainer(struct pretrain *p, struct err *e)
+{
+    struct trainer_args a = {.x = &p->x, .config = &p->run, .tokens = p->tokens, .token_bytes = p->token_bytes,
+                             .token_chars = p->token_chars, .memory = p->memory};
+    return trainer_new(&p->trainer, &a, e);
+}
+
+/* A new run: its length becomes a number of steps, written to run.json before the first one. */
+static int plan_new(struct pretrain *p, struct err *e)
+{
+    double flops = model_flops_per_token(&p->run.model, p->run.seq);
+    p->req.tokens_per_s = 0.4 * p->peak / flops;
+    int rc = run_resolve_length(&p->run, &p->req, e);
+    if (rc == 0)
+        rc = new_trainer(p, e);
+    if (rc == 0 && p->req.minutes > 0) {
+        rc = measure_speed(p, &p->req.tokens_per_s, e);
+        p->req.tokens_per_s *= 0.94;   /* evaluations and checkpoints */
+        p->req.batch_tokens = p->run.batch_tokens;
+        if (rc == 0)
+            rc = run_resolve_length(&p->run, &p->req, e);
+        if (rc == 0)
+            trainer_set_run(p->trainer, &p->run);
+    }
+    if (rc == 0)
+        rc = copy_tokenizer(p, e);
+    if (rc == 0)
+        rc = run_write(&p->run, p->out, e);
+    return rc;
+}
+
+static int plan(struct pretrain *p, struct err *e)
+{
+    struct buf state = {0};
+    int rc = p->resume ? new_trainer(p, e) : plan_new(p, e);
+    if (rc == 0)
+        rc = file_join(&state, p->out, "state/state.safetensors", e);
+    p->resume = rc == 0 && file_exists(state.p);   /* run.json without a state: killed before the first */
+    if (rc == 0)
+        rc = file_clean_tmp(p->out, e);
+    buf_release(&state);
+    return rc;
+}
+
+static void describe(const struct pretrain *p)
+{
+    char params[16], tokens[16], flops[24];
+    const struct model_config *m = &p->run.model;
+    struct trainer_plan plan_ = trainer_planned(p->trainer);
+    double all = (double)p->run.schedule.steps * (double)p->run.batch_tokens;
+    human_count(params, (double)model_params_total(m));
+    human_count(tokens, all);
+    snprintf(flops, sizeof flops, "%.3g", all * model_flops_per_token(m, p->run.seq));
+    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %d; from random weights, seed %016" PRIx64,
+             m->n_layer, m->d_model, params, m->vocab, p->run.seq, p->run.seed);
+    log_line("%" PRId64 " steps × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64 " training tokens in %" PRIu64 " documents",
+             p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
+             schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
+             tokens_docs(p->tokens, TOKENS_TRAIN));
+    log_line("%s on %d threads; %d sequences at once%s; memory planned %.2f GB", isa_name(p->x.k->isa), p->x.threads,
+             plan_.micro_rows, plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
+}
+
+static void report(const struct pretrain *p, const struct loop_result *r)
+{
+    char hex[65], line[512];
+    digest_hex(hex, &r->root);
+    if (p->json) {
+        snprintf(line, sizeof line,
+                 "{\"done\":true,\"steps\":%" PRId64 ",\"tokens\":%" PRId64 ",\"state_root\":\"%s\","
+                 "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"seconds\":%.2f,"
+                 "\"peak_rss_bytes\":%zu,\"planned_bytes\":%" PRIu64 "}",
+                 r->steps, r->tokens, hex, r->eval.bits_per_byte, r->eval.bits_per_char, r->seconds, mem_peak_rss(),
+                 trainer_planned(p->trainer).bytes);
+        stdout_line(line);
+        return;
+    }
+    char took[16];
+    clock_human(took, r->seconds);
+    printf("%s: %" PRId64 " steps, held-out %.4f bits per byte, %.3f per character, %s\n", p->out, r->steps,
+           r->eval.bits_per_byte, r->eval.bits_per_char, took);
+    printf("peak memory %.2f GB (planned %.2f)\n", (double)mem_peak_rss() / 0x1p30,
+           (double)trainer_planned(p->trainer).bytes / 0x1p30);
+    printf("state root %s\n", hex);
+}
+
+static int train(struct pretrain *p, struct err *e)
+{
+    struct loop_result r;
+    struct loop_opts o = {.dir = p->out, .save_every = p->save_every, .peak_flops = p->peak,
+                          .flops_per_token = model_flops_per_token(&p->run.model, p->run.seq), .resume = p->resume,
+                          .stop = stop_asked, .on_step = on_step, .on_eval = on_eval, .user = p};
+    describe(p);
+    log_catch_stop();
+    int rc = train_loop(p->trainer, &p->run, &o, &r, e);
+    log_progress_end();
+    if (rc == 0)
+        report(p, &r);
+    return rc;
+}
+
+static void release(struct pretrain *p)
+{
+    trainer_free(p->trainer);
+    tokens_close(p->tokens);
+    mem_free(p->token_bytes);
+    mem_free(p->token_chars);
+    tokenizer_close(p->tokenizer);
+    corpus_close(p->corpus);
+    nn_release(&p->x);
+}
+
+static int check(struct pretrain *p, struct err *e)
+{
+    if (!p->corpus_dir || !p->tokenizer_dir || !p->out)
+        return err_set(e, ERR_USAGE, "%s is required", !p->corpus_dir ? "--corpus DIR" : !p->tokenizer_dir ? "--tokenizer DIR" : "--out RUN");
+    if (p->depth > 0 && p->req.config_path)
+        return err_set(e, ERR_USAGE, "--depth and --config contradict each other: give one");
+    if ((p->req.flops > 0) + (p->req.tokens > 0) + (p->req.minutes > 0) + (p->steps > 0) > 1)
+        return err_set(e, ERR_USAGE, "give one of --flops, --tokens, --steps and --minutes, not several");
+    struct run_request *r = &p->req;
+    r->depth = (int)p->depth;
+    r->seq = (int)p->seq;
+    r->workers = (int)p->workers;
+    r->batch_tokens = (int64_t)p->batch;
+    r->steps = (int64_t)p->steps;
+    r->eval_every = (int64_t)p->eval_every;
+    r->eval_tokens = (int64_t)p->eval_tokens;
+    r->seed = (uint64_t)p->seed;
+    r->untied = p->untied;
+    return 0;
+}
+
+int cmd_pretrain(int argc, char **argv, struct err *e)
+{
+    struct pretrain p = {.req = {.warmup = -1, .decay = -1, .weight_decay = -1, .clip = -1}, .eval_every = -1,
+                         .save_every = 60};
+    struct run_request *r = &p.req;
+    const struct opt opts[] = {
+        {.name = "corpus", .type = OPT_STR, .dst = &p.corpus_dir, .arg = "DIR", .help = "made by dokja corpus build"},
+        {.name = "tokenizer", .type = OPT_STR, .dst = &p.tokenizer_dir, .arg = "DIR", .help = "folder with tokenizer.json"},
+        {.name = "out", .type = OPT_STR, .dst = &p.out, .arg = "RUN", .help = "the run; an existing one goes on where it stopped"},
+        {.name = "depth", .letter = 'd', .type = OPT_INT, .dst = &p.depth, .arg = "N", .help = "layers; width is 64·N (default 4)", .lo = 1, .hi = 128},
+        {.name = "config", .type = OPT_STR, .dst = &r->config_path, .arg = "FILE", .help = "a Hugging Face config.json instead of --depth"},
+        {.name = "flops", .type = OPT_COUNT, .dst = &r->flops, .arg = "F", .help = "length as compute, e.g. 2e14", .lo = 1, .hi = 1e30},
+        {.name = "tokens", .type = OPT_COUNT, .dst = &r->tokens, .arg = "N", .help = "length as tokens, e.g. 50M", .lo = 1, .hi = 1e18},
+        {.name = "steps", .type = OPT_COUNT, .dst = &p.steps, .arg = "N", .help = "length as optimizer steps", .lo = 1, .hi = 1e12},
+        {.name = "minutes", .type = OPT_REAL, .dst = &r->minutes, .arg = "N", .help = "length as time: speed is measured, then the number of steps is fixed", .lo = 0.01, .hi = 1e7},
+        {.name = "seq", .type = OPT_INT, .dst = &p.seq, .arg = "N", .help = "tokens of a sequence (default 512; 1024 from depth 9)", .lo = 32, .hi = 1 << 20},
+        {.name = "batch-tokens", .type = OPT_COUNT, .dst = &p.batch, .arg = "N", .help = "tokens of a step (default: from the length)", .lo = 32, .hi = 1e10},
+        {.name = "workers", .type = OPT_INT, .dst = &p.workers, .arg = "V", .help = "virtual workers of the batch, a power of two (default 1)", .lo = 1, .hi = 65536},
+        {.name = "memory", .type = OPT_SIZE, .dst = &p.memory, .arg = "SIZE", .help = "budget, e.g. 8G: decides how many sequences are computed at once", .lo = 1, .hi = 1e15},
+        {.name = "threads", .type = OPT_INT, .dst = &p.threads, .arg = "N", .help = "default: OMP_NUM_THREADS or all cores; bits do not depend on it", .lo = 1, .hi = 4096},
+        {.name = "seed", .type = OPT_INT, .dst = &p.seed, .arg = "N", .help = "default: derived from corpus, tokenizer and shape", .seen = &r->seed_given, .lo = 0, .hi = 9e15},
+        {.name = "optimizer", .type = OPT_STR, .dst = &r->optimizer, .arg = "NAME", .help = "muon (default) or adamw"},
+        {.name = "schedule", .type = OPT_STR, .dst = &r->schedule, .arg = "NAME", .help = "wsd (default) or cosine"},
+        {.name = "lr", .type = OPT_REAL, .dst = &r->lr_matrix, .arg = "X", .help = "learning rate of the matrices", .lo = 1e-9, .hi = 10},
+        {.name = "lr-embed", .type = OPT_REAL, .dst = &r->lr_embed, .arg = "X", .help = "learning rate of embedding and head", .lo = 1e-9, .hi = 10},
+        {.name = "weight-decay", .type = OPT_REAL, .dst = &r->weight_decay, .arg = "X", .help = "of the matrices", .lo = 0, .hi = 10},
+        {.name = "clip", .type = OPT_REAL, .dst = &r->clip, .arg = "X", .help = "gradient norm limit (default 1; 0: off)", .lo = 0, .hi = 1e9},
+        {.name = "warmup", .type = OPT_REAL, .dst = &r->warmup, .arg = "X", .help = "fraction of the steps (default 0.05)", .lo = 0, .hi = 1},
+        {.name = "decay", .type = OPT_REAL, .dst = &r->decay, .arg = "X", .help = "wsd: fraction of the steps at the end (default 0.6)", .lo = 0, .hi = 1},
+        {.name = "heldout", .type = OPT_REAL, .dst = &r->heldout, .arg = "X", .help = "fraction of documents held out, by hash (default 0.005)", .lo = 1e-6, .hi = 0.5},
+        {.name = "eval-every", .type = OPT_COUNT, .dst = &p.eval_every, .arg = "N", .help = "steps between held-out evaluations (default: ten in a run; 0: only at the end)", .lo = 0, .hi = 1e12},
+        {.name = "eval-tokens", .type = OPT_COUNT, .dst = &p.eval_tokens, .arg = "N", .help = "held-out tokens of an evaluation", .lo = 1, .hi = 1e12},
+        {.name = "save-every", .type = OPT_REAL, .dst = &p.save_every, .arg = "SECONDS", .help = "between checkpoints (default 60)", .lo = 0, .hi = 1e9},
+        {.name = "untied", .type = OPT_FLAG, .dst = &p.untied, .help = "separate output head"},
+        {.name = "json", .type = OPT_FLAG, .dst = &p.json, .help = "JSON lines on stdout"},
+        {0}};
+    const struct opt_spec spec = {
+        .usage = "dokja pretrain --corpus DIR --tokenizer DIR --out RUN [--depth N | --config FILE] [options]",
+        .about = "Trains a language model from random weights. The same inputs give the same bits on any machine and\n"
+                 "thread count; stopped or killed, the same command goes on to the same bits.",
+        .opts = opts, .min_args = 0, .max_args = 0};
+    int n_args;
+    int rc = opt_parse(&spec, argc, argv, &n_args, e);
+    if (rc)
+        return rc > 0 ? 0 : rc;
+    if ((rc = check(&p, e)))
+        return rc;
+    const char *bad_isa;
+    const struct kernels *k = kernels_best(&bad_isa);
+    if (bad_isa)
+        return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected ref, avx2, avx512 or amx", bad_isa);
+    if ((rc = nn_init(&p.x, k, (int)p.threads, e)))
+        return rc;
+    p.peak = 1e9 * peak_unit_gflops(&p.x);
+    if ((rc = open_inputs(&p, e)) || (rc = plan(&p, e)) || (rc = train(&p, e)))
+        log_progress_end();
+    release(&p);
+    return rc;
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Bits of a training run: threads, instruction sets, virtual workers, memory budgets, kills and resumes.
+set -u
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+root() { sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
+same() { # name, root file, expected
+    local r; r=$(root "$2")
+    if [ -n "$r" ] && [ "$r" = "$3" ]; then ok "$1"; else bad "$1" "root ${r:-none}, expected $3; $(tail -n 1 "$2.err")"; fi
+}
+
+"$DOKJA" primer --bytes 600k --seed 3 --out p.jsonl 2>err.txt &&
+"$DOKJA" corpus build --in p.jsonl --out corpus >/dev/null 2>>err.txt &&
+"$DOKJA" tokenizer train --corpus corpus --vocab 1024 --out tok >/dev/null 2>>err.txt ||
+    { bad "pretrain inputs" "$(tail -n 1 err.txt)"; exit 1; }
+
+T="--corpus corpus --tokenizer tok --seq 64 --batch-tokens 1024 --heldout 0.02 --json"
+train() { # out, then options
+    local out=$1; shift
+    "$DOKJA" pretrain $T --out "$out" "$@" >"$out.json" 2>"$out.json.err"
+}
+
+train base --depth 1 --steps 24
+want=$(root base.json)
+[ -n "$want" ] && ok "pretrain runs" || { bad "pretrain runs" "$(tail -n 1 base.json.err)"; exit 1; }
+for n in 1 2 3 7; do
+    train t$n --depth 1 --steps 24 --threads $n; same "same root with $n threads" t$n.json "$want"
+done
+for isa in ref avx2 avx512 amx; do
+    DOKJA_CPU=$isa train isa-$isa --depth 1 --steps 24; same "same root with DOKJA_CPU=$isa" isa-$isa.json "$want"
+done
+train small --depth 1 --steps 24 --memory 90M; same "same root with a small memory budget" small.json "$want"
+
+# V is part of the recipe: one V gives one root for every thread count.
+train v4 --depth 1 --steps 12 --workers 4 --threads 1; v4=$(root v4.json)
+for n in 2 3; do train v4-$n --depth 1 --steps 12 --workers 4 --threads $n; same "V=4, $n threads" v4-$n.json "$v4"; done
+
+# kill -9 at random moments; the same command again goes on to the same bits.
+kills=${DOKJA_KILLS:-5}
+train whole --depth 2 --steps 120 --save-every 0; whole=$(root whole.json)
+for i in $(seq 1 "$kills"); do
+    while :; do
+        "$DOKJA" pretrain $T --out killed --depth 2 --steps 120 --save-every 0.05 >killed.json 2>killed.json.err &
+        pid=$!
+        sleep "0.$(( (RANDOM % 8) + 1 ))"
+        if kill -9 $pid 2>/dev/null; then wait $pid 2>/dev/null; break; fi
+        wait $pid; break 2
+    done
+done
+train killed --depth 2 --steps 120
+same "kill -9 at random moments, then the same root" killed.json "$whole"
+n=$(grep -c '"loss"' killed/metrics.jsonl)
+[ "$n" = 120 ] && ok "metrics.jsonl has each step once" || bad "metrics.jsonl has each step once" "$n lines"
+cmp -s whole/model.safetensors killed/model.safetensors && ok "same model file" || bad "same model file" "differs"
+ls killed/*.tmp-* killed/state/*.tmp-* >/dev/null 2>&1 && bad "no leftovers" "temporary files" || ok "no leftovers"
+
+# Ctrl-C saves and says so.
+"$DOKJA" pretrain $T --out stopped --depth 2 --steps 2000 >stopped.json 2>stopped.err & pid=$!
+sleep 1.5; kill -INT $pid; wait $pid; rc=$?
+grep -q "run the same command again" stopped.err && [ $rc = 1 ] && ok "Ctrl-C saves and says how to go on" ||
+    bad "Ctrl-C saves and says how to go on" "exit $rc, $(tail -n 1 stopped.err)"
+
+# A finished run is left as it is; a contradicting request is refused.
+train base --depth 1 --steps 24; same "a finished run stays" base.json "$want"
+refuse() { # name, pattern, exit, command…
+    local name=$1 pattern=$2 code=$3; shift 3
+    "$@" >refuse.out 2>refuse.err; local rc=$?
+    if [ $rc = "$code" ] && grep -q -- "$pattern" refuse.err; then ok "$name"; else bad "$name" "exit $rc, $(tail -n 1 refuse.err)"; fi
+}
+refuse "another depth on the same run" "depth" 1 "$DOKJA" pretrain $T --out base --depth 2 --steps 24
+refuse "several lengths" "--steps" 2 "$DOKJA" pretrain $T --out x --steps 3 --tokens 1M
+refuse "sequence not a multiple" "multiple of" 1 "$DOKJA" pretrain --corpus corpus --tokenizer tok --out x2 --seq 100 --steps 1
+refuse "workers not a power of two" "power of two" 1 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
+refuse "no memory" "needs" 1 "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
+refuse "corpus missing" "nowhere" 1 "$DOKJA" pretrain --corpus nowhere --tokenizer tok --out x5
+refuse "wrong instruction set name" "DOKJA_CPU" 2 env DOKJA_CPU=sse9 "$DOKJA" pretrain $T --out x6 --steps 1
+
+# Damaged state: named, and nothing replaced.
+cp -r base damaged && printf 'x' | dd of=damaged/state/state.safetensors bs=1 seek=200000 conv=notrunc 2>/dev/null
+sum=$(sha256sum <damaged/state/state.safetensors)
+refuse "damaged state is named" "state.safetensors" 1 "$DOKJA" pretrain $T --out damaged --depth 1 --steps 24
+[ "$sum" = "$(sha256sum <damaged/state/state.safetensors)" ] && ok "damaged state left alone" || bad "damaged state left alone" "changed"

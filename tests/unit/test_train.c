@@ -1,0 +1,288 @@
+/* Schedules, optimizers and the state file, away from any data. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "train/run.h"
+#include "train/state.h"
+
+static void close_to(double got, double want, double tol)
+{
+    if (!(fabs(got - want) <= tol))
+        fail_msg("got %.9g, expected %.9g ± %g", got, want, tol);
+}
+
+static void test_schedule_wsd(void **state)
+{
+    (void)state;
+    struct schedule s = {.steps = 100, .warmup = 0.05, .decay = 0.6, .floor = 0.02};
+    close_to(schedule_lr(&s, 0), 1.0 / 6, 1e-15);
+    close_to(schedule_lr(&s, 4), 5.0 / 6, 1e-15);
+    close_to(schedule_lr(&s, 5), 1, 0);
+    close_to(schedule_lr(&s, 39), 1, 0);
+    close_to(schedule_lr(&s, 40), 1 - 0.98 / 61, 1e-15);
+    close_to(schedule_lr(&s, 99), 1 - 0.98 * 60 / 61, 1e-15);
+}
+
+static void test_schedule_cosine(void **state)
+{
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_COSINE, .steps = 200, .warmup = 0, .floor = 0.1};
+    close_to(schedule_lr(&s, 0), 1, 1e-15);
+    close_to(schedule_lr(&s, 100), 0.55, 1e-14);
+    close_to(schedule_lr(&s, 50), 0.1 + 0.45 * (1 + sqrt(0.5)), 1e-14);
+}
+
+static void test_momentum_ramp(void **state)
+{
+    (void)state;
+    struct schedule s = {.steps = 4000};
+    close_to(schedule_momentum(&s, 0, 0.95), 0.85, 0);
+    close_to(schedule_momentum(&s, 100, 0.95), 0.90, 1e-15);
+    close_to(schedule_momentum(&s, 200, 0.95), 0.95, 0);
+}
+
+static struct nn nn1;
+
+static int setup(void **state)
+{
+    (void)state;
+    const char *bad;
+    struct err e;
+    return nn_init(&nn1, kernels_best(&bad), 2, &e);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    nn_release(&nn1);
+    return 0;
+}
+
+static struct model_config tiny(void)
+{
+    struct model_config c;
+    model_config_depth(&c, 1, 64, 64);
+    return c;
+}
+
+/* Published values of the Polar Express map for singular values of a matrix of Frobenius norm 1. */
+static void test_orthogonalise_golden(void **state)
+{
+    (void)state;
+    static const double in[5] = {0.7, 0.5, 0.3, 0.1, 0.4}, want[4] = {1.132688, 0.885254, 1.111355, 1.034966};
+    struct model_config c = tiny();
+    struct param_table t;
+    struct optim o;
+    struct err e;
+    assert_int_equal(param_table_new(&t, &c, &e), 0);
+    assert_int_equal(optim_init(&o, &t, &(struct optim_config){.kind = OPTIM_MUON}, &e), 0);
+    for (int tall = 0; tall < 2; tall++) {
+        int rows = tall ? 64 : 32, cols = tall ? 32 : 64;
+        real *u = mem_new((size_t)rows * (size_t)cols, sizeof *u);
+        for (int i = 0; i < 5; i++)
+            u[i * cols + i] = (real)in[i];
+        optim_orthogonalise(&nn1, &o, u, rows, cols);
+        for (int i = 0; i < 4; i++)
+            close_to((double)u[i * cols + i], want[i], 0.03);   /* products of bf16 operands */
+        for (int i = 5; i < 32; i++)
+            close_to((double)u[i * cols + i], 0, 0);
+        mem_free(u);
+    }
+    optim_release(&o);
+    param_table_release(&t);
+}
+
+/* Random matrix: all singular values land in the published band, checked by ‖XᵀXv‖ on random v. */
+static void test_orthogonalise_band(void **state)
+{
+    (void)state;
+    enum { R = 48, C = 64 };
+    struct model_config c = tiny();
+    struct param_table t;
+    struct optim o;
+    struct err e;
+    struct rng r;
+    assert_int_equal(param_table_new(&t, &c, &e), 0);
+    assert_int_equal(optim_init(&o, &t, &(struct optim_config){.kind = OPTIM_MUON}, &e), 0);
+    static real u[R * C];
+    rng_init(&r, 7, RNG_TEST, 0);
+    for (int i = 0; i < R * C; i++)
+        u[i] = (real)rng_unit_f32(rng_u32(&r)) - (real)0.5;
+    optim_orthogonalise(&nn1, &o, u, R, C);
+    for (int trial = 0; trial < 20; trial++) {
+        double v[R], y[C] = {0}, nv = 0, ny = 0;
+        for (int i = 0; i < R; i++) {
+            v[i] = (double)rng_unit_f32(rng_u32(&r)) - 0.5;
+            nv += v[i] * v[i];
+        }
+        for (int i = 0; i < R; i++)
+            for (int j = 0; j < C; j++)
+                y[j] += v[i] * (double)u[i * C + j];
+        for (int j = 0; j < C; j++)
+            ny += y[j] * y[j];
+        double gain = sqrt(ny / nv);
+        if (!(gain > 0.80 && gain < 1.19))
+            fail_msg("gain %.3f outside the band", gain);
+    }
+    optim_release(&o);
+    param_table_release(&t);
+}
+
+/* One AdamW step by hand: m̂ = g, v̂ = g² on the first step, so w moves by lr·g/(|g| + eps). */
+static void test_adamw_first_step(void **state)
+{
+    (void)state;
+    struct model_config c = tiny();
+    struct param_table t;
+    struct optim o;
+    struct err e;
+    assert_int_equal(param_table_new(&t, &c, &e), 0);
+    struct optim_config oc = {.kind = OPTIM_ADAMW, .lr_matrix = 0.01, .lr_embed = 0.02, .lr_gain = 0.03,
+                              .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-10, .decay_matrix = 0.5};
+    assert_int_equal(optim_init(&o, &t, &oc, &e), 0);
+    real *w = mem_map(t.total * sizeof *w), *g = mem_map(t.total * sizeof *g);
+    for (size_t i = 0; i < t.total; i++) {
+        w[i] = 1;
+        g[i] = i % 2 ? (real)0.25 : (real)-4;
+    }
+    optim_step(&nn1, &o, w, g, 0, 1, 0, 1);
+    for (int i = 0; i < t.n; i++) {
+        const struct param *p = &t.p[i];
+        double lr = p->group == GROUP_MATRIX ? 0.01 : p->group == GROUP_GAIN ? 0.03 : 0.02;
+        double decayed = 1 - (p->group == GROUP_MATRIX ? 0.01 * 0.5 : 0);
+        close_to((double)w[p->offset + 1], decayed - lr, 1e-6);
+        close_to((double)w[p->offset], decayed + lr, 1e-6);
+    }
+    mem_unmap(w, t.total * sizeof *w);
+    mem_unmap(g, t.total * sizeof *g);
+    optim_release(&o);
+    param_table_release(&t);
+}
+
+static void test_grad_norm_names_nan(void **state)
+{
+    (void)state;
+    struct model_config c = tiny();
+    struct param_table t;
+    struct err e;
+    const char *bad;
+    assert_int_equal(param_table_new(&t, &c, &e), 0);
+    real *g = mem_map(t.total * sizeof *g);
+    g[t.p[0].offset] = 3;
+    g[t.p[1].offset] = 4;
+    close_to(optim_grad_norm(&nn1, &t, g, &bad), 5, 1e-12);
+    assert_null(bad);
+    g[t.p[3].offset + 2] = (real)NAN;
+    optim_grad_norm(&nn1, &t, g, &bad);
+    assert_string_equal(bad, t.p[3].name);
+    mem_unmap(g, t.total * sizeof *g);
+    param_table_release(&t);
+}
+
+/* Save, load into fresh memory: same root; a flipped byte is refused. */
+static void test_state_file(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/dokja-state-XXXXXX", path[64];
+    struct model_config c = tiny();
+    struct param_table t;
+    struct optim o, o2;
+    struct err e;
+    struct digest a, b;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/state.safetensors", dir);
+    struct optim_config oc = {.kind = OPTIM_MUON};
+    assert_int_equal(param_table_new(&t, &c, &e), 0);
+    assert_int_equal(optim_init(&o, &t, &oc, &e), 0);
+    assert_int_equal(optim_init(&o2, &t, &oc, &e), 0);
+    real *w = mem_map(t.total * sizeof *w), *w2 = mem_map(t.total * sizeof *w);
+    params_init(&t, w, 5);
+    for (size_t i = 0; i < o.v_total; i++)
+        o.v[i] = (real)i;
+    struct train_state s = {.table = &t, .w = w, .optim = &o, .step = 12, .sample = 96, .metrics_bytes = 77};
+    struct train_state s2 = {.table = &t, .w = w2, .optim = &o2};
+    assert_int_equal(state_save(&nn1, &s, path, &a, &e), 0);
+    assert_int_equal(state_load(&nn1, &s2, path, &e), 0);
+    assert_int_equal(state_root(&b, &nn1, &s2, &e), 0);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_int_equal(s2.step, 12);
+    assert_int_equal(s2.sample, 96);
+    assert_int_equal(s2.metrics_bytes, 77);
+    s2.step++;
+    assert_int_equal(state_root(&b, &nn1, &s2, &e), 0);
+    assert_memory_not_equal(&a, &b, sizeof a);
+
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, -9, SEEK_END);
+    fputc(0x5a, f);
+    fclose(f);
+    assert_int_equal(state_load(&nn1, &s2, path, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.msg, "state_root"));
+    unlink(path);
+    rmdir(dir);
+    mem_unmap(w, t.total * sizeof *w);
+    mem_unmap(w2, t.total * sizeof *w);
+    optim_release(&o);
+    optim_release(&o2);
+    param_table_release(&t);
+}
+
+static void test_run_file(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/dokja-run-XXXXXX", path[64];
+    struct run_request r = {.depth = 2, .vocab = 512, .steps = 30, .warmup = -1, .decay = -1, .weight_decay = -1,
+                            .clip = -1, .eval_every = -1, .bos = 0, .eos = 1};
+    struct run_config a, b;
+    struct err e;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(run_resolve_shape(&a, &r, &e), 0);
+    assert_int_equal(run_resolve_length(&a, &r, &e), 0);
+    assert_int_equal(run_write(&a, dir, &e), 0);
+    assert_int_equal(run_read(&b, dir, &e), 0);
+    assert_memory_equal(&a.optim, &b.optim, sizeof a.optim);
+    assert_memory_equal(&a.schedule, &b.schedule, sizeof a.schedule);
+    assert_int_equal(a.seed, b.seed);
+    assert_int_equal(a.batch_tokens, b.batch_tokens);
+    assert_int_equal(run_agrees(&b, &r, dir, &e), 0);
+    r.depth = 3;
+    assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
+    assert_non_null(strstr(e.msg, "depth 2"));
+    r.depth = 2;
+    r.seq = 96;
+    assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
+    r = (struct run_request){.depth = 2, .vocab = 512, .seq = 100};
+    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
+    r = (struct run_request){.depth = 2, .vocab = 512, .workers = 3};
+    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
+    snprintf(path, sizeof path, "%s/run.json", dir);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_schedule_wsd),       cmocka_unit_test(test_schedule_cosine),
+        cmocka_unit_test(test_momentum_ramp),      cmocka_unit_test(test_orthogonalise_golden),
+        cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
+        cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_state_file),
+        cmocka_unit_test(test_run_file),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
