@@ -17,7 +17,7 @@ enum textsrc_kind { TEXTSRC_NONE, TEXTSRC_TXT, TEXTSRC_JSONL };
 enum textsrc_kind textsrc_kind(const char *path);
 
 int textsrc_open(struct textsrc **s, const char *path, size_t limit, struct err *e) MUST_CHECK;
-void textsrc_close(struct textsrc *s);
+void textsrc_close(struct textsrc *s); /* safe on NULL */
 
 struct textsrc_doc {
     const char *text; /* valid until the next call; as in the file (not yet normalised) */

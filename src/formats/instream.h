@@ -1,0 +1,21 @@
+/* Bytes out of a file that may be compressed, by its name: .gz (several members allowed), .zst (several
+ * frames allowed), else as they are.  Streaming: memory does not depend on the file's length, except for the
+ * window a zstd frame asks for (at most 128 MiB). */
+#ifndef DK_FORMATS_INSTREAM_H
+#define DK_FORMATS_INSTREAM_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+struct instream;
+int instream_open(struct instream **s, const char *path, struct err *e) MUST_CHECK;
+void instream_close(struct instream *s); /* safe on NULL */
+/* Up to n bytes (n > 0) into out: *got of them, 0 only at the end.  A file that ends inside compressed data
+ * is an error. */
+int instream_read(struct instream *s, void *out, size_t n, size_t *got, struct err *e) MUST_CHECK;
+
+/* Length of `path` without a trailing ".gz" or ".zst". */
+size_t instream_stem(const char *path);
+
+#endif

@@ -1,0 +1,190 @@
+#include "formats/textsrc.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "formats/instream.h"
+
+enum { CHUNK = 1 << 17 };
+
+struct textsrc {
+    struct instream *in;
+    enum textsrc_kind kind;
+    char *path;
+    size_t limit;
+    bool lenient, done;
+    uint64_t line, skipped;
+    struct buf doc;           /* the text of a .txt, the line of a .jsonl */
+    struct buf id;            /* an id that was a number */
+    json_t *record;           /* owns the strings of the last document */
+    size_t at, len;           /* unread part of chunk */
+    char chunk[CHUNK];
+};
+
+enum textsrc_kind textsrc_kind(const char *path) {
+    static const struct {
+        const char *end;
+        enum textsrc_kind kind;
+    } ends[] = {{".txt", TEXTSRC_TXT}, {".md", TEXTSRC_TXT}, {".jsonl", TEXTSRC_JSONL}};
+    const char *slash = strrchr(path, '/');
+    size_t n = instream_stem(path), from = slash ? (size_t)(slash - path) + 1 : 0;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t k = strlen(ends[i].end);
+        if (n > from + k && !strncasecmp(path + n - k, ends[i].end, k)) return ends[i].kind;
+    }
+    return TEXTSRC_NONE;
+}
+
+int textsrc_open(struct textsrc **out, const char *path, size_t limit, struct err *e) {
+    *out = NULL;
+    enum textsrc_kind kind = textsrc_kind(path);
+    if (kind == TEXTSRC_NONE)
+        return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", path);
+    struct textsrc *s = mem_new(1, sizeof *s);
+    if (!s || !(s->path = mem_strdup(path))) {
+        mem_free(s);
+        return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    }
+    s->kind = kind;
+    s->limit = limit;
+    int rc = instream_open(&s->in, path, e);
+    if (rc) textsrc_close(s);
+    else *out = s;
+    return rc;
+}
+
+void textsrc_close(struct textsrc *s) {
+    if (!s) return;
+    instream_close(s->in);
+    json_decref(s->record);
+    buf_release(&s->doc);
+    buf_release(&s->id);
+    mem_free(s->path);
+    mem_free(s);
+}
+
+void textsrc_lenient(struct textsrc *s, bool on) { s->lenient = on; }
+
+uint64_t textsrc_skipped(const struct textsrc *s) { return s->skipped; }
+
+/* ---- bytes ---- */
+
+/* Reads on up to the next '\n' (a .jsonl) or the end (a .txt).  *more = 0: nothing was left.  What goes
+ * beyond the limit is passed over without being kept, and *too_long says so. */
+static int read_piece(struct textsrc *s, bool *more, bool *too_long, struct err *e) {
+    buf_clear(&s->doc);
+    *more = *too_long = false;
+    for (;;) {
+        if (s->at == s->len) {
+            s->at = 0;
+            int rc = instream_read(s->in, s->chunk, CHUNK, &s->len, e);
+            if (rc) return rc;
+            if (s->len == 0) return 0;
+        }
+        *more = true;
+        const char *from = s->chunk + s->at, *nl = NULL;
+        size_t n = s->len - s->at;
+        if (s->kind == TEXTSRC_JSONL && (nl = memchr(from, '\n', n))) n = (size_t)(nl - from);
+        s->at += n + (nl != NULL);
+        if (n > s->limit - s->doc.len) *too_long = true;
+        if (!*too_long && buf_add(&s->doc, from, n, NULL))
+            return err_set(e, ERR_NOMEM, "%s: out of memory for a document of %zu bytes", s->path, s->doc.len + n);
+        if (nl) return 0;
+    }
+}
+
+/* ---- documents ---- */
+
+static int next_txt(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+    bool more, too_long;
+    if (s->done) return 0;
+    s->done = true;
+    int rc = read_piece(s, &more, &too_long, e);
+    if (rc) return rc;
+    if (too_long && s->lenient) {
+        s->skipped++;
+        return 0;
+    }
+    if (too_long) return err_set(e, ERR_LIMIT, "%s: a document longer than %zu bytes", s->path, s->limit);
+    d->text = s->doc.p ? s->doc.p : "";
+    d->n = s->doc.len;
+    d->line = 1;
+    return 1;
+}
+
+static const char *string_or_empty(const json_t *record, const char *key) {
+    const char *v = json_string_value(json_object_get(record, key));
+    return v ? v : "";
+}
+
+static int read_id(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+    const json_t *id = json_object_get(s->record, "id");
+    d->id = string_or_empty(s->record, "id");
+    if (!json_is_integer(id)) return 0;
+    buf_clear(&s->id);
+    int rc = buf_printf(&s->id, e, "%lld", (long long)json_integer_value(id));
+    if (!rc) d->id = s->id.p;
+    return rc;
+}
+
+/* 1 or a negative code; ERR_FORMAT: this line is no record. */
+static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+    struct err why = {0};
+    json_decref(s->record);
+    s->record = NULL;
+    int rc = json_parse(&s->record, s->doc.p, s->doc.len, "", &why);
+    if (rc == ERR_NOMEM) return err_set(e, rc, "%s: out of memory", s->path);
+    unsigned long long line = s->line;
+    if (rc) {
+        const char *text = strstr(why.msg, "column");
+        return err_set(e, ERR_FORMAT, "%s: line %llu is not a JSON record: %s", s->path, line, text ? text : why.msg);
+    }
+    const json_t *text = json_object_get(s->record, "text");
+    if (!json_is_string(text))
+        return err_set(e, ERR_FORMAT, "%s: line %llu: %s", s->path, line,
+                       json_is_object(s->record) ? "no string \"text\" in the record" : "not an object");
+    d->text = json_string_value(text);
+    d->n = json_string_length(text);
+    d->source = string_or_empty(s->record, "source");
+    d->license = string_or_empty(s->record, "license");
+    d->lang = string_or_empty(s->record, "lang");
+    d->line = s->line;
+    rc = read_id(s, d, e);
+    return rc ? rc : 1;
+}
+
+static bool blank(const struct buf *b) {
+    for (size_t i = 0; i < b->len; i++)
+        if (!strchr(" \t\r", b->p[i]) || !b->p[i]) return false;
+    return true;
+}
+
+static void drop_bom(struct buf *b) {
+    if (b->len < 3 || memcmp(b->p, "\xEF\xBB\xBF", 3) != 0) return;
+    memmove(b->p, b->p + 3, b->len - 3 + 1);
+    b->len -= 3;
+}
+
+static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+    for (;;) {
+        bool more, too_long;
+        int rc = read_piece(s, &more, &too_long, e);
+        if (rc || !more) return rc;
+        s->line++;
+        if (s->line == 1) drop_bom(&s->doc);
+        if (!too_long && blank(&s->doc)) continue;
+        if (too_long)
+            rc = err_set(e, ERR_LIMIT, "%s: line %llu is longer than %zu bytes", s->path,
+                         (unsigned long long)s->line, s->limit);
+        else rc = parse_record(s, d, e);
+        if (!(s->lenient && (rc == ERR_LIMIT || rc == ERR_FORMAT))) return rc;
+        s->skipped++;
+    }
+}
+
+int textsrc_next(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+    *d = (struct textsrc_doc){.text = "", .id = "", .source = "", .license = "", .lang = ""};
+    return s->kind == TEXTSRC_TXT ? next_txt(s, d, e) : next_jsonl(s, d, e);
+}
