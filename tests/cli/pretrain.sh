@@ -81,3 +81,17 @@ cp -r base damaged && printf 'x' | dd of=damaged/state/state.safetensors bs=1 se
 sum=$(sha256sum <damaged/state/state.safetensors)
 refuse "damaged state is named" "state.safetensors" 1 "$DOKJA" pretrain $T --out damaged --depth 1 --steps 24
 [ "$sum" = "$(sha256sum <damaged/state/state.safetensors)" ] && ok "damaged state left alone" || bad "damaged state left alone" "changed"
+
+# A full disk (a file size limit stands in for it) in the middle of a run: the last checkpoint survives.
+train full --depth 1 --steps 24 --save-every 0; full=$(root full.json)
+"$DOKJA" pretrain $T --out fulldisk --depth 1 --steps 24 --save-every 0 >fd.json 2>fd.err & pid=$!
+while [ ! -f fulldisk/state/state.safetensors ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+sum=$(sha256sum <fulldisk/state/state.safetensors)
+( trap '' XFSZ; ulimit -f 64; exec "$DOKJA" pretrain $T --out fulldisk --depth 1 --steps 24 --save-every 0 >fd.json 2>fd.err )
+rc=$?
+if [ "$(root fd.json)" = "$full" ]; then ok "full disk (run was complete)"
+elif [ $rc = 1 ] && grep -q "fulldisk/" fd.err && [ "$sum" = "$(sha256sum <fulldisk/state/state.safetensors)" ]; then
+    ok "full disk is named and the checkpoint survives"
+else bad "full disk is named and the checkpoint survives" "exit $rc, $(tail -n 1 fd.err)"; fi
+train fulldisk --depth 1 --steps 24; same "and the run goes on to the same bits" fulldisk.json "$full"

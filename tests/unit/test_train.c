@@ -95,7 +95,7 @@ static void test_orthogonalise_golden(void **state)
             u[i * cols + i] = (real)in[i];
         optim_orthogonalise(&nn1, &o, u, rows, cols);
         for (int i = 0; i < 4; i++)
-            close_to((double)u[i * cols + i], want[i], 0.03);   /* products of bf16 operands */
+            close_to((double)u[i * cols + i], want[i], 0.05);   /* bf16 operands, and the map is steep */
         for (int i = 5; i < 32; i++)
             close_to((double)u[i * cols + i], 0, 0);
         mem_free(u);

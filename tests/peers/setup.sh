@@ -1,0 +1,31 @@
+#!/bin/bash
+# An environment with real peers for comparison tests, outside the tree ($DOKJA_PEERS, else
+# $XDG_CACHE_HOME/dokja-peers): the small ones, or with --large also the heavy ones.
+# Prints the path of its python. Exit 3: packages cannot be had here; callers then skip.
+set -u
+small="tokenizers==0.23.3 safetensors==0.8.0 numpy==2.4.6"
+large="torch==2.12.1 transformers==5.23.0 tiktoken==0.14.0"
+
+dir=${DOKJA_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/dokja-peers}
+want=$small
+kind=small
+[ "${1:-}" = --large ] && want="$small $large" kind=large
+python=$dir/bin/python3
+stamp=$dir/installed-$kind
+
+give_up() {
+    echo "peers: $*" >&2
+    exit 3
+}
+
+if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
+    mkdir -p "$dir" || give_up "cannot make $dir"
+    # Two test runs at once share the folder.
+    exec 9>"$dir/lock"
+    flock 9
+    [ -x "$python" ] || python3 -m venv "$dir" >"$dir/log" 2>&1 || give_up "python3 -m venv failed, see $dir/log"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-input --retries 1 --timeout 20 \
+        $want >>"$dir/log" 2>&1 || give_up "cannot install $want (no package index?), see $dir/log"
+    echo "$want" >"$stamp"
+fi
+echo "$python"
