@@ -31,7 +31,7 @@ struct fwd_space {
     int *lo, *hi;
 };
 
-static struct fwd_space fwd_layout(struct carve *c, const struct kernels *k, struct attn_shape s,
+static struct fwd_space fwd_layout(struct arena *a, const struct kernels *k, struct attn_shape s,
                                    int max_len)
 {
     const struct gemm_unit *u = &k->gemm;
@@ -45,18 +45,18 @@ static struct fwd_space fwd_layout(struct carve *c, const struct kernels *k, str
     int blocks = max_int(1, (max_len + KEY_BLOCK - 1) / KEY_BLOCK);
     f.slots = min_int(blocks, max_int(4, (int)(CACHE_BYTES / (f.k_bytes + f.v_bytes))));
     size_t rows = (size_t)group * (size_t)f.n_tile * (size_t)f.tile;
-    f.tag = (int *)carve_take(c, (size_t)f.slots * sizeof(int));
-    f.kpack = (char *)carve_take(c, (size_t)f.slots * f.k_bytes);
-    f.vpack = (char *)carve_take(c, (size_t)f.slots * f.v_bytes);
-    f.qpack = (char *)carve_take(c, (size_t)group * (size_t)f.n_tile * f.q_bytes);
-    f.ppack = (char *)carve_take(c, gemm_a_bytes(u, f.tile, KEY_BLOCK));
-    f.o = carve_reals(c, rows * (size_t)s.d_head);
-    f.m = carve_reals(c, rows);
-    f.l = carve_reals(c, rows);
-    f.s = carve_reals(c, (size_t)f.tile * KEY_BLOCK);
-    f.corr = carve_reals(c, (size_t)f.tile);
-    f.lo = (int *)carve_take(c, (size_t)f.tile * sizeof(int));
-    f.hi = (int *)carve_take(c, (size_t)f.tile * sizeof(int));
+    f.tag = (int *)arena_take(a, (size_t)f.slots, sizeof(int));
+    f.kpack = (char *)arena_take(a, (size_t)f.slots, f.k_bytes);
+    f.vpack = (char *)arena_take(a, (size_t)f.slots, f.v_bytes);
+    f.qpack = (char *)arena_take(a, (size_t)group * (size_t)f.n_tile, f.q_bytes);
+    f.ppack = (char *)arena_take(a, 1, gemm_a_bytes(u, f.tile, KEY_BLOCK));
+    f.o = take_reals(a, rows * (size_t)s.d_head);
+    f.m = take_reals(a, rows);
+    f.l = take_reals(a, rows);
+    f.s = take_reals(a, (size_t)f.tile * KEY_BLOCK);
+    f.corr = take_reals(a, (size_t)f.tile);
+    f.lo = (int *)arena_take(a, (size_t)f.tile, sizeof(int));
+    f.hi = (int *)arena_take(a, (size_t)f.tile, sizeof(int));
     return f;
 }
 
@@ -66,24 +66,24 @@ struct few_space {
     int *lo, *hi;
 };
 
-static struct few_space few_layout(struct carve *c, struct attn_shape s)
+static struct few_space few_layout(struct arena *a, struct attn_shape s)
 {
     struct few_space f;
     size_t rows = (size_t)(s.n_head / s.n_kv) * FEW_ROWS;
-    f.q = carve_reals(c, rows * (size_t)s.d_head);
-    f.o = carve_reals(c, rows * (size_t)s.d_head);
-    f.m = carve_reals(c, rows);
-    f.l = carve_reals(c, rows);
-    f.s = carve_reals(c, rows * KEY_BLOCK);
-    f.corr = carve_reals(c, rows);
-    f.lo = (int *)carve_take(c, rows * sizeof(int));
-    f.hi = (int *)carve_take(c, rows * sizeof(int));
+    f.q = take_reals(a, rows * (size_t)s.d_head);
+    f.o = take_reals(a, rows * (size_t)s.d_head);
+    f.m = take_reals(a, rows);
+    f.l = take_reals(a, rows);
+    f.s = take_reals(a, rows * KEY_BLOCK);
+    f.corr = take_reals(a, rows);
+    f.lo = (int *)arena_take(a, rows, sizeof(int));
+    f.hi = (int *)arena_take(a, rows, sizeof(int));
     return f;
 }
 
 static size_t attention_fwd_bytes(const struct kernels *k, struct attn_shape s, int max_len)
 {
-    struct carve tiles = {0}, few = {0};
+    struct arena tiles = {0}, few = {0};
     fwd_layout(&tiles, k, s, max_len);
     few_layout(&few, s);
     return tiles.used > few.used ? tiles.used : few.used;
@@ -324,12 +324,12 @@ static bool next_part(struct part *p, const struct attn_seg *end, int n_kv, int 
 
 /* Every thread walks all parts in the same order and runs those that start in its share of the
  * total cost; a part writes rows of its own, so the division cannot change a result. */
-static void fwd_share(const struct fwd *f, struct carve space, const struct attn_seg *seg,
+static void fwd_share(const struct fwd *f, struct arena space, const struct attn_seg *seg,
                       int n_seg, int max_len, int thread, int threads)
 {
-    struct carve few_carve = space;
+    struct arena few_arena = space;
     struct fwd_space w = fwd_layout(&space, f->k, f->s, max_len);
-    struct few_space few = few_layout(&few_carve, f->s);
+    struct few_space few = few_layout(&few_arena, f->s);
     int super_rows = w.n_tile * w.tile;
     const struct part start = {seg, -1, seg->n, 0};
     int64_t total = 0, done = 0;
@@ -370,7 +370,7 @@ void attention_fwd(const struct nn *x, struct mat o, real *m, real *l, struct ma
     {
         kernels_fp_enter();
         x->k->gemm.enter();
-        fwd_share(&f, carve_thread(x, omp_get_thread_num()), seg, n_seg, max_len,
+        fwd_share(&f, arena_of_thread(x, omp_get_thread_num()), seg, n_seg, max_len,
                   omp_get_thread_num(), omp_get_num_threads());
         x->k->gemm.leave();
     }

@@ -35,7 +35,7 @@ struct bwd_space {
     int *lo, *hi;
 };
 
-static struct bwd_space bwd_layout(struct carve *c, const struct kernels *k, struct attn_shape s,
+static struct bwd_space bwd_layout(struct arena *a, const struct kernels *k, struct attn_shape s,
                                    int max_len)
 {
     const struct gemm_unit *u = &k->gemm;
@@ -47,31 +47,31 @@ static struct bwd_space bwd_layout(struct carve *c, const struct kernels *k, str
     int all = max_int(1, (max_len + KEY_BLOCK - 1) / KEY_BLOCK);
     w.blocks = min_int(all, max_int(2, (int)(PANEL_BYTES / block)));
     size_t n = (size_t)w.blocks;
-    w.k_s = (char *)carve_take(c, n * w.ks_bytes);
-    w.v_dp = (char *)carve_take(c, n * w.ks_bytes);
-    w.k_dq = (char *)carve_take(c, n * w.kdq_bytes);
-    w.dk = carve_reals(c, n * tile);
-    w.dv = carve_reals(c, n * tile);
-    w.q_s = (char *)carve_take(c, gemm_a_bytes(u, QUERY_BLOCK, s.d_head));
-    w.do_dp = (char *)carve_take(c, gemm_a_bytes(u, QUERY_BLOCK, s.d_head));
-    w.q_dk = (char *)carve_take(c, w.kdq_bytes);
-    w.do_dv = (char *)carve_take(c, w.kdq_bytes);
-    w.left = (char *)carve_take(c, gemm_a_bytes(u, KEY_BLOCK, QUERY_BLOCK));
-    w.dq = carve_reals(c, tile);
-    w.s = carve_reals(c, QUERY_BLOCK * KEY_BLOCK);
-    w.dp = carve_reals(c, QUERY_BLOCK * KEY_BLOCK);
-    w.m = carve_reals(c, QUERY_BLOCK);
-    w.l = carve_reals(c, QUERY_BLOCK);
-    w.lo = (int *)carve_take(c, QUERY_BLOCK * sizeof(int));
-    w.hi = (int *)carve_take(c, QUERY_BLOCK * sizeof(int));
+    w.k_s = (char *)arena_take(a, n, w.ks_bytes);
+    w.v_dp = (char *)arena_take(a, n, w.ks_bytes);
+    w.k_dq = (char *)arena_take(a, n, w.kdq_bytes);
+    w.dk = take_reals(a, n * tile);
+    w.dv = take_reals(a, n * tile);
+    w.q_s = (char *)arena_take(a, 1, gemm_a_bytes(u, QUERY_BLOCK, s.d_head));
+    w.do_dp = (char *)arena_take(a, 1, gemm_a_bytes(u, QUERY_BLOCK, s.d_head));
+    w.q_dk = (char *)arena_take(a, 1, w.kdq_bytes);
+    w.do_dv = (char *)arena_take(a, 1, w.kdq_bytes);
+    w.left = (char *)arena_take(a, 1, gemm_a_bytes(u, KEY_BLOCK, QUERY_BLOCK));
+    w.dq = take_reals(a, tile);
+    w.s = take_reals(a, QUERY_BLOCK * KEY_BLOCK);
+    w.dp = take_reals(a, QUERY_BLOCK * KEY_BLOCK);
+    w.m = take_reals(a, QUERY_BLOCK);
+    w.l = take_reals(a, QUERY_BLOCK);
+    w.lo = (int *)arena_take(a, QUERY_BLOCK, sizeof(int));
+    w.hi = (int *)arena_take(a, QUERY_BLOCK, sizeof(int));
     return w;
 }
 
 size_t attention_bwd_bytes(const struct kernels *k, struct attn_shape s, int max_len)
 {
-    struct carve c = {0};
-    bwd_layout(&c, k, s, max_len);
-    return c.used;
+    struct arena a = {0};
+    bwd_layout(&a, k, s, max_len);
+    return a.used;
 }
 
 struct bwd {
@@ -258,8 +258,8 @@ void attention_bwd(const struct nn *x, struct mat dq, struct mat dk, struct mat 
     assert(attention_scratch_bytes(x->k, s, max_len, true) <= x->scratch_bytes);
 #pragma omp parallel num_threads(x->threads)
     {
-        struct carve c = carve_thread(x, omp_get_thread_num());
-        struct bwd_space w = bwd_layout(&c, x->k, s, max_len);
+        struct arena a = arena_of_thread(x, omp_get_thread_num());
+        struct bwd_space w = bwd_layout(&a, x->k, s, max_len);
         kernels_fp_enter();
         x->k->gemm.enter();
         bwd_share(&f, &w, seg, n_seg, omp_get_thread_num(), omp_get_num_threads());

@@ -1,35 +1,23 @@
 /* What the forward and the backward walk of attention share: key blocks of 64, who sees what, and
- * carving of a thread's scratch.  Private to nn/attention*.c. */
+ * a thread's scratch.  Private to nn/attention*.c. */
 #ifndef DK_NN_ATTENTION_WALK_H
 #define DK_NN_ATTENTION_WALK_H
 
+#include "base/mem.h"
 #include "nn/attention.h"
 
 enum { KEY_BLOCK = KV_PAGE };
 
-/* Runs twice: with base NULL it measures, with a base it places. */
-struct carve {
-    char *base;
-    size_t used;
-};
-
-static inline void *carve_take(struct carve *c, size_t bytes)
+static inline real *take_reals(struct arena *a, size_t n)
 {
-    size_t at = c->used;
-    c->used += (bytes + 63) & ~(size_t)63;
-    return c->base ? c->base + at : NULL;
-}
-
-static inline real *carve_reals(struct carve *c, size_t n)
-{
-    return (real *)carve_take(c, n * sizeof(real));
+    return (real *)arena_take(a, n, sizeof(real));
 }
 
 /* A thread's scratch from its first 64-byte boundary on. */
-static inline struct carve carve_thread(const struct nn *x, int thread)
+static inline struct arena arena_of_thread(const struct nn *x, int thread)
 {
-    uintptr_t p = ((uintptr_t)nn_scratch(x, thread) + 63) & ~(uintptr_t)63;
-    return (struct carve){(char *)p, 0};
+    uintptr_t p = (uintptr_t)nn_scratch(x, thread), start = (p + 63) & ~(uintptr_t)63;
+    return (struct arena){(unsigned char *)start, 0, x->scratch_bytes - (size_t)(start - p)};
 }
 
 /* First key block that a query at position p sees. */
