@@ -31,9 +31,9 @@ struct wpack {
     int n, k;    /* output columns, depth */
 };
 size_t wpack_elems(int n, int k);
-/* Stacks `w` below the `row0` rows already there. row0 must be a multiple of WP_NR. */
+/* Inference only. Stacks `w` below the `row0` rows already there. row0 must be a multiple of WP_NR. */
 void wpack_fill(const struct nn *x, struct wpack *dst, int row0, struct mat w);
-/* c = init + x·Wᵀ; few rows stream the panels, many rows run at gemm speed; same bits as gemm(). */
+/* Inference only. c = init + x·Wᵀ; few rows stream the panels, many rows run at gemm speed; same bits as gemm(). */
 void gemm_wp(const struct nn *x, struct mat c, struct mat init, struct mat a, const struct wpack *w);
 
 #endif

@@ -35,10 +35,11 @@ void op_swiglu_bwd(const struct nn *x, struct mat dgu, struct mat dy, struct mat
 void op_embed_fwd(const struct nn *x, struct mat out, const real *table, const int *tok);
 void op_embed_bwd(const struct nn *x, real *dtable, struct mat dx, const int *tok);
 
-/* y f32 = bf16 → f32 and back, for whole matrices of equal shape. */
+/* y (bf16) = in (f32), matrices of equal shape. No gradient: a change of representation. */
 void op_to_bf16(const struct nn *x, struct mat y, struct mat in);
 
-/* Fused head and cross-entropy: logits = h·Wᵀ exist for a chunk of rows at a time only.
+/* Fused head and cross-entropy: logits = h·Wᵀ exist for a chunk of rows at a time only, in at most about
+ * 96 MiB; no result depends on the chunk.
  * h (rows, d) bf16, w (vocab, d) f32, target (rows), −1: no loss there.
  *   loss[r] = −log softmax(logits[r])[target[r]]
  * With dh != NULL also dh (bf16, written) and dw += dlogitsᵀ·h, for the loss sum times `scale`.
@@ -52,6 +53,7 @@ void op_head_loss(const struct nn *x, real *loss, struct mat dh, real *dw, int *
 double op_sum(const struct nn *x, const real *v, size_t n);
 /* Binary64 sum of squares with the same blocks. */
 double op_sum_sq(const struct nn *x, const real *v, size_t n);
+/* Plain vectors: y += v; y *= a; zeros; no NaN and no infinity. No gradient: they move gradients themselves. */
 void op_add(const struct nn *x, real *y, const real *v, size_t n);
 void op_scale(const struct nn *x, real *y, real a, size_t n);
 void op_zero(const struct nn *x, void *p, size_t bytes);
