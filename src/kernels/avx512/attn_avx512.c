@@ -211,8 +211,10 @@ LANES_INLINE void qk_rows(int n, float *s, ptrdiff_t lds, const float *q, ptrdif
 #pragma GCC unroll 4
         for (int r = 0; r < n; r++)
             e[r] = _mm512_fmadd_ps(_mm512_set1_ps(q[r * ldq + 2 * j]), ke, e[r]);
+        if (2 * j + 1 == nd)
+            break;
 #pragma GCC unroll 4
-        for (int r = 0; r < n && 2 * j + 1 < nd; r++)
+        for (int r = 0; r < n; r++)
             o[r] = _mm512_fmadd_ps(_mm512_set1_ps(q[r * ldq + 2 * j + 1]), ko, o[r]);
     }
 #pragma GCC unroll 4
@@ -240,37 +242,43 @@ static void attn_qk_bf16_avx512(float *s, ptrdiff_t lds, const float *q, ptrdiff
         }
 }
 
-/* n rows × nv vectors of 16 columns (both constants of each instance); the last vector is masked. */
+/* acc += p·v of one key for n rows × nv vectors of 16 columns, the last of which is masked. */
+LANES_INLINE void pv_key(int n, int nv, __m512 acc[2][4], const float *p, const bf16 *v, __mmask16 last)
+{
+#pragma GCC unroll 4
+    for (int c = 0; c < nv; c++) {
+        __m512 x = bf16_mask_load_avx512(v + 16 * c, c + 1 < nv ? 0xffff : last);
+#pragma GCC unroll 2
+        for (int r = 0; r < n; r++)
+            acc[r][c] = _mm512_fmadd_ps(_mm512_set1_ps(p[r * KEYS]), x, acc[r][c]);
+    }
+}
+
+/* n and nv are constants of each instance. */
 LANES_INLINE void pv_tile(int n, int nv, float *o, ptrdiff_t ldo, const float *p, const bf16 *v,
                           ptrdiff_t ldv, int keys, __mmask16 last)
 {
     for (int j0 = 0; j0 < keys; j0 += 32) {
-        __m512 acc[2][2][4];
-#pragma GCC unroll 4
+        __m512 even[2][4], odd[2][4];
+#pragma GCC unroll 2
         for (int r = 0; r < n; r++)
 #pragma GCC unroll 4
             for (int c = 0; c < nv; c++)
-                acc[0][r][c] = acc[1][r][c] = _mm512_setzero_ps();
-        int j1 = keys < j0 + 32 ? keys : j0 + 32;
-        for (int j = j0; j < j1; j += 2)
+                even[r][c] = odd[r][c] = _mm512_setzero_ps();
+        int j = j0, j1 = keys < j0 + 32 ? keys : j0 + 32;
+        for (; j + 2 <= j1; j += 2) {
+            pv_key(n, nv, even, p + j, v + j * ldv, last);
+            pv_key(n, nv, odd, p + j + 1, v + (j + 1) * ldv, last);
+        }
+        if (j < j1)
+            pv_key(n, nv, even, p + j, v + j * ldv, last);
 #pragma GCC unroll 2
-            for (int odd = 0; odd < 2 && j + odd < j1; odd++)
-#pragma GCC unroll 4
-                for (int c = 0; c < nv; c++) {
-                    const bf16 *at = v + (j + odd) * ldv + 16 * c;
-                    __m512 x = c + 1 < nv ? bf16_load_avx512(at) : bf16_mask_load_avx512(at, last);
-#pragma GCC unroll 4
-                    for (int r = 0; r < n; r++)
-                        acc[odd][r][c] = _mm512_fmadd_ps(_mm512_set1_ps(p[r * KEYS + j + odd]), x,
-                                                         acc[odd][r][c]);
-                }
-#pragma GCC unroll 4
         for (int r = 0; r < n; r++)
 #pragma GCC unroll 4
             for (int c = 0; c < nv; c++) {
                 __mmask16 k = c + 1 < nv ? 0xffff : last;
                 float *at = o + r * ldo + 16 * c;
-                __m512 x = _mm512_add_ps(acc[0][r][c], acc[1][r][c]);
+                __m512 x = _mm512_add_ps(even[r][c], odd[r][c]);
                 _mm512_mask_storeu_ps(at, k, _mm512_add_ps(_mm512_maskz_loadu_ps(k, at), x));
             }
     }
