@@ -1,3 +1,298 @@
+/* Matrix product on AVX-512 FMA: a tile is 7 rows × 2 vectors, each output with its even and its odd
+ * chain in registers (28 accumulators, 2 vectors of B, one broadcast of A).  Operands are bf16
+ * expanded to f32 when packed, so the inner loop only loads and multiplies. */
+#include "kernels/avx512/lanes_avx512.h"
 #include "kernels/fill.h"
 
-void gemm_fill_avx512(struct kernels *k) { (void)k; }
+enum { MR = 7, NR = 32, LAYOUT = 3 };
+enum { KC = 256 }; /* depth of a B panel kept in L1 while the A panels pass: 32 KiB */
+
+LANES_INLINE __m512i *lanes_at(void *p) { return (__m512i *)p; }
+
+/* rows ≤ MR, both compile-time constants in each instance; m0, m1: the columns that exist. */
+LANES_INLINE void tile(int rows, float *c, ptrdiff_t ldc, const float *a, const float *b, int k,
+                       bool zero, __mmask16 m0, __mmask16 m1)
+{
+    for (; k > 0; k -= 32) {
+        __m512 e0[MR], e1[MR], o0[MR], o1[MR];
+#pragma GCC unroll 7
+        for (int i = 0; i < rows; i++)
+            e0[i] = e1[i] = o0[i] = o1[i] = _mm512_setzero_ps();
+        for (int j = 0; j < 16; j++) {
+            __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
+#pragma GCC unroll 7
+            for (int i = 0; i < rows; i++) {
+                __m512 x = _mm512_set1_ps(a[i]);
+                e0[i] = _mm512_fmadd_ps(x, b0, e0[i]);
+                e1[i] = _mm512_fmadd_ps(x, b1, e1[i]);
+            }
+            b0 = _mm512_load_ps(b + 32);
+            b1 = _mm512_load_ps(b + 48);
+#pragma GCC unroll 7
+            for (int i = 0; i < rows; i++) {
+                __m512 x = _mm512_set1_ps(a[MR + i]);
+                o0[i] = _mm512_fmadd_ps(x, b0, o0[i]);
+                o1[i] = _mm512_fmadd_ps(x, b1, o1[i]);
+            }
+            a += 2 * MR;
+            b += 2 * NR;
+        }
+#pragma GCC unroll 7
+        for (int i = 0; i < rows; i++) {
+            float *ci = c + i * ldc;
+            __m512 c0 = _mm512_setzero_ps(), c1 = c0;
+            if (!zero) {
+                c0 = _mm512_maskz_loadu_ps(m0, ci);
+                c1 = _mm512_maskz_loadu_ps(m1, ci + 16);
+            }
+            c0 = _mm512_add_ps(c0, _mm512_add_ps(e0[i], o0[i]));
+            c1 = _mm512_add_ps(c1, _mm512_add_ps(e1[i], o1[i]));
+            _mm512_mask_storeu_ps(ci, m0, c0);
+            _mm512_mask_storeu_ps(ci + 16, m1, c1);
+        }
+        zero = false;
+    }
+}
+
+#define TILE_CASE(r) \
+    case r: \
+        tile(r, c, ldc, a, b, k, zero, m0, m1); \
+        break;
+static void tile_edge(int rows, float *c, ptrdiff_t ldc, const float *a, const float *b, int k,
+                      bool zero, int cols)
+{
+    __mmask16 m0 = mask16(cols), m1 = mask16(cols - 16);
+    switch (rows) {
+        TILE_CASE(1)
+        TILE_CASE(2)
+        TILE_CASE(3)
+        TILE_CASE(4)
+        TILE_CASE(5)
+        TILE_CASE(6)
+        TILE_CASE(7)
+    }
+}
+
+static void block_avx512(float *c, ptrdiff_t ldc, const void *a, const void *b, int m, int n, int k,
+                         bool zero)
+{
+    for (int i = 0; k == 0 && zero && i < m; i++)
+        for (int j = 0; j < n; j++)
+            c[i * ldc + j] = 0;
+    for (int j = 0; j < n; j += NR)
+        for (int k0 = 0; k0 < k; k0 += KC) {
+            int kc = k - k0 < KC ? k - k0 : KC;
+            const float *bp = (const float *)b + (ptrdiff_t)j * k + (ptrdiff_t)k0 * NR;
+            for (int i = 0; i < m; i += MR) {
+                const float *ap = (const float *)a + (ptrdiff_t)i * k + (ptrdiff_t)k0 * MR;
+                float *cp = c + i * ldc + j;
+                bool fresh = zero && k0 == 0;
+                if (m - i >= MR && n - j >= NR)
+                    tile(MR, cp, ldc, ap, bp, kc, fresh, 0xffff, 0xffff);
+                else
+                    tile_edge(m - i < MR ? m - i : MR, cp, ldc, ap, bp, kc, fresh, n - j);
+            }
+        }
+}
+
+/* Columns in vectors of 16: even and odd k of a pair are two rows of the panel. */
+static void pack_b_avx512(void *dst, struct gemm_src src, int n, int k)
+{
+    int kp = gemm_kp(k);
+    for (int col = 0; col < n; col += NR)
+        for (int kk = 0; kk < kp; kk += 32)
+            for (int h = 0; h < NR; h += 16) {
+                float *d = (float *)dst + (ptrdiff_t)col * kp + (ptrdiff_t)kk * NR + h;
+                __m512i v[16];
+                load_row_pairs(v, &src, col + h, n - col - h, kk, k - kk, true);
+                for (int j = 0; j < 16; j++) {
+                    _mm512_store_ps(d + (ptrdiff_t)(2 * j) * NR, pair_even(v[j]));
+                    _mm512_store_ps(d + (ptrdiff_t)(2 * j + 1) * NR, pair_odd(v[j]));
+                }
+            }
+}
+
+/* Both halves of v are 8 rows of a pair each: 7 of them go to the panel. */
+LANES_INLINE void store_rows7(float *d, __m512i v)
+{
+    const __mmask8 seven = 0x7f;
+    __m512 e = pair_even(v), o = pair_odd(v);
+    _mm256_mask_storeu_ps(d, seven, _mm512_castps512_ps256(e));
+    _mm256_mask_storeu_ps(d + MR, seven, _mm512_castps512_ps256(o));
+    _mm256_mask_storeu_ps(d + 8 * MR, seven, _mm512_extractf32x8_ps(e, 1));
+    _mm256_mask_storeu_ps(d + 9 * MR, seven, _mm512_extractf32x8_ps(o, 1));
+}
+
+static void pack_a_along(float *d, const struct gemm_src *s, int row, int nr, int kk, int nk)
+{
+    __m512i v[8], lo[4], hi[4];
+    for (int r = 0; r < 8; r++)
+        v[r] = r < nr && r < MR ? pairs_along_k(s, (row + r) * s->ld + kk, nk) : _mm512_setzero_si512();
+    transpose4(lo, v[0], v[1], v[2], v[3]);
+    transpose4(hi, v[4], v[5], v[6], v[7]);
+    const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+    const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    for (int q = 0; q < 4; q++) { /* pairs q and 4+q, then 8+q and 12+q */
+        store_rows7(d + 2 * q * MR, _mm512_permutex2var_epi64(lo[q], first, hi[q]));
+        store_rows7(d + (16 + 2 * q) * MR, _mm512_permutex2var_epi64(lo[q], second, hi[q]));
+    }
+}
+
+static void pack_a_across(float *d, const struct gemm_src *s, int row, int nr, int kk, int nk)
+{
+    const __mmask8 seven = 0x7f;
+    __mmask16 rows = mask16(nr < MR ? nr : MR);
+    for (int j = 0; j < 32; j += 2) {
+        __m512i v = pairs_across(s, (kk + (j < nk ? j : 0)) * s->ld + row, rows, nk - j);
+        _mm256_mask_storeu_ps(d + j * MR, seven, _mm512_castps512_ps256(pair_even(v)));
+        _mm256_mask_storeu_ps(d + (j + 1) * MR, seven, _mm512_castps512_ps256(pair_odd(v)));
+    }
+}
+
+/* Strided k: several panels per step down k, so that a cache line is used up while it is near. */
+static void pack_a_avx512(void *dst, struct gemm_src src, int m, int k)
+{
+    enum { NEAR = 9 * MR };
+    int kp = gemm_kp(k);
+    for (int g = 0; g < m; g += NEAR)
+        for (int kk = 0; kk < kp; kk += 32)
+            for (int row = g; row < m && row < g + NEAR; row += MR) {
+                float *d = (float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR;
+                if (src.trans)
+                    pack_a_across(d, &src, row, m - row, kk, k - kk);
+                else
+                    pack_a_along(d, &src, row, m - row, kk, k - kk);
+            }
+}
+
+static void nothing(void) {}
+
+/* ---- weights packed as pairs ---- */
+
+static void wp_pack_avx512(bf16 *wp, struct gemm_src src, int n0, int n1, int n, int k)
+{
+    int kp = gemm_kp(k), end = n1 < n ? n1 : n;
+    for (int col = n0; col < end; col += WP_NR)
+        for (int kk = 0; kk < kp; kk += 32) {
+            bf16 *d = wp + (ptrdiff_t)col * kp + (ptrdiff_t)kk * WP_NR;
+            __m512i v[16];
+            load_row_pairs(v, &src, col, end - col, kk, k - kk, true);
+            for (int j = 0; j < 16; j++)
+                _mm512_storeu_si512(d + j * 2 * WP_NR, v[j]);
+        }
+}
+
+static void wp_to_b_avx512(void *dst, const bf16 *wp, int n0, int n, int n_total, int k, int k0, int k1)
+{
+    int kp = gemm_kp(k), depth = gemm_kp(k1 - k0);
+    for (int col = 0; col < n; col += NR)
+        for (int h = 0; h < NR; h += WP_NR) {
+            int at = n0 + col + h;
+            float *d = (float *)dst + (ptrdiff_t)col * depth + h;
+            const bf16 *s = wp + (ptrdiff_t)at * kp + (ptrdiff_t)k0 * WP_NR;
+            __mmask16 cols = mask16(n - col - h < n_total - at ? n - col - h : n_total - at);
+            for (int kk = 0; kk < depth; kk += 2) {
+                __m512i w = cols ? _mm512_maskz_loadu_epi32(cols, s) : _mm512_setzero_si512();
+                _mm512_store_ps(d, pair_even(w));
+                _mm512_store_ps(d + NR, pair_odd(w));
+                d += 2 * NR;
+                s += 2 * WP_NR;
+            }
+        }
+}
+
+/* The rows of x as f32, k padded with +0: up to XS values, a part of k for many rows. */
+enum { XS = 8192, GEMV_ROWS = 8 };
+
+static void expand_rows(float *xs, const bf16 *x, ptrdiff_t ldx, int m, int k0, int depth, int k)
+{
+    for (int i = 0; i < m; i++)
+        for (int kk = 0; kk < depth; kk += 16) {
+            __m256i v = _mm256_maskz_loadu_epi16(mask16(k - k0 - kk), x + i * ldx + k0 + kk);
+            __m512i f = _mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16);
+            _mm512_store_si512(lanes_at(xs + i * depth + kk), f);
+        }
+}
+
+/* One panel of 16 columns against `rows` rows; the weights stream through once. */
+LANES_INLINE void gemv_panel(int rows, float *y, ptrdiff_t ldy, const float *xs, const bf16 *w,
+                             int depth, bool zero, __mmask16 cols)
+{
+    __m512 c[GEMV_ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+        c[i] = zero ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(cols, y + i * ldy);
+    for (int kk = 0; kk < depth; kk += 32) {
+        __m512 e[GEMV_ROWS], o[GEMV_ROWS];
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+            e[i] = o[i] = _mm512_setzero_ps();
+        for (int j = 0; j < 32; j += 2) {
+            __m512i v = _mm512_loadu_si512(w);
+            __m512 even = pair_even(v), odd = pair_odd(v);
+            _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++) {
+                e[i] = _mm512_fmadd_ps(_mm512_set1_ps(xs[i * depth + kk + j]), even, e[i]);
+                o[i] = _mm512_fmadd_ps(_mm512_set1_ps(xs[i * depth + kk + j + 1]), odd, o[i]);
+            }
+            w += 2 * WP_NR;
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+            c[i] = _mm512_add_ps(c[i], _mm512_add_ps(e[i], o[i]));
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+        _mm512_mask_storeu_ps(y + i * ldy, cols, c[i]);
+}
+
+#define GEMV_CASE(r) \
+    case r: \
+        gemv_panel(r, y, ldy, xs, w, depth, zero, cols); \
+        break;
+static void gemv_rows(int rows, float *y, ptrdiff_t ldy, const float *xs, const bf16 *w, int depth,
+                      bool zero, __mmask16 cols)
+{
+    switch (rows) {
+        GEMV_CASE(1)
+        GEMV_CASE(2)
+        GEMV_CASE(3)
+        GEMV_CASE(4)
+        GEMV_CASE(5)
+        GEMV_CASE(6)
+        GEMV_CASE(7)
+        GEMV_CASE(8)
+    }
+}
+
+static void gemv_wp_avx512(float *y, ptrdiff_t ldy, const bf16 *x, ptrdiff_t ldx, const bf16 *wp,
+                           int m, int n0, int n1, int k, bool zero)
+{
+    _Alignas(64) float xs[XS];
+    int kp = gemm_kp(k), most = m > 0 ? XS / m / 32 * 32 : 32;
+    for (int k0 = 0; k0 < kp || k0 == 0; k0 += most) {
+        int depth = kp - k0 < most ? kp - k0 : most;
+        expand_rows(xs, x, ldx, m, k0, depth, k);
+        for (int col = n0; col < n1; col += WP_NR)
+            gemv_rows(m, y + col, ldy, xs, wp + (ptrdiff_t)col * kp + (ptrdiff_t)k0 * WP_NR, depth,
+                      zero && k0 == 0, mask16(n1 - col));
+    }
+}
+
+void gemm_fill_avx512(struct kernels *k)
+{
+    k->gemm = (struct gemm_unit){.name = "fma-f32",
+                                 .mr = MR,
+                                 .nr = NR,
+                                 .elem = sizeof(float),
+                                 .layout_id = LAYOUT,
+                                 .pack_a = pack_a_avx512,
+                                 .pack_b = pack_b_avx512,
+                                 .block = block_avx512,
+                                 .enter = nothing,
+                                 .leave = nothing};
+    k->gemv_wp = gemv_wp_avx512;
+    k->wp_pack = wp_pack_avx512;
+    k->wp_to_b = wp_to_b_avx512;
+}

@@ -1,0 +1,33 @@
+#include "cli/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct command benches[] = {
+    {"peak", "[--threads N] [--json]", "what the machine's units and memory can do", bench_peak},
+    {"gemm", "--size N | --m --n --k [--json]", "the matrix product of profile T1", bench_gemm},
+};
+enum { N_BENCH = sizeof benches / sizeof *benches };
+
+static void help(void)
+{
+    puts("dokja bench WHAT …: speed beside the machine's own measured limit\n");
+    for (int i = 0; i < N_BENCH; i++)
+        printf("  %-8s %-34s %s\n", benches[i].name, benches[i].args, benches[i].about);
+}
+
+int cmd_bench(int argc, char **argv, struct err *e)
+{
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        help();
+        return 0;
+    }
+    for (int i = 0; argc >= 2 && i < N_BENCH; i++)
+        if (strcmp(argv[1], benches[i].name) == 0)
+            return benches[i].run(argc - 1, argv + 1, e);
+    return err_set(e, ERR_USAGE, "bench: %s%s; `dokja bench --help` lists what can be measured",
+                   argc >= 2 ? "unknown measurement: " : "which measurement?",
+                   argc >= 2 ? argv[1] : "");
+}

@@ -1,0 +1,48 @@
+/* `dokja bench`: every figure beside the limit of the machine, measured in the same process. */
+#ifndef DK_CLI_BENCH_H
+#define DK_CLI_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "kernels/peak.h"
+#include "nn/nn.h"
+
+/* The machine under measurement: kernels (DOKJA_CPU respected), threads, limits. */
+struct bench_machine {
+    struct nn nn;
+    struct peak peak;
+    bool amx;          /* T1 runs on tiles here */
+    const char *unit;  /* "amx-bf16" or "fma-f32": the limit of training and prefill */
+    char *memory;      /* for reading; mapped by the first measurement that needs it */
+    size_t memory_bytes;
+};
+int bench_machine_open(struct bench_machine *m, int threads, struct err *e) MUST_CHECK;
+void bench_machine_close(struct bench_machine *m);
+
+/* Rates in GFLOP/s (or GOP/s) and GB/s of all threads together, over about `seconds`; < 0 where
+ * the machine lacks the unit. */
+double bench_loop_rate(const struct bench_machine *m, struct peak_loop loop, double seconds);
+double bench_unit_rate(const struct bench_machine *m, double seconds); /* of m->unit */
+double bench_read_rate(struct bench_machine *m, double seconds);
+
+/* A measurement of work beside its limit: rate functions are called alternately, limit first,
+ * `runs` times (and once unmeasured, to warm caches and pages). */
+struct bench_work {
+    double (*work)(void *ctx);  /* a rate; < 0: failed, with the sentence in e of ctx */
+    double (*limit)(void *ctx); /* a rate in the same unit */
+    void *ctx;
+};
+struct bench_result {
+    double figure, limit, fraction; /* medians; fraction of the pairwise ratios */
+    int runs;
+};
+int bench_alternate(struct bench_result *r, const struct bench_work *w, int runs, struct err *e) MUST_CHECK;
+
+double bench_median(double *v, int n); /* sorts v */
+
+int bench_peak(int argc, char **argv, struct err *e);
+int bench_gemm(int argc, char **argv, struct err *e);
+
+#endif

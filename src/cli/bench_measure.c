@@ -1,0 +1,127 @@
+#include <omp.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/bench.h"
+
+enum { MAX_RUNS = 101, READ_BYTES = 256 << 20 };
+
+int bench_machine_open(struct bench_machine *m, int threads, struct err *e)
+{
+    const char *bad;
+    *m = (struct bench_machine){0};
+    const struct kernels *k = kernels_best(&bad);
+    if (bad)
+        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes ref, avx2, avx512 or amx", bad);
+    int rc = nn_init(&m->nn, k, threads, e);
+    if (rc)
+        return rc;
+    m->peak = peak_get(k->isa);
+    m->unit = k->gemm.name;
+    m->amx = k->isa == ISA_AMX;
+    return 0;
+}
+
+void bench_machine_close(struct bench_machine *m)
+{
+    if (m->memory)
+        mem_unmap(m->memory, m->memory_bytes);
+    nn_release(&m->nn);
+    *m = (struct bench_machine){0};
+}
+
+static void run_loop(int threads, void (*run)(long), long n)
+{
+#pragma omp parallel num_threads(threads)
+    {
+        kernels_fp_enter();
+        run(n);
+    }
+}
+
+double bench_loop_rate(const struct bench_machine *m, struct peak_loop loop, double seconds)
+{
+    if (!loop.run)
+        return -1;
+    long n = 1000;
+    double t;
+    for (;;) { /* find a count long enough to time, then grow it to the time asked for */
+        double t0 = clock_seconds();
+        run_loop(m->nn.threads, loop.run, n);
+        t = clock_seconds() - t0;
+        if (t >= seconds / 2)
+            break;
+        double grow = t > seconds / 100 ? seconds / t : 10;
+        n = (long)((double)n * (grow > 10 ? 10 : grow < 1.5 ? 1.5 : grow));
+    }
+    return loop.ops * (double)n * m->nn.threads / t * 1e-9;
+}
+
+double bench_unit_rate(const struct bench_machine *m, double seconds)
+{
+    return bench_loop_rate(m, m->amx ? m->peak.amx_bf16 : m->peak.fma_f32, seconds);
+}
+
+double bench_read_rate(struct bench_machine *m, double seconds)
+{
+    int threads = m->nn.threads;
+    size_t share = (size_t)READ_BYTES / (size_t)threads / 4096 * 4096;
+    if (!m->memory) {
+        m->memory = mem_map(READ_BYTES);
+        if (!m->memory)
+            return -1;
+        m->memory_bytes = READ_BYTES;
+#pragma omp parallel num_threads(threads)
+        for (size_t i = 0; i < share; i += 4096) /* present pages, near their reader */
+            m->memory[share * (size_t)omp_get_thread_num() + i] = 1;
+    }
+    double t0 = clock_seconds(), t;
+    double bytes = 0;
+    uint64_t sink = 0;
+    do {
+#pragma omp parallel num_threads(threads) reduction(^ : sink)
+        sink ^= m->peak.read(m->memory + share * (size_t)omp_get_thread_num(), share);
+        bytes += (double)share * threads;
+        t = clock_seconds() - t0;
+    } while (t < seconds);
+    volatile uint64_t keep = sink;
+    (void)keep;
+    return bytes / t * 1e-9;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *v, int n)
+{
+    if (n == 0)
+        return 0;
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+int bench_alternate(struct bench_result *r, const struct bench_work *w, int runs, struct err *e)
+{
+    double figure[MAX_RUNS], limit[MAX_RUNS], ratio[MAX_RUNS];
+    if (runs < 1 || runs > MAX_RUNS)
+        return err_set(e, ERR_VALUE, "%d runs; between 1 and %d are possible", runs, MAX_RUNS);
+    for (int i = -1; i < runs; i++) {
+        double l = w->limit(w->ctx), f = w->work(w->ctx);
+        if (!(l > 0) || !(f > 0))
+            return err_set(e, ERR_VALUE, "a measurement gave no rate (work %g, limit %g)", f, l);
+        if (i < 0)
+            continue;
+        figure[i] = f;
+        limit[i] = l;
+        ratio[i] = f / l;
+    }
+    *r = (struct bench_result){.figure = bench_median(figure, runs),
+                               .limit = bench_median(limit, runs),
+                               .fraction = bench_median(ratio, runs),
+                               .runs = runs};
+    return 0;
+}
