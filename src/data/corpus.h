@@ -2,7 +2,21 @@
  *
  *   manifest.json     settings, counts, reasons of removal, Merkle root, digests of the files
  *   docs-00000.jsonl.zst …   {"id","text","source","license","lang"}, NFC, in input order
- *   removed-00000.jsonl.zst  what was left out and why (exact duplicates, empty, not UTF-8) */
+ *   removed-00000.jsonl.zst  {"id","source","reason","first"}: what was left out and why; `first` is the id
+ *                     of the document a duplicate equals
+ *
+ * The manifest is written last: a folder without one is an unfinished build, which a rerun replaces.
+ * Input order is the order of `in`, below a folder the byte order of paths; the same files and settings give
+ * the same bytes wherever they lie and however many threads work on them.
+ *
+ * A record without an id is named file#line; its source, when it has none, is the file's name below the
+ * folder that was asked for.  A .txt or .md file is cut into documents of at most `piece_bytes`, file#1,
+ * file#2 … (a shorter one is one document, named file), after an empty line where there is one, else after a line, a space, a character: so that one long
+ * book can be shuffled and held out in part.  Records of .jsonl are never cut.
+ *
+ * Root: the RFC 6962 tree over the documents in order; the leaf of a document is the 64 bytes
+ * SHA-256(text) ‖ SHA-256(metadata), metadata being id, source, license and lang, each after its length in
+ * bytes as a little-endian 64-bit number. */
 #ifndef DK_DATA_CORPUS_H
 #define DK_DATA_CORPUS_H
 
@@ -11,20 +25,26 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "formats/textsrc.h"
 
 struct corpus_build_opts {
     const char *const *in;    /* files or folders */
     int n_in;
     const char *out;
-    int64_t max_doc_bytes;    /* longer documents are removed with reason "too-long" */
-    int64_t shard_bytes;      /* of text per docs file */
-    int threads;              /* the output does not depend on it */
+    int64_t max_doc_bytes;    /* longer records are removed with reason "too-long"; 0: 16 MiB */
+    int64_t piece_bytes;      /* of .txt and .md files; 0: 64 KiB */
+    int64_t shard_bytes;      /* of text per docs file; 0: 256 MiB */
+    int threads;              /* the output does not depend on it; 0: all */
+    bool force;               /* replace a corpus of other inputs or settings */
 };
 struct corpus_counts {
     uint64_t files, docs_in, docs, bytes_in, bytes, chars;
     uint64_t duplicate, empty, not_utf8, too_long, bad_record;
+    bool reused;              /* corpus_build: the folder already held exactly this corpus */
 };
+/* A corpus that is already there is kept when its inputs (by digest) and settings are the same, replaced
+ * only with `force`, and stays whole until the new one is complete. */
 int corpus_build(const struct corpus_build_opts *o, struct corpus_counts *out, struct err *e) MUST_CHECK;
 
 struct corpus;
@@ -32,9 +52,10 @@ int corpus_open(struct corpus **c, const char *dir, struct err *e) MUST_CHECK;
 void corpus_close(struct corpus *c);
 struct corpus_counts corpus_count(const struct corpus *c);
 struct digest corpus_root(const struct corpus *c);   /* Merkle root over documents, in order */
+const json_t *corpus_manifest(const struct corpus *c);   /* borrowed */
 
 struct corpus_doc {
-    const char *text, *id;
+    const char *text, *id, *source, *license, *lang;
     size_t n;
     struct digest hash;       /* SHA-256 of the text: identity for dedup and the held-out split */
 };
@@ -42,9 +63,15 @@ struct corpus_doc {
 struct corpus_reader;
 int corpus_reader_new(struct corpus_reader **r, const struct corpus *c, struct err *e) MUST_CHECK;
 int corpus_reader_next(struct corpus_reader *r, struct corpus_doc *d, struct err *e) MUST_CHECK;
+/* The same without the hash, for those who make it elsewhere. */
+int corpus_reader_next_text(struct corpus_reader *r, struct corpus_doc *d, struct err *e) MUST_CHECK;
 void corpus_reader_free(struct corpus_reader *r);
 
-/* True when a document is held out: the first 8 bytes of its hash, as a fraction of 2^64, < fraction. */
+/* The leaf of a document (above), hashed with the RFC 6962 prefix. */
+struct digest corpus_leaf(const struct digest *text, const char *id, const char *source, const char *license,
+                          const char *lang);
+/* True when a document is held out: the first 8 bytes of its hash, big-endian, as a fraction of 2^64,
+ * < fraction. */
 bool corpus_held_out(const struct digest *hash, double fraction);
 /* Reads everything again and checks it against the manifest. */
 int corpus_verify(const char *dir, struct err *e) MUST_CHECK;

@@ -1,0 +1,245 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <dirent.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "data/corpus_batch.h"
+
+/* A new corpus is made in this folder inside the output and moved up when it is complete. */
+static const char work_name[] = ".building";
+
+static json_t *counts_json(const struct corpus_counts *c)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "docs_in", (json_int_t)c->docs_in, "docs",
+                     (json_int_t)c->docs, "bytes_in", (json_int_t)c->bytes_in, "bytes", (json_int_t)c->bytes, "chars",
+                     (json_int_t)c->chars, "removed", "duplicate", (json_int_t)c->duplicate, "empty",
+                     (json_int_t)c->empty, "not-utf8", (json_int_t)c->not_utf8, "too-long", (json_int_t)c->too_long,
+                     "bad-record", (json_int_t)c->bad_record);
+}
+
+static json_t *settings_json(const struct corpus_build_opts *o)
+{
+    return json_pack("{s:s, s:s, s:I, s:I, s:I}", "normal_form", "NFC", "dedup", "exact, SHA-256 of the text",
+                     "max_doc_bytes", (json_int_t)o->max_doc_bytes, "piece_bytes", (json_int_t)o->piece_bytes,
+                     "shard_bytes", (json_int_t)o->shard_bytes);
+}
+
+/* Names, sizes and digests; what identical inputs means. */
+static json_t *inputs_json(const struct inputs *in)
+{
+    json_t *a = json_array();
+    for (int i = 0; a && i < in->n; i++) {
+        char hex[65];
+        digest_hex(hex, &in->f[i].sha256);
+        json_t *row = json_pack("{s:s, s:I, s:s}", "name", in->f[i].name, "bytes", (json_int_t)in->f[i].bytes, "sha256", hex);
+        if (!row || json_array_append_new(a, row) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    }
+    return a;
+}
+
+struct build {
+    const struct corpus_build_opts *o;
+    struct inputs in;
+    json_t *settings, *inputs;
+    struct corpus_files files;
+    struct buf work, path;
+    int lock;
+};
+
+/* ---- what is already there ---- */
+
+/* 1: the same corpus is there; 0: nothing, or it is to be replaced; negative: error. */
+static int look_at_old(struct build *b, struct corpus_counts *out, struct err *e)
+{
+    int rc = file_join(&b->path, b->o->out, "manifest.json", e);
+    if (rc != 0 || !file_exists(b->path.p))
+        return rc;
+    struct corpus *old = NULL;
+    struct err bad = {0};
+    bool same = false;
+    if (corpus_open(&old, b->o->out, &bad) == 0) {
+        const json_t *m = corpus_manifest(old);
+        same = json_equal(json_object_get(m, "settings"), b->settings) && json_equal(json_object_get(m, "inputs"), b->inputs);
+        if (same)
+            *out = corpus_count(old);
+        out->reused = same;
+    }
+    corpus_close(old);
+    if (same || b->o->force)
+        return same;
+    if (bad.code != 0)
+        return err_set(e, bad.code, "%s; use --force to build it anew", bad.msg);
+    return err_set(e, ERR_VALUE, "%s: holds a corpus of other inputs or settings; use --force to replace it, or another --out",
+                   b->o->out);
+}
+
+static bool ours(const char *name)
+{
+    size_t n = strlen(name);
+    return (strncmp(name, "docs-", 5) == 0 || strncmp(name, "removed-", 8) == 0) && n > 10 &&
+           strcmp(name + n - 10, ".jsonl.zst") == 0;
+}
+
+/* Removes the files of a corpus from a folder; others are left alone. */
+static int remove_files(const char *dir, struct err *e)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return err_set(e, ERR_IO, "%s: cannot open the folder: %s", dir, strerror(errno));
+    int rc = 0;
+    for (struct dirent *f; rc == 0 && (f = readdir(d));)
+        if (ours(f->d_name) && unlinkat(dirfd(d), f->d_name, 0) != 0)
+            rc = err_set(e, ERR_IO, "%s/%s: cannot remove: %s", dir, f->d_name, strerror(errno));
+    closedir(d);
+    return rc;
+}
+
+static int prepare_folder(struct build *b, struct err *e)
+{
+    int rc = file_mkdir_p(b->o->out, e);
+    if (rc != 0)
+        return rc;
+    b->lock = open(b->o->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (b->lock < 0)
+        return err_set(e, ERR_IO, "%s: cannot open the folder: %s", b->o->out, strerror(errno));
+    if (flock(b->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return err_set(e, ERR_IO, "%s: another build is writing here", b->o->out);
+    rc = file_join(&b->work, b->o->out, work_name, e);
+    if (rc == 0)
+        rc = file_mkdir_p(b->work.p, e);
+    if (rc == 0)
+        rc = file_clean_tmp(b->work.p, e);
+    return rc == 0 ? remove_files(b->work.p, e) : rc;
+}
+
+/* ---- putting the new one in place ---- */
+
+static int write_manifest(struct build *b, struct err *e)
+{
+    const struct corpus_files *c = &b->files;
+    char hex[65];
+    digest_hex(hex, &c->root);
+    json_t *sources = json_array();
+    for (int i = 0; sources && i < b->in.n; i++) {
+        json_t *row = counts_json(&c->file[i]);
+        json_t *name = json_object_get(json_array_get(b->inputs, (size_t)i), "name");
+        if (!row || json_object_set(row, "name", name) != 0 || json_array_append_new(sources, row) != 0) {
+            json_decref(sources);
+            sources = NULL;
+        }
+    }
+    json_t *m = sources ? json_pack("{s:s, s:i, s:O, s:o, s:s, s:O, s:O, s:o}", "format", "dokja-corpus", "version", 1,
+                                    "settings", b->settings, "counts", counts_json(&c->total), "root", hex, "files",
+                                    c->files, "inputs", b->inputs, "sources", sources)
+                        : NULL;
+    int rc = m ? file_join(&b->path, b->o->out, "manifest.json", e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
+    if (rc == 0)
+        rc = json_write(b->path.p, m, e);
+    json_decref(m);
+    return rc;
+}
+
+static int move_up(struct build *b, const char *name, struct err *e)
+{
+    struct buf to = {0};
+    int rc = file_join(&b->path, b->work.p, name, e);
+    if (rc == 0)
+        rc = file_join(&to, b->o->out, name, e);
+    if (rc == 0 && rename(b->path.p, to.p) != 0)
+        rc = err_set(e, ERR_IO, "%s: cannot move into place: %s", b->path.p, strerror(errno));
+    buf_release(&to);
+    return rc;
+}
+
+/* From the removal of the old manifest to the writing of the new one the folder is an unfinished build. */
+static int install(struct build *b, struct err *e)
+{
+    int rc = file_join(&b->path, b->o->out, "manifest.json", e);
+    if (rc == 0 && unlink(b->path.p) != 0 && errno != ENOENT)
+        rc = err_set(e, ERR_IO, "%s: cannot remove: %s", b->path.p, strerror(errno));
+    if (rc == 0)
+        rc = remove_files(b->o->out, e);
+    for (size_t i = 0; i < json_array_size(b->files.files) && rc == 0; i++)
+        rc = move_up(b, json_string_value(json_object_get(json_array_get(b->files.files, i), "name")), e);
+    if (rc == 0 && fsync(b->lock) != 0)
+        rc = err_set(e, ERR_IO, "%s: cannot sync the folder: %s", b->o->out, strerror(errno));
+    if (rc == 0)
+        rc = write_manifest(b, e);
+    return rc;
+}
+
+static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
+{
+    struct corpus_files *c = &b->files;
+    int rc = prepare_folder(b, e);
+    if (rc != 0)
+        return rc;
+    c->dir = b->work.p;
+    c->max_doc = (size_t)b->o->max_doc_bytes;
+    c->piece = (size_t)b->o->piece_bytes;
+    c->shard = (size_t)b->o->shard_bytes;
+    c->threads = b->o->threads;
+    c->file = mem_new((size_t)b->in.n, sizeof *c->file);
+    c->files = json_array();
+    if (!c->file || !c->files)
+        return err_set(e, ERR_NOMEM, "out of memory for the counts of %d files", b->in.n);
+    rc = corpus_files_make(c, &b->in, e);
+    if (rc == 0 && c->total.docs == 0)
+        rc = err_set(e, ERR_VALUE, "%s: no document is left of %llu (%llu empty, %llu not UTF-8, %llu too long, %llu bad records)",
+                     b->o->in[0], (unsigned long long)c->total.docs_in, (unsigned long long)c->total.empty,
+                     (unsigned long long)c->total.not_utf8, (unsigned long long)c->total.too_long,
+                     (unsigned long long)c->total.bad_record);
+    if (rc == 0)
+        rc = install(b, e);
+    if (rc == 0)
+        *out = c->total;
+    return rc;
+}
+
+static void build_release(struct build *b)
+{
+    if (b->lock >= 0 && b->work.p) {
+        (void)remove_files(b->work.p, NULL);
+        (void)rmdir(b->work.p);
+    }
+    if (b->lock >= 0)
+        close(b->lock);
+    mem_free(b->files.file);
+    json_decref(b->files.files);
+    json_decref(b->settings);
+    json_decref(b->inputs);
+    inputs_release(&b->in);
+    buf_release(&b->work);
+    buf_release(&b->path);
+}
+
+int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out, struct err *e)
+{
+    struct corpus_build_opts o = *opts;
+    o.max_doc_bytes = o.max_doc_bytes > 0 ? o.max_doc_bytes : 16 << 20;
+    o.piece_bytes = o.piece_bytes > 0 ? o.piece_bytes : 64 << 10;
+    o.shard_bytes = o.shard_bytes > 0 ? o.shard_bytes : 256 << 20;
+    struct build b = {.o = &o, .lock = -1};
+    *out = (struct corpus_counts){0};
+    int rc = inputs_open(&b.in, o.in, o.n_in, e);
+    if (rc == 0)
+        rc = inputs_digest(&b.in, o.threads, e);
+    if (rc == 0) {
+        b.settings = settings_json(&o);
+        b.inputs = inputs_json(&b.in);
+        rc = b.settings && b.inputs ? look_at_old(&b, out, e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
+    }
+    if (rc == 0)
+        rc = make_new(&b, out, e);
+    build_release(&b);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,103 @@
+#include <string.h>
+
+#include "base/buf.h"
+#include "data/corpus_batch.h"
+
+struct digest corpus_leaf(const struct digest *text, const char *id, const char *source, const char *license,
+                          const char *lang)
+{
+    /* The strings are short: one block of memory instead of a streaming hash, which allocates. */
+    const char *s[4] = {id, source, license, lang};
+    uint8_t small[1024], leaf[64];
+    size_t used = 0;
+    bool fits = true;
+    for (int i = 0; i < 4 && fits; i++) {
+        size_t n = strlen(s[i]);
+        fits = n <= sizeof small && used + 8 + n <= sizeof small;
+        for (int k = 0; k < 8 && fits; k++)
+            small[used++] = (uint8_t)((uint64_t)n >> (8 * k));
+        if (fits)
+            memcpy(small + used, s[i], n);
+        used += n;
+    }
+    struct digest meta;
+    if (fits) {
+        meta = sha256_of(small, used);
+    } else {
+        struct sha256 *h = sha256_new();
+        for (int i = 0; i < 4; i++) {
+            uint64_t n = strlen(s[i]);
+            uint8_t len[8];
+            for (int k = 0; k < 8; k++)
+                len[k] = (uint8_t)(n >> (8 * k));
+            sha256_add(h, len, sizeof len);
+            sha256_add(h, s[i], (size_t)n);
+        }
+        meta = sha256_end(&h);
+    }
+    memcpy(leaf, text->b, 32);
+    memcpy(leaf + 32, meta.b, 32);
+    return merkle_leaf(leaf, sizeof leaf);
+}
+
+/* Length of a run that needs no escape in a JSON string, eight bytes at a time. */
+static size_t plain_run(const char *p, size_t n)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    size_t i = 0;
+    for (uint64_t w; i + 8 <= n; i += 8) {
+        memcpy(&w, p + i, 8);
+        uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
+        /* a zero byte in quote or slash, or a byte below 0x20 */
+        uint64_t hit = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
+        if (hit & high)
+            break;
+    }
+    while (i < n && (unsigned char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
+static int add_string(struct buf *b, const char *s, size_t n, struct err *e)
+{
+    static const char hex[] = "0123456789abcdef";
+    int rc = buf_reserve(b, n + n / 16 + 16, e);
+    if (rc == 0)
+        rc = buf_addc(b, '"', e);
+    for (size_t i = 0; i < n && rc == 0;) {
+        size_t run = plain_run(s + i, n - i);
+        rc = buf_add(b, s + i, run, e);
+        i += run;
+        if (i == n || rc != 0)
+            break;
+        unsigned c = (unsigned char)s[i++];
+        const char *two = c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : c == '"' ? "\\\"" :
+                          c == '\\' ? "\\\\" : NULL;
+        char esc[6] = {'\\', 'u', '0', '0', hex[c >> 4 & 15], hex[c & 15]};
+        rc = two ? buf_add(b, two, 2, e) : buf_add(b, esc, sizeof esc, e);
+    }
+    return rc == 0 ? buf_addc(b, '"', e) : rc;
+}
+
+int corpus_line(struct buf *b, const struct corpus_doc *d, struct err *e)
+{
+    const struct {
+        const char *key, *s;
+        size_t n;
+        bool always;
+    } f[] = {{"{\"id\": ", d->id, strlen(d->id), true},
+             {", \"text\": ", d->text, d->n, true},
+             {", \"source\": ", d->source, strlen(d->source), true},
+             {", \"license\": ", d->license, strlen(d->license), false},
+             {", \"lang\": ", d->lang, strlen(d->lang), false}};
+    for (size_t i = 0; i < sizeof f / sizeof f[0]; i++) {
+        if (!f[i].always && f[i].n == 0)
+            continue;
+        int rc = buf_adds(b, f[i].key, e);
+        if (rc == 0)
+            rc = add_string(b, f[i].s, f[i].n, e);
+        if (rc != 0)
+            return rc;
+    }
+    return buf_add(b, "}\n", 2, e);
+}
