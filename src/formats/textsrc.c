@@ -14,7 +14,7 @@ struct textsrc {
     enum textsrc_kind kind;
     char *path;
     size_t limit;
-    bool lenient, done;
+    bool lenient, report, done;
     uint64_t line, skipped;
     struct buf doc;           /* the text of a .txt, the line of a .jsonl */
     struct buf id;            /* an id that was a number */
@@ -66,6 +66,8 @@ void textsrc_close(struct textsrc *s) {
 }
 
 void textsrc_lenient(struct textsrc *s, bool on) { s->lenient = on; }
+
+void textsrc_report(struct textsrc *s, bool on) { s->report = on; }
 
 uint64_t textsrc_skipped(const struct textsrc *s) { return s->skipped; }
 
@@ -179,6 +181,11 @@ static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
             rc = err_set(e, ERR_LIMIT, "%s: line %llu is longer than %zu bytes", s->path,
                          (unsigned long long)s->line, s->limit);
         else rc = parse_record(s, d, e);
+        if (s->report && (rc == ERR_LIMIT || rc == ERR_FORMAT)) {
+            *d = (struct textsrc_doc){.text = too_long || !s->doc.p ? "" : s->doc.p, .n = too_long ? 0 : s->doc.len,
+                                      .id = "", .source = "", .license = "", .lang = "", .line = s->line, .bad = rc};
+            return 1;
+        }
         if (!(s->lenient && (rc == ERR_LIMIT || rc == ERR_FORMAT))) return rc;
         s->skipped++;
     }

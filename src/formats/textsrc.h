@@ -25,11 +25,15 @@ struct textsrc_doc {
     const char *id;   /* "" when the record has none */
     const char *source, *license, *lang; /* "" when absent */
     uint64_t line;    /* 1-based line of a .jsonl, else 1 */
+    int bad;          /* 0; only with textsrc_report: ERR_LIMIT or ERR_FORMAT */
 };
 /* 1: a document; 0: end of file; negative: error.  A line that is too long or is not a JSON object
  * with a string "text" is skipped and counted when `lenient`, else it is an error naming the line. */
 int textsrc_next(struct textsrc *s, struct textsrc_doc *d, struct err *e) MUST_CHECK;
 void textsrc_lenient(struct textsrc *s, bool on);
+/* Bad lines of a .jsonl are handed out instead: `bad` says why, text is the raw line (empty when it was too
+ * long), the other strings are "". */
+void textsrc_report(struct textsrc *s, bool on);
 uint64_t textsrc_skipped(const struct textsrc *s);
 
 #endif
