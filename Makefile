@@ -1,6 +1,6 @@
 # dokja: one non-recursive Makefile.  Variants are build directories:
 #   make                    release, gcc        make CC=clang
-#   make V=debug|asan|tsan|o0                   make test, make peers, make fuzz
+#   make V=debug|asan|tsan|o0                   make test, make fuzz
 V      ?= release
 CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CCNAME := $(if $(findstring clang,$(CC)),clang,gcc)
@@ -70,7 +70,7 @@ $(DLIB): $(patsubst src/%.c,$(B)/double/%.o,$(DSRC))
 $(BIN): $(call obj,$(CLISRC)) $(LIB)
 	$(CC) $(CFLAGS) -fopenmp $^ -o $@ $(LIBS)
 
-TESTCC = $(CC) $(CFLAGS_ALL) $(CFLAGS) -Itests -MMD -MP
+TESTCC = $(CC) $(CFLAGS_ALL) $(CFLAGS) -Itests -MMD -MP -MT $@ -MF $@.d
 $(UNIT): $(B)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(TESTCC) $< -o $@ $(LIB) $(LIBS) -lcmocka
@@ -81,17 +81,28 @@ $(GRAD): $(B)/tests/%: tests/%.c $(DLIB)
 	@mkdir -p $(@D)
 	$(TESTCC) -DDK_DOUBLE $< -o $@ $(DLIB) $(LIBS) -lcmocka
 # Fuzz targets: with a plain main that replays the corpus, or (make fuzz) under libFuzzer.
-$(REPLAY): $(B)/tests/%: tests/%.c tests/fuzz/replay.c $(LIB)
+$(B)/tests/fuzz/replay.o: tests/fuzz/replay.c
 	@mkdir -p $(@D)
-	$(TESTCC) $< tests/fuzz/replay.c -o $@ $(LIB) $(LIBS)
+	$(TESTCC) -c $< -o $@
+$(REPLAY): $(B)/tests/%: tests/%.c $(B)/tests/fuzz/replay.o $(LIB)
+	$(TESTCC) $< $(B)/tests/fuzz/replay.o -o $@ $(LIB) $(LIBS)
+# FUZZ_SECONDS each; what is found stays in build/fuzz/NAME. The library once more, instrumented.
+FUZZ_SECONDS ?= 60
+FUZZBIN := $(patsubst tests/fuzz/%.c,build/fuzz/bin/%,$(FUZZSRC))
 fuzz:
-	$(MAKE) V=asan CC=clang CFLAGS="$(CFLAGS_asan) -fsanitize=fuzzer-no-link" B=build/fuzz lib
-	@mkdir -p build/fuzz/bin
-	set -e; for f in $(FUZZSRC); do clang $(CFLAGS_ALL) -Itests $(CFLAGS_asan) -fsanitize=fuzzer $$f \
-	  -o build/fuzz/bin/$$(basename $$f .c) build/fuzz/libdokja.a $(LIBS); done
+	$(MAKE) V=asan CC=clang B=build/fuzz CFLAGS="$(CFLAGS_asan) -fsanitize=fuzzer-no-link" fuzzbin
+	set -e; for f in $(FUZZBIN); do n=$$(basename $$f); c=tests/fuzz/corpus/$${n#fuzz_}; mkdir -p build/fuzz/$$n; \
+	  echo "$$n: $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -verbosity=0 \
+	  -artifact_prefix=build/fuzz/$$n- build/fuzz/$$n $$( [ -d $$c ] && echo $$c ); done
+fuzzbin: $(FUZZBIN)
+$(FUZZBIN): build/fuzz/bin/%: tests/fuzz/%.c build/fuzz/libdokja.a
+	@mkdir -p $(@D)
+	clang $(CFLAGS_ALL) $(CFLAGS_asan) -Itests -MMD -MP -MT $@ -MF $@.d -fsanitize=fuzzer $< -o $@ build/fuzz/libdokja.a $(LIBS)
+test:
+	./test.sh --quick
 
 clean:
 	rm -rf build
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all lib tests fuzz clean
+.PHONY: all lib tests fuzz fuzzbin test clean
 .SECONDARY:

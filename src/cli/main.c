@@ -14,7 +14,7 @@ static const struct command commands[] = {
     {"primer", "--bytes N --out FILE.jsonl", "write the built-in bilingual textbook", cmd_primer},
     {"corpus", "build|stats|show|verify …", "turn raw files into a curated, committed corpus", cmd_corpus},
     {"tokenizer", "train|encode|decode|report …", "byte-level BPE, tokenizer.json in and out", cmd_tokenizer},
-    {"pretrain", "--corpus DIR --tokenizer DIR --out RUN", "train a model from random weights, or resume", cmd_pretrain},
+    {"pretrain", "--corpus DIR --tokenizer DIR --out RUN", "train a model from random weights", cmd_pretrain},
     {"generate", "-m MODEL …", "continue a text", cmd_generate},
     {"chat", "-m MODEL", "talk with a model", cmd_chat},
     {"score", "-m MODEL --in FILE…", "bits per byte and per character of any text", cmd_score},

@@ -11,7 +11,10 @@
 #include "base/err.h"
 #include "base/file.h"
 
-enum st_dtype { ST_BOOL, ST_U8, ST_I8, ST_I16, ST_U16, ST_F16, ST_BF16, ST_I32, ST_U32, ST_F32, ST_F64, ST_I64, ST_U64, ST_OTHER };
+enum st_dtype {
+    ST_BOOL, ST_U8, ST_I8, ST_I16, ST_U16, ST_F16, ST_BF16, ST_I32, ST_U32, ST_F32, ST_F64, ST_I64, ST_U64,
+    ST_OTHER /* known, but without a row here: 4-, 6- and 8-bit floats, complex */
+};
 
 enum { ST_MAX_DIMS = 8 };
 struct st_tensor {

@@ -4,7 +4,7 @@
 # Prints the path of its python. Exit 3: packages cannot be had here; callers then skip.
 set -u
 small="tokenizers==0.23.3 safetensors==0.8.0 numpy==2.4.6"
-large="torch==2.12.1 transformers==5.23.0 tiktoken==0.14.0"
+large="torch==2.15.0 transformers==5.23.0 tiktoken==0.14.0"
 
 dir=${DOKJA_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/dokja-peers}
 want=$small

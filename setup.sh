@@ -1,0 +1,50 @@
+#!/bin/bash
+# Installs what the build needs and is missing (Debian 12), then builds. A line per stage; details in build/setup.log.
+set -u
+cd "$(dirname "$0")" || exit 1
+mkdir -p build
+log=build/setup.log
+: >"$log"
+
+packages="gcc clang make pkg-config binutils libjansson-dev libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev
+libssl-dev libedit-dev libcmocka-dev libomp-dev libclang-rt-14-dev python3 python3-venv"
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+missing=
+if command -v dpkg-query >/dev/null; then
+    for p in $packages; do installed "$p" || missing="$missing $p"; done
+    # Another clang than Debian 12's brings its own runtime.
+    if command -v clang >/dev/null && ! clang --version | grep -q 'version 14'; then
+        missing=${missing// libclang-rt-14-dev/}
+    fi
+else
+    pkg-config --exists jansson libpcre2-8 libutf8proc libzstd zlib libcrypto libedit cmocka 2>>"$log" ||
+        die "not a Debian system; install the equivalents of:" $packages
+fi
+
+if [ -n "$missing" ]; then
+    echo "setup: installing$missing"
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        as_root="sudo -n"
+        sudo -n true 2>/dev/null || die "no right to install; run as root: apt-get install$missing"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q --no-install-recommends"
+    $apt install $missing >>"$log" 2>&1 </dev/null ||
+        { $apt update >>"$log" 2>&1 </dev/null; $apt install $missing >>"$log" 2>&1 </dev/null; } ||
+        die "apt-get install failed, see $log; needed:$missing"
+fi
+
+echo "setup: building"
+make -j"$(nproc)" >>"$log" 2>&1 || {
+    grep -E 'error|Error|undefined' "$log" | head -20 >&2
+    die "the build failed, see $log"
+}
+echo "setup: done, the program is build/release-gcc/dokja"
