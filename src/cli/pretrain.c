@@ -10,10 +10,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "cli/bench.h"
 #include "cli/cli.h"
 #include "data/corpus.h"
 #include "data/tokens.h"
-#include "kernels/peak.h"
 #include "text/tokenizer.h"
 #include "train/loop.h"
 
@@ -188,6 +188,18 @@ static int open_inputs(struct pretrain *p, struct err *e)
         rc = token_tables(p, e);
     buf_release(&dir);
     return rc;
+}
+
+/* The machine's own limit, for the share of it that training reaches. */
+static int measure_peak(struct pretrain *p, struct err *e)
+{
+    struct bench_machine m;
+    int rc = bench_machine_open(&m, (int)p->threads, e);
+    if (rc)
+        return rc;
+    p->peak = 1e9 * bench_unit_rate(&m, 0.3);
+    bench_machine_close(&m);
+    return 0;
 }
 
 /* ---- length ---- */
@@ -399,9 +411,8 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
     const struct kernels *k = kernels_best(&bad_isa);
     if (bad_isa)
         return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected ref, avx2, avx512 or amx", bad_isa);
-    if ((rc = nn_init(&p.x, k, (int)p.threads, e)))
+    if ((rc = measure_peak(&p, e)) || (rc = nn_init(&p.x, k, (int)p.threads, e)))
         return rc;
-    p.peak = 1e9 * peak_unit_gflops(&p.x);
     if ((rc = open_inputs(&p, e)) || (rc = plan(&p, e)) || (rc = train(&p, e)))
         log_progress_end();
     release(&p);
