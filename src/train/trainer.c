@@ -225,6 +225,7 @@ static void worker_gradient(struct trainer *t, int worker, real *g, real scale)
         struct batch b = slice(t, lo, n);
         net_step(t->net, t->w, g, &b, t->loss + lo, scale);
     }
+    net_grad_end(t->net, g);
 }
 
 /* Workers in order; equal subtrees are added as soon as both exist, like carries of a binary counter. */
@@ -310,16 +311,17 @@ int trainer_save(struct trainer *t, const char *dir, uint64_t metrics_bytes, str
 {
     struct buf path = {0};
     struct digest root;
-    int rc = file_join(&path, dir, "state", e);
+    /* The state last: a state on disk implies the model files of that step or a later one. */
+    int rc = model_save(dir, &t->c.model, &t->table, t->w, e);
     t->state.metrics_bytes = metrics_bytes;
+    if (rc == 0)
+        rc = file_join(&path, dir, "state", e);
     if (rc == 0)
         rc = file_mkdir_p(path.p, e);
     if (rc == 0)
         rc = file_join(&path, dir, "state/state.safetensors", e);
     if (rc == 0)
         rc = state_save(t->x, &t->state, path.p, &root, e);
-    if (rc == 0)
-        rc = model_save(dir, &t->c.model, &t->table, t->w, e);
     buf_release(&path);
     return rc;
 }
