@@ -8,6 +8,7 @@
 static const struct command benches[] = {
     {"peak", "[--threads N] [--json]", "what the machine's units and memory can do", bench_peak},
     {"gemm", "--size N | --m --n --k [--json]", "the matrix product of profile T1", bench_gemm},
+    {"train", "[--depth N] [--seq N] [--json]", "a training step on random tokens", bench_train},
 };
 enum { N_BENCH = sizeof benches / sizeof *benches };
 
