@@ -194,6 +194,11 @@ struct kernels {
     /* w = fma(−(lr·wd), w, w) where x·w ≥ 0 (cautious decay; all of w when cautious is false), then
      * w = fma(−lr, x, w). */
     void (*muon_apply)(real *w, const real *x, size_t n, real lr, real weight_decay, bool cautious);
+
+    /* ---- the vector forms of t1_exp and t1_sigmoid that the kernels above are made of, laid open so
+     * that all 2^32 inputs can be compared; y may be x ---- */
+    void (*exp)(real *y, const real *x, size_t n);
+    void (*sigmoid)(real *y, const real *x, size_t n);
 };
 
 /* What the machine can run, after known-answer tests. */

@@ -14,8 +14,8 @@
  *             t = fma(−½, y, t);  result fma(e, LOG_LN2_HI, f + t)
  *             ±0: −inf.  +inf: +inf.  x < 0: NaN.
  * sigmoid(x)  e = exp(−|x|);  result (x ≥ 0 ? 1 : e) ÷ (1 + e)
- * tanh(x)     z = |x|.  z < TANH_SPLIT: y = x·x, p = C4 … C0 by fma in y, result fma(x·y, p, x)
- *             else 1 − 2 ÷ (exp(z + z) + 1) with the sign of x.
+ * tanh(x)     z = |x|.  z < TANH_SPLIT: y = z·z, p = C4 … C0 by fma in y, fma(z·y, p, z)
+ *             else 1 − 2 ÷ (exp(z + z) + 1); either with the sign of x.
  * rsqrt(x)    1 ÷ sqrt(x)
  *
  * The second half serves rotary tables and schedules in binary64: plain Taylor coefficients, cut where

@@ -158,4 +158,6 @@ void elem_fill_avx2(struct kernels *k)
     k->muon_momentum = muon_momentum_f32_avx2;
     k->axpby = axpby_f32_avx2;
     k->muon_apply = muon_apply_f32_avx2;
+    k->exp = exp_n_avx2;
+    k->sigmoid = sigmoid_n_avx2;
 }

@@ -24,6 +24,8 @@ void swiglu_bwd_bf16_avx2(bf16 *dgu, ptrdiff_t lddgu, const bf16 *dy, ptrdiff_t 
 void cross_entropy_f32_avx2(bf16 *dlogits, float *loss, const float *logits, int n, int target,
                             float scale);
 void softmax_f32_avx2(float *y, const float *x, int n);
+void exp_n_avx2(float *y, const float *x, size_t n);
+void sigmoid_n_avx2(float *y, const float *x, size_t n);
 
 /* The sixteen lanes of a sum. */
 struct lanes {

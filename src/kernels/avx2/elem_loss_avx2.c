@@ -144,3 +144,19 @@ void softmax_f32_avx2(float *y, const float *x, int n)
         _mm256_storeu_ps(y + j + 8, _mm256_mul_ps(_mm256_loadu_ps(y + j + 8), v));
     }
 }
+
+void exp_n_avx2(float *y, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(y + i, exp_f32_avx2(_mm256_loadu_ps(x + i)));
+    exp_f32_ref(y + i, x + i, n - i);
+}
+
+void sigmoid_n_avx2(float *y, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(y + i, sigmoid_f32_avx2(_mm256_loadu_ps(x + i)));
+    sigmoid_f32_ref(y + i, x + i, n - i);
+}

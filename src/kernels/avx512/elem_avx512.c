@@ -180,4 +180,6 @@ void elem_fill_avx512(struct kernels *k)
     k->muon_momentum = muon_momentum_f32_avx512;
     k->axpby = axpby_f32_avx512;
     k->muon_apply = muon_apply_f32_avx512;
+    k->exp = exp_n_avx512;
+    k->sigmoid = sigmoid_n_avx512;
 }

@@ -26,5 +26,7 @@ void swiglu_bwd_bf16_avx512(bf16 *dgu, ptrdiff_t lddgu, const bf16 *dy, ptrdiff_
 void cross_entropy_f32_avx512(bf16 *dlogits, float *loss, const float *logits, int n, int target,
                               float scale);
 void softmax_f32_avx512(float *y, const float *x, int n);
+void exp_n_avx512(float *y, const float *x, size_t n);
+void sigmoid_n_avx512(float *y, const float *x, size_t n);
 
 #endif

@@ -115,3 +115,19 @@ void softmax_f32_avx512(float *y, const float *x, int n)
         _mm512_mask_storeu_ps(y + j, k, _mm512_mul_ps(_mm512_maskz_loadu_ps(k, y + j), inv));
     }
 }
+
+void exp_n_avx512(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
+        _mm512_mask_storeu_ps(y + i, k, exp_f32_avx512(_mm512_maskz_loadu_ps(k, x + i)));
+    }
+}
+
+void sigmoid_n_avx512(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
+        _mm512_mask_storeu_ps(y + i, k, sigmoid_f32_avx512(_mm512_maskz_loadu_ps(k, x + i)));
+    }
+}

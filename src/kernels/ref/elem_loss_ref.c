@@ -70,3 +70,15 @@ void softmax_f32_ref(real *y, const real *x, int n)
     for (int j = 0; j < n; j++)
         y[j] = y[j] * inv;
 }
+
+void exp_f32_ref(real *y, const real *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = t1_exp(x[i]);
+}
+
+void sigmoid_f32_ref(real *y, const real *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = t1_sigmoid(x[i]);
+}

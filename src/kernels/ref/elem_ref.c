@@ -123,4 +123,6 @@ void elem_fill_ref(struct kernels *k)
     k->muon_momentum = muon_momentum_f32_ref;
     k->axpby = axpby_f32_ref;
     k->muon_apply = muon_apply_f32_ref;
+    k->exp = exp_f32_ref;
+    k->sigmoid = sigmoid_f32_ref;
 }

@@ -67,5 +67,7 @@ void swiglu_bwd_bf16_ref(bf16 *dgu, ptrdiff_t lddgu, const bf16 *dy, ptrdiff_t l
 void cross_entropy_f32_ref(bf16 *dlogits, real *loss, const real *logits, int n, int target,
                            real scale);
 void softmax_f32_ref(real *y, const real *x, int n);
+void exp_f32_ref(real *y, const real *x, size_t n);
+void sigmoid_f32_ref(real *y, const real *x, size_t n);
 
 #endif

@@ -88,13 +88,14 @@ float t1_tanh(float x)
     uint32_t sign = bits_of(x) & 0x80000000u;
     float z = float_of(bits_of(x) ^ sign);
     if (z < TANH_SPLIT) {
-        float y = x * x;
+        float y = z * z;
         float p = TANH_C4;
         p = fmaf(p, y, TANH_C3);
         p = fmaf(p, y, TANH_C2);
         p = fmaf(p, y, TANH_C1);
         p = fmaf(p, y, TANH_C0);
-        return fmaf(x * y, p, x);
+        float t = fmaf(z * y, p, z);
+        return float_of(bits_of(t) | sign);
     }
     float r = 1.0f - 2.0f / (t1_exp(z + z) + 1.0f);
     return float_of(bits_of(r) | sign);
