@@ -1,0 +1,209 @@
+#include "harness.h"
+
+#include <sys/stat.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+static const char *dir;
+static struct err e;
+
+static int setup(void **state) {
+    (void)state;
+    dir = test_dir();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    test_dir_remove(dir);
+    return 0;
+}
+
+static const char *in_dir(const char *name) {
+    static char path[4][400];
+    static int k;
+    snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
+    return path[k];
+}
+
+static void put(const char *name, const char *text) { ok(file_replace(in_dir(name), text, strlen(text), &e)); }
+
+static void holds(const char *name, const char *text) {
+    struct buf b = {0};
+    ok(file_read(&b, in_dir(name), 1 << 20, &e));
+    assert_int_equal(b.len, strlen(text));
+    if (b.len) assert_string_equal(b.p, text);
+    buf_release(&b);
+}
+
+static size_t files_in_dir(void) {
+    struct file_list l;
+    ok(file_list_open(&l, dir, &e));
+    size_t n = l.n;
+    file_list_release(&l);
+    return n;
+}
+
+static void reads_within_limits(void **state) {
+    (void)state;
+    struct buf b = {0};
+    put("a", "hello");
+    put("empty", "");
+    holds("a", "hello");
+    holds("empty", "");
+    refused(file_read(&b, in_dir("a"), 4, &e), ERR_LIMIT, "/a: 5 bytes, limit 4");
+    refused(file_read(&b, in_dir("none"), 4, &e), ERR_IO, "No such file");
+    refused(file_read(&b, dir, 4, &e), ERR_IO, "is a folder");
+    assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
+    refused(file_read(&b, in_dir("fifo"), 4, &e), ERR_IO, "not a regular file");
+    buf_release(&b);
+}
+
+static void maps(void **state) {
+    (void)state;
+    struct file_map m;
+    put("a", "hello");
+    put("empty", "");
+    ok(file_map_open(&m, in_dir("a"), &e));
+    assert_int_equal(m.len, 5);
+    assert_memory_equal(m.p, "hello", 5);
+    put("a", "other"); /* a new file; the map still shows the old one */
+    assert_memory_equal(m.p, "hello", 5);
+    file_map_close(&m);
+    file_map_close(&m);
+    ok(file_map_open(&m, in_dir("empty"), &e));
+    assert_int_equal(m.len, 0);
+    assert_non_null(m.p);
+    file_map_close(&m);
+    refused(file_map_open(&m, in_dir("none"), &e), ERR_IO, "none: cannot open");
+}
+
+static void replaces_only_on_commit(void **state) {
+    (void)state;
+    struct file_new *f;
+    put("a", "old");
+    ok(file_new_open(&f, in_dir("a"), &e));
+    ok(file_new_write(f, "new", 3, &e));
+    holds("a", "old");
+    file_new_abort(&f);
+    assert_null(f);
+    holds("a", "old");
+    assert_int_equal(files_in_dir(), 1);
+    ok(file_new_open(&f, in_dir("a"), &e));
+    ok(file_new_printf(f, &e, "%s-%d", "new", 2));
+    assert_int_equal(file_new_tell(f), 5);
+    ok(file_new_commit(&f, &e));
+    assert_null(f);
+    holds("a", "new-2");
+    assert_int_equal(files_in_dir(), 1);
+    refused(file_new_open(&f, in_dir("none/a"), &e), ERR_IO, "cannot create");
+    file_new_abort(&f);
+}
+
+static void large_writes_and_patches(void **state) {
+    (void)state;
+    struct file_new *f;
+    struct file_map m;
+    enum { N = 700000 };
+    unsigned char *p = mem_new(N, 1);
+    for (int i = 0; i < N; i++) p[i] = (unsigned char)(i * 7 + i / 251);
+    ok(file_new_open(&f, in_dir("big"), &e));
+    size_t sizes[] = {1, 100, 262144, 5, 300000, 262143, 0}, at = 0;
+    for (int i = 0; i < 7 && at < N; i++) {
+        size_t n = at + sizes[i] > N ? N - at : sizes[i];
+        ok(file_new_write(f, p + at, n, &e));
+        at += n;
+    }
+    ok(file_new_write(f, p + at, N - at, &e));
+    memcpy(p + 3, "HEAD", 4);
+    memcpy(p + N - 4, "TAIL", 4);
+    ok(file_new_patch(f, 3, "HEAD", 4, &e));
+    ok(file_new_patch(f, N - 4, "TAIL", 4, &e));
+    ok(file_new_write(f, "end", 3, &e));
+    assert_int_equal(file_new_tell(f), N + 3);
+    ok(file_new_commit(&f, &e));
+    ok(file_map_open(&m, in_dir("big"), &e));
+    assert_int_equal(m.len, N + 3);
+    assert_memory_equal(m.p, p, N);
+    assert_memory_equal(m.p + N, "end", 3);
+    struct digest a = sha256_of(m.p, m.len), b;
+    ok(sha256_file(&b, in_dir("big"), &e));
+    assert_memory_equal(&a, &b, 32);
+    file_map_close(&m);
+    mem_free(p);
+}
+
+static void appends_and_cuts(void **state) {
+    (void)state;
+    ok(file_append(in_dir("log"), "one\n", 4, &e));
+    ok(file_append(in_dir("log"), "two\n", 4, &e));
+    holds("log", "one\ntwo\n");
+    ok(file_truncate(in_dir("log"), 4, &e));
+    holds("log", "one\n");
+    refused(file_truncate(in_dir("log"), 5, &e), ERR_FORMAT, "log: 4 bytes, expected at least 5");
+    refused(file_truncate(in_dir("none"), 5, &e), ERR_IO, "none");
+}
+
+static void folders(void **state) {
+    (void)state;
+    struct buf b = {0};
+    ok(file_mkdir_p(in_dir("x/y//z"), &e));
+    ok(file_mkdir_p(in_dir("x/y/z/"), &e));
+    assert_true(file_is_dir(in_dir("x/y/z")));
+    put("a", "");
+    assert_true(file_exists(in_dir("a")) && !file_is_dir(in_dir("a")));
+    assert_false(file_exists(in_dir("b")));
+    refused(file_mkdir_p(in_dir("a"), &e), ERR_IO, "not a folder");
+    refused(file_mkdir_p(in_dir("a/b"), &e), ERR_IO, "Not a directory");
+    ok(file_join(&b, "d", "f", &e));
+    assert_string_equal(b.p, "d/f");
+    ok(file_join(&b, "d/", "f", &e));
+    assert_string_equal(b.p, "d/f");
+    ok(file_join(&b, "", "f", &e));
+    assert_string_equal(b.p, "f");
+    buf_release(&b);
+}
+
+static void lists_in_byte_order(void **state) {
+    (void)state;
+    ok(file_mkdir_p(in_dir("b"), &e));
+    put("b/2", ""), put("b/1", ""), put("a", ""), put("b.x", ""), put("가", "");
+    assert_int_equal(symlink(dir, in_dir("loop")), 0);
+    assert_int_equal(symlink(in_dir("a"), in_dir("link")), 0);
+    struct file_list l;
+    ok(file_list_open(&l, dir, &e));
+    static const char *const want[] = {"a", "b.x", "b/1", "b/2", "가"};
+    assert_int_equal(l.n, 5);
+    for (int i = 0; i < 5; i++) assert_string_equal(l.path[i], in_dir(want[i]));
+    file_list_release(&l);
+    ok(file_list_open(&l, in_dir("link"), &e));
+    assert_int_equal(l.n, 1);
+    file_list_release(&l);
+    refused(file_list_open(&l, in_dir("none"), &e), ERR_IO, "none: cannot open");
+}
+
+static void removes_leftovers_only(void **state) {
+    (void)state;
+    put("a", "1"), put("a.tmp-12-0", "2"), put("tmp-1", "3");
+    ok(file_clean_tmp(dir, &e));
+    holds("a", "1");
+    holds("tmp-1", "3");
+    assert_int_equal(files_in_dir(), 2);
+    refused(file_clean_tmp(in_dir("none"), &e), ERR_IO, "none");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(reads_within_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(maps, setup, teardown),
+        cmocka_unit_test_setup_teardown(replaces_only_on_commit, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_writes_and_patches, setup, teardown),
+        cmocka_unit_test_setup_teardown(appends_and_cuts, setup, teardown),
+        cmocka_unit_test_setup_teardown(folders, setup, teardown),
+        cmocka_unit_test_setup_teardown(lists_in_byte_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(removes_leftovers_only, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
