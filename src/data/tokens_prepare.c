@@ -124,7 +124,7 @@ static int put_one_document(struct prep *p, struct batch *b, struct err *e)
 {
     const struct load_item *it = &b->in.it[0];
     const char *text = b->in.raw.p + it->text;
-    size_t cut = it->n - it->n / 10, near = it->n - it->n / 5, at = cut;
+    size_t cut = it->n - (it->n + 9) / 10, near = it->n - it->n / 5, at = cut;
     while (at > near && text[at - 1] != '\n')
         at--;
     if (at <= near)
