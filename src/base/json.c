@@ -10,7 +10,14 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-static void *json_alloc(size_t n) { return mem_resize(NULL, n, 1); }
+/* jansson does not always tell short memory from bad input. */
+static _Thread_local bool short_of_memory;
+
+static void *json_alloc(size_t n) {
+    void *p = mem_resize(NULL, n, 1);
+    short_of_memory |= !p;
+    return p;
+}
 
 static void use_shims(void) { json_set_alloc_funcs(json_alloc, mem_free); }
 
@@ -18,9 +25,10 @@ int json_parse(json_t **out, const char *text, size_t n, const char *where, stru
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, use_shims);
     json_error_t j;
+    short_of_memory = false;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &j);
     if (*out) return 0;
-    if (json_error_code(&j) == json_error_out_of_memory) return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+    if (short_of_memory) return err_set(e, ERR_NOMEM, "%s: out of memory", where);
     return err_set(e, ERR_FORMAT, "%s: not valid JSON, line %d column %d: %s", where, j.line, j.column, j.text);
 }
 

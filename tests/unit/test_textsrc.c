@@ -1,0 +1,337 @@
+#include "harness.h"
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "formats/instream.h"
+#include "formats/textsrc.h"
+
+static const char *dir;
+static struct err e;
+
+static int setup(void **state) {
+    (void)state;
+    dir = test_dir();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    test_dir_remove(dir);
+    return 0;
+}
+
+static const char *in_dir(const char *name) {
+    static char path[4][400];
+    static int k;
+    snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
+    return path[k];
+}
+
+/* Appends p[n] to b as gzip or zstd, by the libraries' own writers. */
+static void pack(struct buf *b, const char *name, const void *p, size_t n) {
+    if (strstr(name, ".gz")) {
+        z_stream z = {0};
+        assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        size_t cap = deflateBound(&z, n);
+        ok(buf_reserve(b, cap, &e));
+        z.next_in = (Bytef *)(uintptr_t)p;
+        z.avail_in = (uInt)n;
+        z.next_out = (Bytef *)b->p + b->len;
+        z.avail_out = (uInt)cap;
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        b->len += z.total_out;
+        deflateEnd(&z);
+    } else if (strstr(name, ".zst")) {
+        ok(buf_reserve(b, ZSTD_compressBound(n), &e));
+        size_t k = ZSTD_compress(b->p + b->len, ZSTD_compressBound(n), p, n, 3);
+        assert_false(ZSTD_isError(k));
+        b->len += k;
+    } else ok(buf_add(b, p, n, &e));
+}
+
+static void put_n(const char *name, const void *p, size_t n) {
+    struct buf b = {0};
+    pack(&b, name, p, n);
+    ok(file_replace(in_dir(name), b.p, b.len, &e));
+    buf_release(&b);
+}
+
+static void put(const char *name, const char *text) { put_n(name, text, strlen(text)); }
+
+static struct textsrc *open_src(const char *name, size_t limit) {
+    struct textsrc *s;
+    ok(textsrc_open(&s, in_dir(name), limit, &e));
+    return s;
+}
+
+static void expect(struct textsrc *s, const char *text, const char *id, uint64_t line) {
+    struct textsrc_doc d;
+    if (textsrc_next(s, &d, &e) != 1) fail_msg("no document: %s", e.msg);
+    assert_int_equal(d.n, strlen(text));
+    assert_memory_equal(d.text, text, d.n);
+    assert_string_equal(d.id, id);
+    assert_int_equal(d.line, line);
+}
+
+static void expect_end(struct textsrc *s) {
+    struct textsrc_doc d;
+    for (int i = 0; i < 2; i++) assert_int_equal(textsrc_next(s, &d, &e), 0);
+}
+
+static void kinds_by_name(void **state) {
+    (void)state;
+    static const struct {
+        const char *path;
+        enum textsrc_kind kind;
+    } t[] = {{"a.txt", TEXTSRC_TXT},      {"a.md", TEXTSRC_TXT},       {"x/a.jsonl", TEXTSRC_JSONL},
+             {"a.TXT", TEXTSRC_TXT},      {"a.jsonl.gz", TEXTSRC_JSONL}, {"a.jsonl.zst", TEXTSRC_JSONL},
+             {"a.md.zst", TEXTSRC_TXT},   {"a.json", TEXTSRC_NONE},    {"a", TEXTSRC_NONE},
+             {".txt", TEXTSRC_NONE},      {"x/.txt", TEXTSRC_NONE},    {"txt", TEXTSRC_NONE},
+             {"a.gz", TEXTSRC_NONE},      {"a.txt.bz2", TEXTSRC_NONE}, {"a.txt.gz.gz", TEXTSRC_NONE},
+             {"a.txt/b", TEXTSRC_NONE},   {"", TEXTSRC_NONE}};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) assert_int_equal(textsrc_kind(t[i].path), t[i].kind);
+    struct textsrc *s;
+    refused(textsrc_open(&s, "a.json", 10, &e), ERR_VALUE, "a.json: not a text source");
+    refused(textsrc_open(&s, in_dir("none.txt"), 10, &e), ERR_IO, "none.txt: cannot open");
+    ok(file_mkdir_p(in_dir("d.txt"), &e));
+    refused(textsrc_open(&s, in_dir("d.txt"), 10, &e), ERR_IO, "is a folder");
+}
+
+static void texts_are_one_document(void **state) {
+    (void)state;
+    static const char *const names[] = {"a.txt", "a.md", "a.txt.gz", "a.txt.zst"};
+    static const char binary[] = "line\n\0\xFF\r\nend";
+    for (int i = 0; i < 4; i++) {
+        put_n(names[i], binary, sizeof binary - 1);
+        struct textsrc *s = open_src(names[i], sizeof binary - 1);
+        struct textsrc_doc d;
+        assert_int_equal(textsrc_next(s, &d, &e), 1);
+        assert_int_equal(d.n, sizeof binary - 1);
+        assert_memory_equal(d.text, binary, d.n);
+        assert_string_equal(d.id, "");
+        expect_end(s);
+        textsrc_close(s);
+        s = open_src(names[i], sizeof binary - 2);
+        refused(textsrc_next(s, &d, &e), ERR_LIMIT, "a document longer than 11 bytes");
+        textsrc_close(s);
+        s = open_src(names[i], 3);
+        textsrc_lenient(s, true);
+        expect_end(s);
+        assert_int_equal(textsrc_skipped(s), 1);
+        textsrc_close(s);
+    }
+    put("empty.txt", "");
+    struct textsrc *s = open_src("empty.txt", 10);
+    expect(s, "", "", 1);
+    expect_end(s);
+    textsrc_close(s);
+}
+
+static void records_are_documents(void **state) {
+    (void)state;
+    static const char *const names[] = {"a.jsonl", "a.jsonl.gz", "a.jsonl.zst"};
+    for (int i = 0; i < 3; i++) {
+        put(names[i], "\xEF\xBB\xBF{\"text\":\"하나\",\"id\":\"k1\",\"source\":\"s\",\"license\":\"l\",\"lang\":\"ko\"}\r\n"
+                      "\n  \t\r\n"
+                      "{\"id\":12,\"text\":\"\"}\n"
+                      "{\"id\":null,\"text\":\"last\\nline\",\"source\":5}");
+        struct textsrc *s = open_src(names[i], 1000);
+        struct textsrc_doc d;
+        assert_int_equal(textsrc_next(s, &d, &e), 1);
+        assert_string_equal(d.text, "하나");
+        assert_string_equal(d.id, "k1");
+        assert_string_equal(d.source, "s");
+        assert_string_equal(d.license, "l");
+        assert_string_equal(d.lang, "ko");
+        assert_int_equal(d.line, 1);
+        expect(s, "", "12", 4);
+        expect(s, "last\nline", "", 5);
+        expect_end(s);
+        textsrc_close(s);
+    }
+}
+
+static void bad_records_are_named_or_skipped(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *part;
+        int code;
+    } t[] = {
+        {"{\"text\":1}", "line 2: no string \"text\"", ERR_FORMAT},
+        {"{\"t\":\"x\"}", "line 2: no string \"text\"", ERR_FORMAT},
+        {"[\"text\"]", "line 2: not an object", ERR_FORMAT},
+        {"{\"text\":\"x\"", "line 2 is not a JSON record", ERR_FORMAT},
+        {"{\"text\":\"x\"}{}", "line 2 is not a JSON record", ERR_FORMAT},
+        {"{\"text\":\"\xFF\"}", "line 2 is not a JSON record", ERR_FORMAT},
+        {"{\"text\":\"a\",\"text\":\"b\"}", "line 2 is not a JSON record", ERR_FORMAT},
+        {"{\"text\":\"0123456789012345678901234567890123456789\"}", "line 2 is longer than 40 bytes", ERR_LIMIT},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        char text[200];
+        struct textsrc_doc d;
+        snprintf(text, sizeof text, "{\"text\":\"a\"}\n%s\n{\"text\":\"b\"}\n", t[i].line);
+        put("a.jsonl", text);
+        struct textsrc *s = open_src("a.jsonl", 40);
+        expect(s, "a", "", 1);
+        refused(textsrc_next(s, &d, &e), t[i].code, t[i].part);
+        textsrc_close(s);
+        s = open_src("a.jsonl", 40);
+        textsrc_lenient(s, true);
+        expect(s, "a", "", 1);
+        expect(s, "b", "", 3);
+        expect_end(s);
+        assert_int_equal(textsrc_skipped(s), 1);
+        textsrc_close(s);
+    }
+}
+
+/* 300 MB of one line in a few kilobytes of zstd: passing over it must not take memory. */
+static void long_lines_are_not_kept(void **state) {
+    (void)state;
+    enum { MB = 1 << 20, N = 300 };
+    char *block = mem_new(MB, 1);
+    memset(block, 'x', MB);
+    struct buf b = {0};
+    pack(&b, ".zst", "{\"text\":\"a\"}\n{\"text\":\"", 22);
+    for (int i = 0; i < N; i++) pack(&b, ".zst", block, MB);
+    pack(&b, ".zst", "\"}\n{\"text\":\"b\"}\n", 16);
+    ok(file_replace(in_dir("a.jsonl.zst"), b.p, b.len, &e));
+    buf_release(&b);
+    mem_free(block);
+    struct textsrc *s = open_src("a.jsonl.zst", MB);
+    textsrc_lenient(s, true);
+    mem_peak_rss_reset();
+    size_t before = mem_peak_rss();
+    expect(s, "a", "", 1);
+    expect(s, "b", "", 3);
+    expect_end(s);
+    assert_int_equal(textsrc_skipped(s), 1);
+#ifndef __SANITIZE_ADDRESS__
+    assert_true(mem_peak_rss() - before < 32 * (size_t)MB);
+#else
+    (void)before;
+#endif
+    textsrc_close(s);
+}
+
+static void every_truncation_is_an_error(void **state) {
+    (void)state;
+    static const char *const names[] = {"a.jsonl.gz", "a.jsonl.zst"};
+    for (int i = 0; i < 2; i++) {
+        struct buf b = {0};
+        pack(&b, names[i], "{\"text\":\"abcabcabc\"}\n", 21);
+        for (size_t n = 0; n < b.len; n++) {
+            struct textsrc_doc d;
+            ok(file_replace(in_dir(names[i]), b.p, n, &e));
+            struct textsrc *s = open_src(names[i], 1000);
+            textsrc_lenient(s, true);
+            int rc = textsrc_next(s, &d, &e);
+            if (rc == 1) rc = textsrc_next(s, &d, &e);
+            if (rc != ERR_FORMAT || !strstr(e.msg, names[i]) || !strstr(e.msg, "ends in the middle"))
+                fail_msg("%s cut to %zu of %zu bytes: %d \"%s\"", names[i], n, b.len, rc, e.msg);
+            textsrc_close(s);
+        }
+        buf_release(&b);
+    }
+}
+
+static void corrupt_data_is_an_error(void **state) {
+    (void)state;
+    struct textsrc_doc d;
+    put("plain", "{\"text\":\"a\"}\n");
+    static const char *const names[] = {"a.jsonl.gz", "a.jsonl.zst"};
+    for (int i = 0; i < 2; i++) {
+        ok(file_replace(in_dir(names[i]), "{\"text\":\"a\"}\n", 13, &e));
+        struct textsrc *s = open_src(names[i], 100);
+        refused(textsrc_next(s, &d, &e), ERR_FORMAT, i ? "not valid zstd data" : "not valid gzip data");
+        textsrc_close(s);
+    }
+    struct buf b = {0};
+    pack(&b, ".gz", "{\"text\":\"a\"}\n", 13);
+    b.p[b.len - 8] ^= 1; /* the check sum */
+    ok(file_replace(in_dir("a.jsonl.gz"), b.p, b.len, &e));
+    struct textsrc *s = open_src("a.jsonl.gz", 100);
+    int rc = textsrc_next(s, &d, &e);
+    if (rc == 1) rc = textsrc_next(s, &d, &e);
+    assert_int_equal(rc, ERR_FORMAT);
+    assert_non_null(strstr(e.msg, "incorrect data check"));
+    textsrc_close(s);
+    buf_release(&b);
+}
+
+static void members_and_frames_are_joined(void **state) {
+    (void)state;
+    static const char *const names[] = {"a.jsonl.gz", "a.jsonl.zst"};
+    for (int i = 0; i < 2; i++) {
+        struct buf b = {0};
+        pack(&b, names[i], "{\"text\":", 8);
+        pack(&b, names[i], "", 0);
+        pack(&b, names[i], "\"a\"}\n{\"text\":\"b\"}\n", 18);
+        if (i == 0) ok(buf_add(&b, "\0\0\0", 3, &e)); /* tapes pad */
+        ok(file_replace(in_dir(names[i]), b.p, b.len, &e));
+        struct textsrc *s = open_src(names[i], 100);
+        expect(s, "a", "", 1);
+        expect(s, "b", "", 2);
+        expect_end(s);
+        textsrc_close(s);
+        struct textsrc_doc d;
+        ok(buf_add(&b, "junk", 4, &e));
+        ok(file_replace(in_dir(names[i]), b.p, b.len, &e));
+        s = open_src(names[i], 100);
+        expect(s, "a", "", 1);
+        int rc = textsrc_next(s, &d, &e);
+        if (rc == 1) rc = textsrc_next(s, &d, &e);
+        assert_int_equal(rc, ERR_FORMAT);
+        textsrc_close(s);
+        buf_release(&b);
+    }
+}
+
+/* The same documents whatever the chunks: lines of every length around the buffer's size. */
+static void chunk_edges(void **state) {
+    (void)state;
+    struct buf b = {0};
+    unsigned seed = 1;
+    size_t len[400];
+    for (int i = 0; i < 400; i++) {
+        seed = seed * 1664525 + 1013904223;
+        len[i] = seed >> 16 & 4095;
+        if (i % 40 == 7) len[i] += 131072 - 20;
+        ok(buf_adds(&b, "{\"text\":\"", &e));
+        for (size_t k = 0; k < len[i]; k++) ok(buf_addc(&b, (char)('a' + (k + (size_t)i) % 26), &e));
+        ok(buf_adds(&b, "\"}\n", &e));
+    }
+    static const char *const names[] = {"a.jsonl", "a.jsonl.gz", "a.jsonl.zst"};
+    for (int f = 0; f < 3; f++) {
+        put_n(names[f], b.p, b.len);
+        struct textsrc *s = open_src(names[f], 1 << 20);
+        for (int i = 0; i < 400; i++) {
+            struct textsrc_doc d;
+            assert_int_equal(textsrc_next(s, &d, &e), 1);
+            assert_int_equal(d.n, len[i]);
+            for (size_t k = 0; k < d.n; k++)
+                if (d.text[k] != (char)('a' + (k + (size_t)i) % 26)) fail_msg("document %d differs at %zu", i, k);
+        }
+        expect_end(s);
+        textsrc_close(s);
+    }
+    buf_release(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(kinds_by_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(texts_are_one_document, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_are_documents, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_records_are_named_or_skipped, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_lines_are_not_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_truncation_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(corrupt_data_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(members_and_frames_are_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(chunk_edges, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
