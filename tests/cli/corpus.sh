@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# corpus build, stats, show, verify from the command line.
+set -u
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+is() { if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "got \"$2\", expected \"$3\""; fi; }
+has() { case "$2" in *"$3"*) ok "$1" ;; *) bad "$1" "got \"$2\", expected it to hold \"$3\"" ;; esac; }
+key() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^,}\"]*\).*/\1/p" | head -n 1; }
+
+mkdir -p in/sub
+printf '가나다 첫 문서\n' >in/a.txt
+printf '{"id":"x","text":"둘째","source":"s"}\nbroken\n{"text":"둘째"}\n' | zstd -q -c >in/sub/b.jsonl.zst
+printf '\0\1\2' >in/c.md
+
+out=$("$DOKJA" corpus build --in in --out c --json 2>err.txt); is "build succeeds" $? 0
+is "one JSON document" "$(printf '%s\n' "$out" | wc -l)" 1
+is "documents" "$(printf %s "$out" | key docs)" 2
+is "duplicates" "$(printf %s "$out" | key duplicate)" 1
+is "binary" "$(printf %s "$out" | key not-utf8)" 1
+is "bad records" "$(printf %s "$out" | key bad-record)" 1
+root=$(printf %s "$out" | key root)
+is "root is a digest" "$(printf %s "$root" | tr -d 0-9a-f | wc -c) ${#root}" "0 64"
+
+is "again: kept" "$("$DOKJA" corpus build --in in --out c --json 2>/dev/null | key reused)" true
+for n in 1 3; do
+    is "same root with $n threads" "$(OMP_NUM_THREADS=$n "$DOKJA" corpus build --in in --out c$n --json 2>/dev/null | key root)" "$root"
+    cmp -s c/manifest.json c$n/manifest.json && ok "same manifest with $n threads" || bad "same manifest with $n threads" differs
+done
+cp -r in moved
+is "same root from another place" "$("$DOKJA" corpus build moved --out cm --json 2>/dev/null | key root)" "$root"
+
+is "stats" "$("$DOKJA" corpus stats c --json | key root)" "$root"
+has "stats for people" "$("$DOKJA" corpus stats c)" "sub/b.jsonl.zst"
+has "show" "$("$DOKJA" corpus show c --id x)" "둘째"
+is "show --json" "$("$DOKJA" corpus show c --json -n 1 | key id)" a.txt
+has "verify" "$("$DOKJA" corpus verify c)" verified
+zstd -q -dc c/docs-00000.jsonl.zst | head -n 1 | grep -q '^{"id": "a.txt", "text": "가나다 첫 문서\\n", "source": "a.txt"}$' &&
+    ok "other programs read the documents" || bad "other programs read the documents" "$(zstd -q -dc c/docs-00000.jsonl.zst | head -n 1)"
+
+fails() { # name, status, part of the sentence, command…
+    local name=$1 want=$2 part=$3 rc; shift 3
+    "$@" >out.txt 2>err.txt; rc=$?
+    is "$name: status" $rc "$want"
+    has "$name: sentence" "$(tail -n 1 err.txt)" "$part"
+    is "$name: nothing on stdout" "$(wc -c <out.txt)" 0
+}
+printf 'neu' >in/d.txt
+fails "other inputs" 1 "--force" "$DOKJA" corpus build --in in --out c
+is "the old corpus stays" "$("$DOKJA" corpus verify c --json 2>/dev/null | key root)" "$root"
+"$DOKJA" corpus build --in in --out c --force >/dev/null 2>&1; is "replaced with --force" $? 0
+mkdir empty; fails "empty folder" 1 "empty" "$DOKJA" corpus build --in empty --out e
+: >empty/e.txt; fails "empty corpus" 1 "no document" "$DOKJA" corpus build --in empty --out e
+[ -e e/manifest.json ] && bad "no manifest of an empty corpus" "there is one" || ok "no manifest of an empty corpus"
+fails "absent input" 1 "absent" "$DOKJA" corpus build --in absent --out e
+head -c 40 in/sub/b.jsonl.zst >empty/t.jsonl.zst
+fails "truncated input" 1 "t.jsonl.zst" "$DOKJA" corpus build --in empty --out e
+fails "no --out" 2 "--out" "$DOKJA" corpus build --in in
+fails "unknown subcommand" 2 "build|stats" "$DOKJA" corpus frob
+fails "not a corpus" 1 "manifest.json" "$DOKJA" corpus stats in
+f=$(ls c/docs-*.zst | head -n 1); printf 'x' | dd of="$f" bs=1 seek=20 conv=notrunc 2>/dev/null
+fails "damaged file" 1 "docs-00000" "$DOKJA" corpus verify c
+
+# stopped half way and run again: the same bytes
+for i in 1 2 3 4; do
+    seq 1 100000 | sed "s/.*/{\"text\":\"문서 $i & 번호\"}/" >big$i.jsonl
+done
+"$DOKJA" corpus build --in big1.jsonl big2.jsonl big3.jsonl big4.jsonl --out k1 >/dev/null 2>&1
+for i in 1 2 3; do
+    "$DOKJA" corpus build --in big1.jsonl big2.jsonl big3.jsonl big4.jsonl --out k2 >/dev/null 2>&1 & pid=$!
+    sleep 0.$((2 * i)); kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+done
+"$DOKJA" corpus build --in big1.jsonl big2.jsonl big3.jsonl big4.jsonl --out k2 >/dev/null 2>&1
+is "kill -9, then again: status" $? 0
+is "kill -9, then again: same files" "$(cd k1 && sha256sum *)" "$(cd k2 && sha256sum *)"
+[ -e k2/.building ] && bad "no leftovers" ".building" || ok "no leftovers"
