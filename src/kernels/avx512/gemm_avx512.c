@@ -112,6 +112,15 @@ static void pack_b_avx512(void *dst, struct gemm_src src, int n, int k)
             }
 }
 
+/* The upper half in a register of its own: gcc would fuse the extraction with a masked store into
+ * VEXTRACTF32X8, which faults on lanes that are masked off. */
+LANES_INLINE __m256 upper_half(__m512 v)
+{
+    __m256 h = _mm512_extractf32x8_ps(v, 1);
+    __asm__("" : "+v"(h));
+    return h;
+}
+
 /* Both halves of v are 8 rows of a pair each: 7 of them go to the panel. */
 LANES_INLINE void store_rows7(float *d, __m512i v)
 {
@@ -119,8 +128,8 @@ LANES_INLINE void store_rows7(float *d, __m512i v)
     __m512 e = pair_even(v), o = pair_odd(v);
     _mm256_mask_storeu_ps(d, seven, _mm512_castps512_ps256(e));
     _mm256_mask_storeu_ps(d + MR, seven, _mm512_castps512_ps256(o));
-    _mm256_mask_storeu_ps(d + 8 * MR, seven, _mm512_extractf32x8_ps(e, 1));
-    _mm256_mask_storeu_ps(d + 9 * MR, seven, _mm512_extractf32x8_ps(o, 1));
+    _mm256_mask_storeu_ps(d + 8 * MR, seven, upper_half(e));
+    _mm256_mask_storeu_ps(d + 9 * MR, seven, upper_half(o));
 }
 
 static void pack_a_along(float *d, const struct gemm_src *s, int row, int nr, int kk, int nk)

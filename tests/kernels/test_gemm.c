@@ -1,0 +1,567 @@
+/* Matrix products: every instruction set of this machine, and the AMX kernels on emulated tiles,
+ * against the reference bit for bit; then nn/gemm for every thread count against the same. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "kernels/fill.h"
+#include "nn/gemm.h"
+
+void gemm_fill_amx_emulated(struct kernels *k); /* the AMX sources linked a second time */
+
+static struct {
+    const char *name;
+    struct kernels k;
+} set[ISA_AMX + 2];
+static int n_set;
+static const struct kernels *ref;
+
+static void add_set(const char *name, const struct kernels *k)
+{
+    set[n_set].name = name;
+    set[n_set++].k = *k;
+}
+
+static int list_sets(void **state)
+{
+    (void)state;
+    for (int i = ISA_REF; i <= ISA_AMX; i++)
+        if (kernels_get((enum isa)i))
+            add_set(isa_name((enum isa)i), kernels_get((enum isa)i));
+    ref = kernels_get(ISA_REF);
+    if (kernels_get(ISA_AVX512)) {
+        add_set("amx-emulated", kernels_get(ISA_AVX512));
+        gemm_fill_amx_emulated(&set[n_set - 1].k);
+        assert_string_equal(set[n_set - 1].k.gemm.name, "amx-bf16");
+    } else {
+        print_message("no AVX-512 here: AMX kernels on emulated tiles not run\n");
+    }
+    kernels_fp_enter();
+    return 0;
+}
+
+/* ---- inputs ---- */
+
+static uint64_t seed = 1;
+static uint32_t draw(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 32);
+}
+static int below(int n) { return (int)(draw() % (uint32_t)n); }
+
+enum kind { PLAIN, WIDE, TINY, ZEROS, INFINITE, SPECIAL, N_KIND };
+
+static float from_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static float value(enum kind kind)
+{
+    uint32_t h = draw();
+    static const uint32_t special[] = {0,          0x80000000, 1,          0x807fffff, 0x00800000, 0x007fffff,
+                                       0x3f808000, 0x3f818000, 0x3f807fff, 0x3f808001, 0x7f7fffff, 0x7f7f8000,
+                                       0x7f800000, 0xff800000, 0x7f800001, 0xffc12345, 0x7f8fffff, 0x00008000};
+    switch (kind) {
+    case WIDE: /* any finite exponent */
+        return from_bits((h & 0x807fffff) | (h >> 8) % 255 << 23);
+    case TINY: /* products and sums around 2^-126, and denormal inputs */
+        return from_bits((h & 0x807fffff) | (h % 3 ? 50 + draw() % 30 : draw() % 4) << 23);
+    case ZEROS:
+        return h % 4 ? from_bits(h & 0x80000000) : 1.0f - 2.0f * (float)(h >> 9 & 1);
+    case INFINITE:
+        return h % 61 ? from_bits((h & 0x807fffff) | 127u << 23) : from_bits((h & 0x80000000) | 0x7f800000);
+    case SPECIAL:
+        return from_bits(special[h % (sizeof special / sizeof *special)]);
+    default:
+        return from_bits((h & 0x807fffff) | (124 + (h >> 23) % 5) << 23);
+    }
+}
+
+/* Memory that ends at a page nobody may touch. */
+struct guarded {
+    char *map;
+    size_t bytes;
+    void *p;
+};
+static struct guarded guarded(size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct guarded g = {.bytes = (n + page - 1) / page * page + page};
+    g.map = mmap(NULL, g.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(g.map != MAP_FAILED);
+    assert_int_equal(mprotect(g.map + g.bytes - page, page, PROT_NONE), 0);
+    g.p = g.map + g.bytes - page - n;
+    memset(g.p, 0xff, n); /* NaN in either type */
+    return g;
+}
+static void unguard(struct guarded *g) { munmap(g->map, g->bytes); }
+
+/* A matrix (rows along m or n, k) in one of the four ways it may lie in memory. */
+struct operand {
+    struct guarded g;
+    struct gemm_src src;
+    int rows, k;
+};
+static struct operand operand(int rows, int k, enum dtype t, bool trans, enum kind kind)
+{
+    int lines = trans ? k : rows, len = trans ? rows : k;
+    ptrdiff_t ld = len + below(5);
+    size_t n = lines > 0 ? (size_t)(lines - 1) * (size_t)ld + (size_t)len : 0;
+    struct operand o = {.g = guarded(n * dtype_size(t)), .rows = rows, .k = k};
+    o.src = (struct gemm_src){.p = o.g.p, .dtype = t, .trans = trans, .ld = ld};
+    for (int i = 0; i < lines; i++)
+        for (int j = 0; j < len; j++) {
+            float v = value(kind);
+            if (t == DT_BF16)
+                ((bf16 *)o.g.p)[i * ld + j] = (bf16){(uint16_t)(bf16_round(v).bits | (kind == TINY && !(draw() % 9)))};
+            else
+                ((float *)o.g.p)[i * ld + j] = v;
+        }
+    return o;
+}
+static bf16 element(const struct gemm_src *s, int row, int kk)
+{
+    ptrdiff_t i = s->trans ? kk * s->ld + row : row * s->ld + kk;
+    return s->dtype == DT_BF16 ? ((const bf16 *)s->p)[i] : bf16_round(((const float *)s->p)[i]);
+}
+
+/* ---- kernels ---- */
+
+/* c of m × n in rows of ldc, starting from `start`, by one unit. */
+static void product(const struct gemm_unit *u, float *c, ptrdiff_t ldc, struct operand *a,
+                    struct operand *b, bool zero)
+{
+    struct guarded pa = guarded(gemm_a_bytes(u, a->rows, a->k)), pb = guarded(gemm_b_bytes(u, b->rows, b->k));
+    u->pack_a(pa.p, a->src, a->rows, a->k);
+    u->pack_b(pb.p, b->src, b->rows, b->k);
+    u->enter();
+    u->block(c, ldc, pa.p, pb.p, a->rows, b->rows, gemm_kp(a->k), zero);
+    u->leave();
+    unguard(&pa);
+    unguard(&pb);
+}
+
+static const int some_m[] = {0, 1, 2, 5, 6, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 40, 65};
+static const int some_n[] = {0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 48, 66};
+static const int some_k[] = {0, 1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 255, 257, 300, 545};
+#define ONE_OF(list) list[below((int)(sizeof list / sizeof *list))]
+
+static void check_product(int i, int m, int n, int k, enum kind kind, bool zero)
+{
+    struct operand a = operand(m, k, below(2) ? DT_F32 : DT_BF16, below(2), kind);
+    struct operand b = operand(n, k, below(2) ? DT_F32 : DT_BF16, below(2), kind);
+    ptrdiff_t ldc = n + below(4);
+    size_t len = m > 0 ? (size_t)(m - 1) * (size_t)ldc + (size_t)n : 0;
+    struct guarded got = guarded(len * 4), want = guarded(len * 4);
+    for (int r = 0; r < m && !zero; r++)
+        for (int j = 0; j < n; j++)
+            ((float *)got.p)[r * ldc + j] = value(kind);
+    memcpy(want.p, got.p, len * 4); /* what lies between the rows stays NaN */
+    product(&set[i].k.gemm, got.p, ldc, &a, &b, zero);
+    product(&ref->gemm, want.p, ldc, &a, &b, zero);
+    if (memcmp(got.p, want.p, len * 4) != 0)
+        fail_msg("%s: %d x %d x %d, kind %d, zero %d: bits differ from the reference", set[i].name, m, n, k,
+                 (int)kind, zero);
+    unguard(&got);
+    unguard(&want);
+    unguard(&a.g);
+    unguard(&b.g);
+}
+
+static void products_equal_the_reference(void **state)
+{
+    (void)state;
+    int rounds = getenv("DOKJA_LONG") ? 20000 : 600;
+    for (int i = 1; i < n_set; i++) {
+        for (int r = 0; r < rounds; r++)
+            check_product(i, ONE_OF(some_m), ONE_OF(some_n), ONE_OF(some_k), (enum kind)below(SPECIAL), below(2));
+        check_product(i, 65, 66, 0, PLAIN, true);
+        check_product(i, 65, 66, 0, TINY, false);
+    }
+}
+
+/* The reference itself against NUMERICS §3 written out again, on one output at a time. */
+static void the_reference_is_the_profile(void **state)
+{
+    (void)state;
+    for (int r = 0; r < 200; r++) {
+        int k = ONE_OF(some_k);
+        struct operand a = operand(1, k, DT_F32, false, (enum kind)below(SPECIAL));
+        struct operand b = operand(1, k, DT_F32, false, (enum kind)below(SPECIAL));
+        float c = 0, got = 7;
+        for (int k0 = 0; k0 < k; k0 += 32) {
+            float e = 0, o = 0;
+            for (int j = 0; j < 32; j++) {
+                float x = k0 + j < k ? bf16_expand(element(&a.src, 0, k0 + j)) : 0;
+                float y = k0 + j < k ? bf16_expand(element(&b.src, 0, k0 + j)) : 0;
+                if (j % 2 == 0)
+                    e = __builtin_fmaf(x, y, e);
+                else
+                    o = __builtin_fmaf(x, y, o);
+            }
+            c = c + (e + o);
+        }
+        product(&ref->gemm, &got, 1, &a, &b, true);
+        assert_memory_equal(&got, &c, sizeof c);
+        unguard(&a.g);
+        unguard(&b.g);
+    }
+}
+
+/* Known value: small integers are exact in any order. */
+static void small_integers_are_exact(void **state)
+{
+    (void)state;
+    for (int i = 0; i < n_set; i++) {
+        struct operand a = operand(40, 70, DT_F32, false, PLAIN), b = operand(37, 70, DT_F32, true, PLAIN);
+        float c[40 * 37];
+        for (int r = 0; r < 40; r++)
+            for (int kk = 0; kk < 70; kk++)
+                ((float *)a.g.p)[r * a.src.ld + kk] = (float)((r * 7 + kk * 3) % 11 - 5);
+        for (int kk = 0; kk < 70; kk++)
+            for (int j = 0; j < 37; j++)
+                ((float *)b.g.p)[kk * b.src.ld + j] = (float)((j * 5 + kk) % 9 - 4);
+        product(&set[i].k.gemm, c, 37, &a, &b, true);
+        for (int r = 0; r < 40; r++)
+            for (int j = 0; j < 37; j++) {
+                int sum = 0;
+                for (int kk = 0; kk < 70; kk++)
+                    sum += ((r * 7 + kk * 3) % 11 - 5) * ((j * 5 + kk) % 9 - 4);
+                assert_true(c[r * 37 + j] == (float)sum);
+            }
+        unguard(&a.g);
+        unguard(&b.g);
+    }
+}
+
+/* ---- packing ---- */
+
+/* The packed element of (row, kk) as bf16 bits; *exact false when an expanded one has more. */
+static uint16_t packed(const struct gemm_unit *u, const void *p, bool b_side, int row, int kk, int kp)
+{
+    int wide = b_side ? u->nr : u->mr;
+    size_t panel = (size_t)(row / wide) * (size_t)wide * (size_t)kp;
+    int r = row % wide;
+    if (u->elem == 4) {
+        uint32_t v;
+        memcpy(&v, (const char *)p + (panel + (size_t)kk * (size_t)wide + (size_t)r) * 4, 4);
+        assert_int_equal(v & 0xffff, 0);
+        return (uint16_t)(v >> 16);
+    }
+    size_t step = panel + (size_t)(kk / 32) * 32 * 32 + (size_t)(r / 16) * 512;
+    size_t at = b_side ? step + (size_t)(kk % 32 / 2) * 32 + (size_t)(r % 16) * 2 + (size_t)(kk % 2)
+                       : step + (size_t)(r % 16) * 32 + (size_t)(kk % 32);
+    uint16_t v;
+    memcpy(&v, (const char *)p + at * 2, 2);
+    return v;
+}
+
+static void check_packing(int i, bool b_side, int rows, int k, enum dtype t, bool trans)
+{
+    const struct gemm_unit *u = &set[i].k.gemm;
+    struct operand o = operand(rows, k, t, trans, SPECIAL);
+    size_t bytes = b_side ? gemm_b_bytes(u, rows, k) : gemm_a_bytes(u, rows, k);
+    struct guarded g = guarded(bytes);
+    int wide = b_side ? u->nr : u->mr, kp = gemm_kp(k);
+    (b_side ? u->pack_b : u->pack_a)(g.p, o.src, rows, k);
+    for (int r = 0; r < (rows + wide - 1) / wide * wide; r++)
+        for (int kk = 0; kk < kp; kk++) {
+            uint16_t want = r < rows && kk < k ? element(&o.src, r, kk).bits : 0;
+            uint16_t got = packed(u, g.p, b_side, r, kk, kp);
+            if (got != want)
+                fail_msg("%s: %s of %d x %d at (%d, %d): %04x, not %04x", set[i].name,
+                         b_side ? "pack_b" : "pack_a", rows, k, r, kk, got, want);
+        }
+    unguard(&g);
+    unguard(&o.g);
+}
+
+static void packing_rounds_and_pads(void **state)
+{
+    (void)state;
+    for (int i = 0; i < n_set; i++)
+        for (int form = 0; form < 8; form++)
+            for (int r = 0; r < 20; r++)
+                check_packing(i, form & 1, ONE_OF(some_m), ONE_OF(some_k), form & 2 ? DT_F32 : DT_BF16, form & 4);
+}
+
+/* ---- weights packed once ---- */
+
+static void check_weights(int i, int n, int k, enum dtype t, bool trans)
+{
+    const struct kernels *x = &set[i].k;
+    struct operand w = operand(n, k, t, trans, SPECIAL);
+    size_t bytes = wpack_elems(n, k) * sizeof(bf16);
+    struct guarded got = guarded(bytes), want = guarded(bytes);
+    int half = n / 2 / WP_NR * WP_NR; /* in two parts, as threads do */
+    x->wp_pack(got.p, w.src, 0, half, n, k);
+    x->wp_pack(got.p, w.src, half, n, n, k);
+    ref->wp_pack(want.p, w.src, 0, n, n, k);
+    assert_memory_equal(got.p, want.p, bytes);
+
+    const struct gemm_unit *u = &x->gemm;
+    int n0 = n > u->nr ? u->nr : 0, k0 = k > 64 ? 32 : 0, k1 = k > 100 ? 96 : k;
+    for (int cols = n - n0; cols > 0; cols -= 9) {
+        struct operand part = w;
+        part.src.p = (const char *)w.src.p + (trans ? k0 * w.src.ld + n0 : n0 * w.src.ld + k0) * (ptrdiff_t)dtype_size(t);
+        struct guarded b = guarded(gemm_b_bytes(u, cols, k1 - k0)), p = guarded(gemm_b_bytes(u, cols, k1 - k0));
+        u->pack_b(b.p, part.src, cols, k1 - k0);
+        x->wp_to_b(p.p, got.p, n0, cols, n, k, k0, k1);
+        assert_memory_equal(p.p, b.p, gemm_b_bytes(u, cols, k1 - k0));
+        unguard(&b);
+        unguard(&p);
+    }
+    unguard(&got);
+    unguard(&want);
+    unguard(&w.g);
+}
+
+static void packed_weights_are_the_same_everywhere(void **state)
+{
+    (void)state;
+    for (int i = 0; i < n_set; i++)
+        for (int r = 0; r < 60; r++)
+            check_weights(i, ONE_OF(some_n), ONE_OF(some_k), below(2) ? DT_F32 : DT_BF16, below(2));
+}
+
+static void check_gemv(int i, int m, int n0, int n, int k, enum kind kind, bool zero)
+{
+    struct operand x = operand(m, k, DT_BF16, false, kind), w = operand(n, k, DT_F32, false, kind);
+    struct guarded wp = guarded(wpack_elems(n, k) * sizeof(bf16));
+    ptrdiff_t ldy = n + below(3);
+    size_t len = (size_t)(m - 1) * (size_t)ldy + (size_t)n;
+    struct guarded got = guarded(len * 4), want = guarded(len * 4);
+    for (int r = 0; r < m; r++)
+        for (int j = 0; j < n; j++)
+            ((float *)got.p)[r * ldy + j] = value(kind);
+    memcpy(want.p, got.p, len * 4);
+    ref->wp_pack(wp.p, w.src, 0, n, n, k);
+    set[i].k.gemv_wp(got.p, ldy, x.src.p, x.src.ld, wp.p, m, n0, n, k, zero);
+    struct operand rest = w;
+    rest.src.p = (const float *)w.src.p + n0 * w.src.ld;
+    rest.rows = n - n0;
+    product(&ref->gemm, (float *)want.p + n0, ldy, &x, &rest, zero);
+    if (memcmp(got.p, want.p, len * 4) != 0)
+        fail_msg("%s: gemv_wp of %d rows, columns %d..%d, k %d, kind %d, zero %d: bits differ", set[i].name, m,
+                 n0, n, k, (int)kind, zero);
+    unguard(&got);
+    unguard(&want);
+    unguard(&wp);
+    unguard(&x.g);
+    unguard(&w.g);
+}
+
+static void few_rows_equal_the_reference(void **state)
+{
+    (void)state;
+    for (int i = 0; i < n_set; i++) {
+        for (int m = 1; m <= 8; m++)
+            for (int r = 0; r < 20; r++) {
+                int n = 1 + below(70), n0 = n > 16 && below(2) ? 16 : 0;
+                check_gemv(i, m, n0, n, 1 + below(200), (enum kind)below(SPECIAL), below(2));
+            }
+        check_gemv(i, 8, 0, 17, 2100, PLAIN, false); /* deeper than the rows kept expanded */
+        check_gemv(i, 3, 0, 5, 6000, WIDE, true);
+    }
+}
+
+/* ---- nn/gemm ---- */
+
+/* Little working space, so that small matrices take every turn of the blocking. */
+static void small_space(struct nn *x)
+{
+    x->scratch_bytes = 256 << 10;
+    x->shared_bytes = 1 << 20;
+    x->l2 = 96 << 10;
+    x->l3 = 1 << 20;
+}
+
+struct layer {
+    int m, n, k;
+    bool a_trans, b_trans;
+    enum dtype ta, tb, tc;
+    int init; /* 0 none, 1 c itself, 2 another matrix */
+};
+
+static struct mat as_mat(const struct operand *o, bool k_first)
+{
+    return (struct mat){o->g.p, o->src.dtype, k_first ? o->k : o->rows, k_first ? o->rows : o->k, o->src.ld};
+}
+
+/* What gemm() must give, by the reference unit over the whole matrices at once. */
+static void expect(struct guarded *c, const struct layer *l, ptrdiff_t ldc, struct operand *a,
+                   struct operand *b, const float *init, ptrdiff_t ldi)
+{
+    float *f = calloc((size_t)l->m * (size_t)l->n + 1, sizeof *f);
+    assert_non_null(f);
+    for (int i = 0; init && i < l->m; i++)
+        memcpy(f + (ptrdiff_t)i * l->n, init + i * ldi, (size_t)l->n * sizeof *f);
+    product(&ref->gemm, f, l->n, a, b, !init);
+    for (int i = 0; i < l->m; i++)
+        for (int j = 0; j < l->n; j++) {
+            float v = f[(ptrdiff_t)i * l->n + j];
+            if (l->tc == DT_BF16)
+                ((bf16 *)c->p)[i * ldc + j] = bf16_round(v);
+            else
+                ((float *)c->p)[i * ldc + j] = v;
+        }
+    free(f);
+}
+
+static void check_layer(const struct layer *l, bool small, const int *threads)
+{
+    struct operand a = operand(l->m, l->k, l->ta, l->a_trans, PLAIN);
+    struct operand b = operand(l->n, l->k, l->tb, !l->b_trans, PLAIN);
+    ptrdiff_t ldc = l->n + below(4), ldi = l->n + below(4);
+    size_t len = l->m > 0 ? (size_t)(l->m - 1) * (size_t)ldc + (size_t)l->n : 0;
+    size_t bytes = len * dtype_size(l->tc);
+    struct guarded want = guarded(bytes), start = guarded(bytes);
+    struct guarded init = guarded(l->m > 0 ? ((size_t)(l->m - 1) * (size_t)ldi + (size_t)l->n) * 4 : 0);
+    for (int i = 0; i < l->m; i++)
+        for (int j = 0; j < l->n; j++) {
+            ((float *)init.p)[i * ldi + j] = value(PLAIN);
+            if (l->init == 1)
+                ((float *)start.p)[i * ldc + j] = value(PLAIN);
+        }
+    memcpy(want.p, start.p, bytes);
+    expect(&want, l, ldc, &a, &b, l->init == 1 ? start.p : l->init == 2 ? init.p : NULL, l->init == 1 ? ldc : ldi);
+    for (int i = 0; i < n_set; i++)
+        for (const int *t = threads; *t; t++) {
+            struct nn x;
+            struct err e;
+            struct guarded c = guarded(bytes);
+            assert_int_equal(nn_init(&x, &set[i].k, *t, &e), 0);
+            size_t scratch = x.scratch_bytes, shared = x.shared_bytes;
+            if (small)
+                small_space(&x);
+            memcpy(c.p, start.p, bytes);
+            struct mat mc = {c.p, l->tc, l->m, l->n, ldc};
+            struct gemm_args g = {.c = mc,
+                                  .a = as_mat(&a, l->a_trans),
+                                  .b = as_mat(&b, !l->b_trans),
+                                  .a_trans = l->a_trans,
+                                  .b_trans = l->b_trans};
+            if (l->init)
+                g.init = l->init == 1 ? mc : (struct mat){init.p, DT_F32, l->m, l->n, ldi};
+            gemm(&x, &g);
+            if (memcmp(c.p, want.p, bytes) != 0)
+                fail_msg("%s, %d threads: gemm %d x %d x %d, a%s b%s, c %s, init %d: bits differ", set[i].name,
+                         *t, l->m, l->n, l->k, l->a_trans ? "ᵀ" : "", l->b_trans ? "ᵀ" : "",
+                         l->tc == DT_BF16 ? "bf16" : "f32", l->init);
+            x.scratch_bytes = scratch;
+            x.shared_bytes = shared;
+            nn_release(&x);
+            unguard(&c);
+        }
+    unguard(&want);
+    unguard(&start);
+    unguard(&init);
+    unguard(&a.g);
+    unguard(&b.g);
+}
+
+static struct layer some_layer(int m, int n, int k)
+{
+    struct layer l = {m, n, k, below(2), below(2), below(2) ? DT_F32 : DT_BF16, below(2) ? DT_F32 : DT_BF16,
+                      below(2) ? DT_F32 : DT_BF16, below(3)};
+    if (l.tc == DT_BF16 && l.init == 1)
+        l.init = 2;
+    return l;
+}
+
+static void layers_do_not_depend_on_threads(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 3, 7, 0}, few[] = {1, 3, 0};
+    for (int r = 0; r < 40; r++) {
+        struct layer l = some_layer(below(90), below(140), below(170));
+        check_layer(&l, r % 2, threads);
+    }
+    for (int init = 0; init < 3; init++)
+        for (int form = 0; form < 8; form++) { /* deep and wide against little space: many blocks */
+            struct layer l = {150, 290, 2500, form & 1, form & 2, DT_BF16, DT_F32, DT_F32, init};
+            if (form & 4)
+                l = (struct layer){90, 1100, 1300, form & 1, form & 2, DT_F32, DT_BF16, DT_BF16, init == 1 ? 0 : init};
+            if (init == form % 3 || getenv("DOKJA_LONG"))
+                check_layer(&l, true, few);
+        }
+    struct layer wide = some_layer(3, 9000, 40);
+    check_layer(&wide, true, few);
+    struct layer empty = {5, 70, 0, false, true, DT_BF16, DT_F32, DT_BF16, 2};
+    check_layer(&empty, false, few);
+}
+
+static void check_stacked(int m, int n1, int n2, int k, enum dtype ta, enum dtype tc, int with_init)
+{
+    struct layer l = {m, n1 + n2, k, false, true, ta, DT_F32, tc, with_init};
+    struct operand a = operand(m, k, ta, false, PLAIN), w = operand(n1 + n2, k, DT_F32, false, PLAIN);
+    size_t bytes = (size_t)m * (size_t)l.n * dtype_size(tc);
+    struct guarded want = guarded(bytes), init = guarded((size_t)m * (size_t)l.n * 4);
+    for (int i = 0; i < m * l.n; i++)
+        ((float *)init.p)[i] = value(PLAIN);
+    expect(&want, &l, l.n, &a, &w, with_init ? init.p : NULL, l.n);
+    for (int i = 0; i < n_set; i++)
+        for (int t = 1; t <= 7; t += t == 1 ? 1 : t == 2 ? 1 : 4) {
+            struct nn x;
+            struct err e;
+            assert_int_equal(nn_init(&x, &set[i].k, t, &e), 0);
+            struct guarded wp = guarded(wpack_elems(l.n, k) * sizeof(bf16)), c = guarded(bytes);
+            struct wpack pack = {wp.p, l.n, k};
+            struct mat all = as_mat(&w, false), mc = {c.p, tc, m, l.n, l.n};
+            wpack_fill(&x, &pack, 0, mat_rows(all, 0, n1));
+            wpack_fill(&x, &pack, n1, mat_rows(all, n1, n2));
+            gemm_wp(&x, mc, with_init ? mat_f32(init.p, m, l.n) : (struct mat){0}, as_mat(&a, false), &pack);
+            if (memcmp(c.p, want.p, bytes) != 0)
+                fail_msg("%s, %d threads: gemm_wp %d x %d x %d, init %d: bits differ", set[i].name, t, m, l.n, k,
+                         with_init);
+            if (with_init && tc == DT_F32) { /* and into init itself */
+                memcpy(c.p, init.p, bytes);
+                gemm_wp(&x, mc, mc, as_mat(&a, false), &pack);
+                assert_memory_equal(c.p, want.p, bytes);
+            }
+            nn_release(&x);
+            unguard(&wp);
+            unguard(&c);
+        }
+    unguard(&want);
+    unguard(&init);
+    unguard(&a.g);
+    unguard(&w.g);
+}
+
+static void packed_products_equal_the_others(void **state)
+{
+    (void)state;
+    for (int m = 1; m <= 9; m++)
+        for (int r = 0; r < 4; r++)
+            check_stacked(m, 16 * (1 + below(3)), 1 + below(60), 1 + below(150), r & 1 ? DT_F32 : DT_BF16,
+                          r & 2 ? DT_F32 : DT_BF16, below(2));
+    check_stacked(8, 1024, 1100, 70, DT_BF16, DT_BF16, 1);
+    check_stacked(20, 1024, 40, 1200, DT_BF16, DT_F32, 1);
+    check_stacked(33, 48, 40, 1200, DT_BF16, DT_BF16, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_reference_is_the_profile),
+        cmocka_unit_test(small_integers_are_exact),
+        cmocka_unit_test(packing_rounds_and_pads),
+        cmocka_unit_test(products_equal_the_reference),
+        cmocka_unit_test(packed_weights_are_the_same_everywhere),
+        cmocka_unit_test(few_rows_equal_the_reference),
+        cmocka_unit_test(layers_do_not_depend_on_threads),
+        cmocka_unit_test(packed_products_equal_the_others),
+    };
+    return cmocka_run_group_tests(tests, list_sets, NULL);
+}
