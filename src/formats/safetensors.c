@@ -156,8 +156,9 @@ static int add_entries(struct safetensors *s, json_t *header, const struct part 
         rc = read_entry(&s->t[s->n++], entry, buffer, (uint64_t)(end - buffer), p->path, e);
         if (rc) return rc;
     }
-    qsort(s->t + first, s->n - first, sizeof *s->t, by_place);
-    return check_tiling(s->t + first, s->n - first, buffer, end, p->path, e);
+    struct st_tensor *mine = s->n > first ? s->t + first : NULL;
+    if (mine) qsort(mine, s->n - first, sizeof *mine, by_place);
+    return check_tiling(mine, s->n - first, buffer, end, p->path, e);
 }
 
 static int read_part(struct safetensors *s, const struct part *p, struct err *e) {
