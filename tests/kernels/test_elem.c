@@ -615,7 +615,7 @@ static double copy_gb_s(void)
     assert_non_null(b);
     memset(a, 1, BYTES);
     memset(b, 2, BYTES);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 20; i++) {
         double t = now();
         memcpy(a, b, BYTES);
         __asm__ volatile("" : : "r"(a) : "memory");
@@ -636,19 +636,19 @@ static void bench_case(const struct test_case *t, double *ns, struct shape s, do
     for (int i = 0; i < MAX_BUF; i++)
         *bytes += (double)c.g[i].bytes;
     double elems = (double)s.n * s.rows * s.n_head;
-    for (int isa = ISA_REF; isa <= ISA_AVX512; isa++) {
-        const struct kernels *k = kernels_get((enum isa)isa);
-        double best = 1e9;
-        for (int rep = 0; k && rep < 5; rep++) {
-            if (rep % 2 == 0)
-                ctx_fill(&c, t, 1);
+    ctx_fill(&c, t, 1);
+    for (int isa = ISA_REF; isa <= ISA_AVX512; isa++)
+        ns[isa] = 1e9;
+    for (int rep = 0; rep < 60; rep++)
+        for (int isa = rep < 3 ? ISA_REF : ISA_AVX2; isa <= ISA_AVX512; isa++) {
+            const struct kernels *k = kernels_get((enum isa)isa);
+            if (!k)
+                continue;
             double start = now();
             t->run(k, &c);
-            start = now() - start;
-            best = start < best ? start : best;
+            double each = (now() - start) / elems * 1e9;
+            ns[isa] = each < ns[isa] ? each : ns[isa];
         }
-        ns[isa] = best / elems * 1e9;
-    }
     ctx_free(&c);
 }
 

@@ -1,4 +1,7 @@
-/* AVX-512: conversions, simple vectors, embedding and optimizers; these are bound by memory. */
+/* AVX-512: conversions, simple vectors, embedding and optimizers; these are bound by memory.
+ *
+ * An empty tail is skipped: a masked access with no lane set is harmless but takes a microcode assist of
+ * hundreds of cycles when it points into an unmapped page, which is where arrays end. */
 #include "kernels/avx512/elem_avx512.h"
 #include "kernels/fill.h"
 
@@ -7,6 +10,8 @@ static void bf16_from_f32_avx512(bf16 *y, const float *x, size_t n)
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         bf16_store_avx512(y + i, _mm512_loadu_ps(x + i));
+    if (i == n)
+        return;
     __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
     bf16_mask_store_avx512(y + i, k, _mm512_maskz_loadu_ps(k, x + i));
 }
@@ -16,6 +21,8 @@ static void f32_from_bf16_avx512(float *y, const bf16 *x, size_t n)
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         _mm512_storeu_ps(y + i, bf16_load_avx512(x + i));
+    if (i == n)
+        return;
     __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
     _mm512_mask_storeu_ps(y + i, k, bf16_mask_load_avx512(x + i, k));
 }
@@ -31,7 +38,8 @@ static void add_f32_avx512(float *y, const float *x, size_t n)
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         add_lanes(y + i, x + i, ALL_LANES);
-    add_lanes(y + i, x + i, tail_avx512((ptrdiff_t)(n - i)));
+    if (i < n)
+        add_lanes(y + i, x + i, tail_avx512((ptrdiff_t)(n - i)));
 }
 
 static void scale_f32_avx512(float *y, float a, size_t n)
@@ -40,6 +48,8 @@ static void scale_f32_avx512(float *y, float a, size_t n)
     __m512 va = _mm512_set1_ps(a);
     for (; i + 16 <= n; i += 16)
         _mm512_storeu_ps(y + i, _mm512_mul_ps(_mm512_loadu_ps(y + i), va));
+    if (i == n)
+        return;
     __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
     _mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(_mm512_maskz_loadu_ps(k, y + i), va));
 }
@@ -54,9 +64,11 @@ static bool finite_f32_avx512(const float *x, size_t n)
         __m512i u = _mm512_castps_si512(_mm512_loadu_ps(x + i));
         bad |= _mm512_cmpeq_epi32_mask(_mm512_and_si512(u, e), e);
     }
-    __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
-    __m512i u = _mm512_castps_si512(_mm512_maskz_loadu_ps(k, x + i));
-    bad |= _mm512_cmpeq_epi32_mask(_mm512_and_si512(u, e), e);
+    if (i < n) {
+        __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
+        __m512i u = _mm512_castps_si512(_mm512_maskz_loadu_ps(k, x + i));
+        bad |= _mm512_cmpeq_epi32_mask(_mm512_and_si512(u, e), e);
+    }
     return bad == 0;
 }
 
@@ -68,9 +80,12 @@ static float sum_sq_f32_avx512(const float *x, size_t n)
         __m512 v = _mm512_loadu_ps(x + i);
         acc = _mm512_fmadd_ps(v, v, acc);
     }
-    __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
-    __m512 v = _mm512_maskz_loadu_ps(k, x + i);
-    return lanes_sum_avx512(_mm512_mask3_fmadd_ps(v, v, acc, k));
+    if (i < n) {
+        __mmask16 k = tail_avx512((ptrdiff_t)(n - i));
+        __m512 v = _mm512_maskz_loadu_ps(k, x + i);
+        acc = _mm512_mask3_fmadd_ps(v, v, acc, k);
+    }
+    return lanes_sum_avx512(acc);
 }
 
 static void embed_bwd_f32_avx512(float *dtable, const float *dx, ptrdiff_t lddx, const int *tok,
@@ -117,7 +132,8 @@ static void adamw_f32_avx512(float *w, float *m, float *v, const float *g, size_
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         adamw_lanes(w + i, m + i, v + i, g + i, &l, ALL_LANES);
-    adamw_lanes(w + i, m + i, v + i, g + i, &l, tail_avx512((ptrdiff_t)(n - i)));
+    if (i < n)
+        adamw_lanes(w + i, m + i, v + i, g + i, &l, tail_avx512((ptrdiff_t)(n - i)));
 }
 
 static void muon_momentum_f32_avx512(float *u, float *m, const float *g, size_t n, float mu,

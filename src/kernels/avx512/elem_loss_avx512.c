@@ -82,9 +82,11 @@ void cross_entropy_f32_avx512(bf16 *dlogits, float *loss, const float *logits, i
     int j = 0;
     for (; j + 16 <= n; j += 16)
         acc = _mm512_add_ps(acc, exp_neg_f32_avx512(_mm512_sub_ps(_mm512_loadu_ps(logits + j), vm)));
-    __mmask16 k = tail_avx512(n - j);
-    __m512 z = _mm512_sub_ps(_mm512_maskz_loadu_ps(k, logits + j), vm);
-    acc = _mm512_mask_add_ps(acc, k, acc, exp_neg_f32_avx512(z));
+    if (j < n) {
+        __mmask16 k = tail_avx512(n - j);
+        __m512 e = exp_neg_f32_avx512(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, logits + j), vm));
+        acc = _mm512_mask_add_ps(acc, k, acc, e);
+    }
     const float l = lanes_sum_avx512(acc), inv = 1.0f / l;
     *loss = (t1_log(l) + m) - logits[target];
     if (!dlogits)
@@ -94,8 +96,11 @@ void cross_entropy_f32_avx512(bf16 *dlogits, float *loss, const float *logits, i
         __m512 e = exp_neg_f32_avx512(_mm512_sub_ps(_mm512_loadu_ps(logits + j), vm));
         bf16_store_avx512(dlogits + j, _mm512_mul_ps(_mm512_mul_ps(e, vi), vs));
     }
-    __m512 e = exp_neg_f32_avx512(z);
-    bf16_mask_store_avx512(dlogits + j, k, _mm512_mul_ps(_mm512_mul_ps(e, vi), vs));
+    if (j < n) {
+        __mmask16 k = tail_avx512(n - j);
+        __m512 e = exp_neg_f32_avx512(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, logits + j), vm));
+        bf16_mask_store_avx512(dlogits + j, k, _mm512_mul_ps(_mm512_mul_ps(e, vi), vs));
+    }
     dlogits[target] = bf16_round((t1_exp(logits[target] - m) * inv - 1) * scale);
 }
 

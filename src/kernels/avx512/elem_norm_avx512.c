@@ -26,11 +26,17 @@ static void rstd4(float *rstd, const float *x, ptrdiff_t ldx, int n, float eps)
         a2 = sq_lanes(a2, x2 + j, ALL_LANES);
         a3 = sq_lanes(a3, x3 + j, ALL_LANES);
     }
-    __mmask16 k = tail_avx512(n - j);
-    rstd[0] = rstd_of(lanes_sum_avx512(sq_lanes(a0, x + j, k)), n, eps);
-    rstd[1] = rstd_of(lanes_sum_avx512(sq_lanes(a1, x1 + j, k)), n, eps);
-    rstd[2] = rstd_of(lanes_sum_avx512(sq_lanes(a2, x2 + j, k)), n, eps);
-    rstd[3] = rstd_of(lanes_sum_avx512(sq_lanes(a3, x3 + j, k)), n, eps);
+    if (j < n) {
+        __mmask16 k = tail_avx512(n - j);
+        a0 = sq_lanes(a0, x + j, k);
+        a1 = sq_lanes(a1, x1 + j, k);
+        a2 = sq_lanes(a2, x2 + j, k);
+        a3 = sq_lanes(a3, x3 + j, k);
+    }
+    rstd[0] = rstd_of(lanes_sum_avx512(a0), n, eps);
+    rstd[1] = rstd_of(lanes_sum_avx512(a1), n, eps);
+    rstd[2] = rstd_of(lanes_sum_avx512(a2), n, eps);
+    rstd[3] = rstd_of(lanes_sum_avx512(a3), n, eps);
 }
 
 static float rstd1(const float *x, int n, float eps)
@@ -39,7 +45,9 @@ static float rstd1(const float *x, int n, float eps)
     int j = 0;
     for (; j + 16 <= n; j += 16)
         a = sq_lanes(a, x + j, ALL_LANES);
-    return rstd_of(lanes_sum_avx512(sq_lanes(a, x + j, tail_avx512(n - j))), n, eps);
+    if (j < n)
+        a = sq_lanes(a, x + j, tail_avx512(n - j));
+    return rstd_of(lanes_sum_avx512(a), n, eps);
 }
 
 static void scale_row(bf16 *y, const float *x, const float *gain, float rstd, int n)
@@ -50,6 +58,8 @@ static void scale_row(bf16 *y, const float *x, const float *gain, float rstd, in
         __m512 v = _mm512_mul_ps(_mm512_loadu_ps(x + j), s);
         bf16_store_avx512(y + j, _mm512_mul_ps(v, _mm512_loadu_ps(gain + j)));
     }
+    if (j == n)
+        return;
     __mmask16 k = tail_avx512(n - j);
     __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + j), s);
     bf16_mask_store_avx512(y + j, k, _mm512_mul_ps(v, _mm512_maskz_loadu_ps(k, gain + j)));
@@ -95,7 +105,8 @@ static void bwd_row(float *dx, float *dgain, const bf16 *dy, const float *x, con
     int j = 0;
     for (; j + 16 <= n; j += 16)
         bwd_lanes(dx + j, dgain + j, dy + j, x + j, gain + j, s, c, ALL_LANES);
-    bwd_lanes(dx + j, dgain + j, dy + j, x + j, gain + j, s, c, tail_avx512(n - j));
+    if (j < n)
+        bwd_lanes(dx + j, dgain + j, dy + j, x + j, gain + j, s, c, tail_avx512(n - j));
 }
 
 void rmsnorm_bwd_f32_avx512(float *dx, ptrdiff_t lddx, float *dgain, const bf16 *dy, ptrdiff_t lddy,
@@ -114,9 +125,11 @@ void rmsnorm_bwd_f32_avx512(float *dx, ptrdiff_t lddx, float *dgain, const bf16 
             a0 = dot_lanes(a0, d0 + j, x0 + j, gain + j, s0, ALL_LANES);
             a1 = dot_lanes(a1, d1 + j, x1 + j, gain + j, s1, ALL_LANES);
         }
-        __mmask16 k = tail_avx512(n - j);
-        a0 = dot_lanes(a0, d0 + j, x0 + j, gain + j, s0, k);
-        a1 = dot_lanes(a1, d1 + j, x1 + j, gain + j, s1, k);
+        if (j < n) {
+            __mmask16 k = tail_avx512(n - j);
+            a0 = dot_lanes(a0, d0 + j, x0 + j, gain + j, s0, k);
+            a1 = dot_lanes(a1, d1 + j, x1 + j, gain + j, s1, k);
+        }
         bwd_row(dx + r * lddx, dgain, d0, x0, gain, rstd[r], lanes_sum_avx512(a0) / (float)n, n);
         if (r1 != r)
             bwd_row(dx + r1 * lddx, dgain, d1, x1, gain, rstd[r1], lanes_sum_avx512(a1) / (float)n, n);
