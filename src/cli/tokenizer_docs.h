@@ -1,0 +1,18 @@
+/* Documents for `dokja tokenizer`: a corpus folder, or text files and folders. */
+#ifndef DK_CLI_TOKENIZER_DOCS_H
+#define DK_CLI_TOKENIZER_DOCS_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/opt.h"
+
+/* Calls fn for every document in order; stops at the first negative result. */
+typedef int docs_fn(void *ctx, const char *text, size_t n, struct err *e);
+int docs_each(const char *corpus, const struct opt_list *in, docs_fn *fn, void *ctx, struct err *e) MUST_CHECK;
+
+/* The subcommands that have a file of their own. */
+int tokenizer_report_command(int argc, char **argv, struct err *e);
+int tokenizer_train_command(int argc, char **argv, struct err *e);
+
+#endif

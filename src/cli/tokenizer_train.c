@@ -1,0 +1,201 @@
+/* dokja tokenizer train, and the report that it and `dokja tokenizer report` write. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "cli/tokenizer_docs.h"
+#include "text/bpe_train.h"
+#include "text/tok_report.h"
+
+static int add_to_report(void *ctx, const char *text, size_t n, struct err *e)
+{
+    if (log_stop_asked())
+        return err_set(e, ERR_STOPPED, "the report was stopped");
+    return tok_report_add(ctx, text, n, e);
+}
+
+static int print_json(const json_t *v, struct err *e)
+{
+    char *s = json_dumps(v, JSON_COMPACT);
+    if (!s)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    printf("%s\n", s);
+    free(s);
+    return 0;
+}
+
+static void print_table(const struct tok_report *r, const struct tokenizer *t)
+{
+    printf("vocabulary %d; one byte a token would be 1.00 bytes per token\n", tokenizer_vocab(t));
+    printf("  %-6s %10s %14s %14s %11s %11s %11s\n", "", "documents", "bytes", "tokens", "bytes/token", "chars/token", "tokens/word");
+    for (int i = 0; i < REPORT_LANGS; i++)
+        if (r->lang[i].tokens)
+            printf("  %-6s %10llu %14llu %14llu %11.2f %11.2f %11.2f\n", report_lang_name[i], (unsigned long long)r->lang[i].documents,
+                   (unsigned long long)r->lang[i].bytes, (unsigned long long)r->lang[i].tokens,
+                   (double)r->lang[i].bytes / (double)r->lang[i].tokens, (double)r->lang[i].chars / (double)r->lang[i].tokens,
+                   r->lang[i].words ? (double)r->lang[i].tokens / (double)r->lang[i].words : 0.0);
+}
+
+int tokenizer_report_command(int argc, char **argv, struct err *e)
+{
+    const char *dir = NULL, *corpus = NULL, *out = NULL;
+    struct opt_list in = {0};
+    bool json = false;
+    const struct opt opts[] = {
+        {"tokenizer", 't', OPT_STR, &dir, "DIR", "the tokenizer", 0, 0, NULL},
+        {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
+        {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders; repeatable", 0, 0, NULL},
+        {"out", 'o', OPT_STR, &out, "FILE", "write the report there too", 0, 0, NULL},
+        {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
+        {0}};
+    const struct opt_spec spec = {"dokja tokenizer report --tokenizer DIR --in FILE…",
+                                  "Bytes per token and tokens per word, by language, beside one byte a token. A document counts as "
+                                  "Korean, English or other by most of its letters.",
+                                  opts, 0, 0};
+    int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
+    if (rc)
+        return rc > 0 ? 0 : rc;
+    if (!dir || (!corpus && in.n == 0))
+        return err_set(e, ERR_USAGE, "tokenizer report needs --tokenizer DIR and --in FILE or --corpus DIR");
+    struct tokenizer *t = NULL;
+    struct tok_report r = {0};
+    log_catch_stop();
+    rc = tokenizer_open(&t, dir, e);
+    if (rc == 0)
+        rc = tok_report_init(&r, t, e);
+    if (rc == 0)
+        rc = docs_each(corpus, &in, add_to_report, &r, e);
+    json_t *v = rc == 0 ? tok_report_json(&r, t) : NULL;
+    if (rc == 0 && out)
+        rc = json_write(out, v, e);
+    if (rc == 0 && json)
+        rc = print_json(v, e);
+    else if (rc == 0)
+        print_table(&r, t);
+    json_decref(v);
+    tok_report_release(&r);
+    tokenizer_close(t);
+    return rc;
+}
+
+/* Documents for the report made after training: every k-th, so that it costs little on a large corpus. */
+struct feed {
+    struct bpe_trainer *tr;
+    struct tok_report *report;
+    uint64_t bytes, shown, budget;
+};
+
+static int feed_trainer(void *ctx, const char *text, size_t n, struct err *e)
+{
+    struct feed *f = ctx;
+    f->bytes += n;
+    return bpe_trainer_add(f->tr, text, n, e);
+}
+
+static int feed_report(void *ctx, const char *text, size_t n, struct err *e)
+{
+    struct feed *f = ctx;
+    f->shown += n;
+    /* Spread over the whole text: a document is taken while the share taken is below the budget's. */
+    if ((double)f->report->lang[REPORT_ALL].bytes * (double)f->bytes > (double)f->budget * (double)f->shown)
+        return 0;
+    return add_to_report(f->report, text, n, e);
+}
+
+static bool show(void *ctx, const struct bpe_train_progress *p)
+{
+    (void)ctx;
+    if (p->done)
+        log_progress("merging: %d of %d tokens", p->done, p->vocab);
+    else
+        log_progress("counting: %.1f MB in %llu documents, %llu different pieces", (double)p->bytes * 1e-6,
+                     (unsigned long long)p->documents, (unsigned long long)p->pieces);
+    return !log_stop_asked();
+}
+
+static int write_report(const struct tokenizer *t, struct feed *f, const char *corpus, const struct opt_list *in, const char *out,
+                        bool json, double seconds, struct err *e)
+{
+    struct tok_report r = {0};
+    struct buf path = {0};
+    int rc = tok_report_init(&r, t, e);
+    f->report = &r;
+    if (rc == 0)
+        rc = docs_each(corpus, in, feed_report, f, e);
+    json_t *v = rc == 0 ? tok_report_json(&r, t) : NULL;
+    if (rc == 0)
+        rc = file_join(&path, out, "report.json", e);
+    if (rc == 0)
+        rc = json_write(path.p, v, e);
+    if (rc == 0 && json) {
+        char hex[65];
+        struct digest d = tokenizer_digest(t);
+        digest_hex(hex, &d);
+        json_object_set_new(v, "digest", json_string(hex));
+        json_object_set_new(v, "train_bytes", json_integer((json_int_t)f->bytes));
+        json_object_set_new(v, "seconds", json_real(seconds));
+        json_object_set_new(v, "peak_rss_bytes", json_integer((json_int_t)mem_peak_rss()));
+        rc = print_json(v, e);
+    } else if (rc == 0) {
+        print_table(&r, t);
+    }
+    json_decref(v);
+    buf_release(&path);
+    tok_report_release(&r);
+    return rc;
+}
+
+int tokenizer_train_command(int argc, char **argv, struct err *e)
+{
+    const char *corpus = NULL, *out = NULL, *pattern = NULL;
+    struct opt_list in = {0};
+    int64_t vocab = 16384, min_count = 2, threads = 0;
+    bool json = false;
+    const struct opt opts[] = {
+        {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
+        {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders instead; repeatable", 0, 0, NULL},
+        {"vocab", 'v', OPT_INT, &vocab, "N", "size of the vocabulary (16384)", 1, 1 << 22, NULL},
+        {"out", 'o', OPT_STR, &out, "DIR", "where tokenizer.json goes", 0, 0, NULL},
+        {"pattern", 0, OPT_STR, &pattern, "REGEX", "another split pattern", 0, 0, NULL},
+        {"min-count", 0, OPT_INT, &min_count, "N", "merge only pairs seen so often (2)", 1, 1e15, NULL},
+        {"threads", 0, OPT_INT, &threads, "N", "threads; the result does not depend on it", 1, 1024, NULL},
+        {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
+        {0}};
+    const struct opt_spec spec = {"dokja tokenizer train --corpus DIR --vocab N --out DIR",
+                                  "Trains a byte-level BPE vocabulary and writes tokenizer.json, tokenizer_config.json and report.json.",
+                                  opts, 0, 0};
+    int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
+    if (rc)
+        return rc > 0 ? 0 : rc;
+    if (!out || (!corpus && in.n == 0))
+        return err_set(e, ERR_USAGE, "tokenizer train needs --out DIR and --corpus DIR or --in FILE");
+    struct feed f = {.budget = 32u << 20};
+    struct tokenizer *t = NULL;
+    double start = clock_seconds();
+    log_catch_stop();
+    rc = bpe_trainer_new(&f.tr,
+                         &(struct bpe_train_opts){.vocab = (int)vocab, .pattern = pattern, .min_count = (uint64_t)min_count,
+                                                  .threads = (int)threads, .progress = show},
+                         e);
+    if (rc == 0)
+        rc = docs_each(corpus, &in, feed_trainer, &f, e);
+    if (rc == 0)
+        rc = bpe_trainer_finish(f.tr, &t, e);
+    bpe_trainer_free(f.tr);
+    log_progress_end();
+    if (rc == 0)
+        rc = tokenizer_save(t, out, e);
+    double seconds = clock_seconds() - start;
+    if (rc == 0) {
+        log_line("%s: %d tokens from %.1f MB in %.1f s, %.0f MB of memory at most", out, tokenizer_vocab(t), (double)f.bytes * 1e-6,
+                 seconds, (double)mem_peak_rss() * 1e-6);
+        rc = write_report(t, &f, corpus, &in, out, json, seconds, e);
+    }
+    tokenizer_close(t);
+    return rc;
+}

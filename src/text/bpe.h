@@ -1,0 +1,97 @@
+/* The byte-level BPE model: tokens as byte strings, merges by rank, and the encoding of one piece.
+ *
+ * Encoding applies, again and again, the merge of lowest rank, leftmost first, until none applies: the
+ * definition of Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (2016), over
+ * bytes.  Short pieces are scanned, long ones use a heap over a linked list: O(n log n) whatever the text. */
+#ifndef DK_TEXT_BPE_H
+#define DK_TEXT_BPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "text/tokenizer.h"
+
+enum { BPE_MAX_VOCAB = 1 << 22 };
+
+enum bpe_token_flag {
+    BPE_TOKEN_USED = 1,  /* the id exists */
+    BPE_TOKEN_TEXT = 2,  /* made of mapped bytes: stands for text and may be looked up */
+    BPE_TOKEN_WHOLE = 4, /* a piece equal to it encodes to it alone */
+    BPE_TOKEN_SPECIAL = 8 /* a special token: ordinary text never becomes it by look-up */
+};
+
+struct bpe_slot {
+    uint64_t pair; /* left << 32 | right */
+    uint32_t rank; /* UINT32_MAX: empty */
+    int32_t id;
+};
+
+struct bpe {
+    uint32_t n;         /* ids are [0, n) */
+    struct buf bytes;   /* all tokens' bytes */
+    uint32_t *at;       /* n + 1 offsets into bytes */
+    uint8_t *flag;      /* enum bpe_token_flag */
+    int32_t byte_id[256]; /* −1: the vocabulary lacks this byte */
+    int32_t unk;        /* −1: bytes without a token are dropped, as `tokenizers` does */
+    bool fuse_unk, ignore_merges;
+    int32_t *lookup;    /* open addressing over the bytes; −1: empty */
+    uint32_t lookup_mask;
+    struct bpe_slot *merge;
+    uint32_t merge_mask;
+};
+
+/* `at`, `flag`, `bytes` are filled by the caller for n tokens; this builds the look-up by content. */
+int bpe_index(struct bpe *b, struct err *e) MUST_CHECK;
+int bpe_reserve_merges(struct bpe *b, size_t n, struct err *e) MUST_CHECK;
+/* A later merge of the same pair replaces the earlier one, as `tokenizers` reads it. */
+void bpe_add_merge(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t id);
+/* After all merges: which tokens are reached from their own bytes. */
+int bpe_finish(struct bpe *b, struct err *e) MUST_CHECK;
+void bpe_release(struct bpe *b);
+
+/* The token with exactly these bytes, or −1. */
+int32_t bpe_find(const struct bpe *b, const void *p, size_t n);
+
+/* Working space for pieces; zero is empty. */
+struct bpe_work {
+    int32_t *id, *prev, *next;
+    size_t cap;
+    uint64_t *heap;
+    size_t n_heap, cap_heap;
+};
+void bpe_work_release(struct bpe_work *w);
+
+/* Appends the tokens of one piece of n > 0 bytes. */
+int bpe_piece(const struct bpe *b, struct bpe_work *w, struct token_vec *out, const unsigned char *p, size_t n,
+              struct err *e) MUST_CHECK;
+
+int token_vec_reserve(struct token_vec *v, size_t more, struct err *e) MUST_CHECK;
+
+/* The printable alphabet: byte ↔ code point. */
+int32_t bpe_byte_to_char(unsigned char byte);
+int bpe_char_to_byte(int32_t cp); /* −1: not in the alphabet */
+
+/* Hash of a piece; 64 well-mixed bits. */
+static inline uint64_t bpe_hash(const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    uint64_t h = 0x9E3779B97F4A7C15u ^ n;
+    for (; n >= 8; p += 8, n -= 8) {
+        uint64_t w;
+        __builtin_memcpy(&w, p, 8);
+        h = (h ^ w) * 0xD6E8FEB86659FD93u;
+        h ^= h >> 32;
+    }
+    uint64_t tail = 0;
+    for (size_t i = 0; i < n; i++)
+        tail |= (uint64_t)p[i] << (8 * i);
+    h = (h ^ tail) * 0xD6E8FEB86659FD93u;
+    h ^= h >> 32;
+    h *= 0xD6E8FEB86659FD93u;
+    return h ^ h >> 29;
+}
+
+#endif
