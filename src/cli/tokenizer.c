@@ -47,7 +47,7 @@ static int lines_next(struct lines *l, size_t *n, struct err *e)
 
 struct task {
     const char *dir, *in;
-    bool json, special;
+    bool json, special, strings;
 };
 
 static int parse(struct task *k, const struct opt_spec *s, int argc, char **argv, struct err *e)
@@ -67,12 +67,23 @@ static void print_ids(const struct token_vec *v, bool json)
     fputs(json ? "]\n" : "\n", stdout);
 }
 
+static int encode_string(struct tok_encoder *enc, struct token_vec *v, const struct lines *l, size_t n, bool special, struct err *e)
+{
+    json_error_t why;
+    json_t *s = json_loadb(l->line, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    int rc = json_is_string(s) ? tok_encode(enc, v, json_string_value(s), json_string_length(s), special, e)
+                               : err_set(e, ERR_FORMAT, "%s: line %llu: is not a JSON string", l->name, (unsigned long long)l->number);
+    json_decref(s);
+    return rc;
+}
+
 static int encode(int argc, char **argv, struct err *e)
 {
     struct task k = {0};
     const struct opt opts[] = {{"tokenizer", 't', OPT_STR, &k.dir, "DIR", "the tokenizer", 0, 0, NULL},
                                {"in", 'i', OPT_STR, &k.in, "FILE", "read lines from a file, not from standard input", 0, 0, NULL},
                                {"json", 0, OPT_FLAG, &k.json, NULL, "one JSON array a line", 0, 0, NULL},
+                               {"strings", 0, OPT_FLAG, &k.strings, NULL, "each line is a JSON string, which may hold newlines", 0, 0, NULL},
                                {"special", 's', OPT_FLAG, &k.special, NULL, "text such as <|end|> means the special token", 0, 0, NULL},
                                {0}};
     const struct opt_spec spec = {"dokja tokenizer encode --tokenizer DIR [--in FILE]", "Ids of each line of text.", opts, 0, 0};
@@ -91,7 +102,7 @@ static int encode(int argc, char **argv, struct err *e)
         rc = lines_open(&l, k.in, e);
     while (rc == 0 && (more = lines_next(&l, &n, e)) > 0) {
         v.n = 0;
-        rc = tok_encode(enc, &v, l.line, n, k.special, e);
+        rc = k.strings ? encode_string(enc, &v, &l, n, k.special, e) : tok_encode(enc, &v, l.line, n, k.special, e);
         if (rc == 0)
             print_ids(&v, k.json);
     }

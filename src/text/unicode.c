@@ -60,7 +60,7 @@ static int combining_class(int32_t cp)
 const char *uc_category(int32_t cp)
 {
     const char *cat = utf8proc_category_string(cp);
-    if (cat[0] != 'C' || cat[1] != 'n')
+    if (strcmp(cat, "Cn") != 0)
         return cat;
     for (size_t i = 0; i < N_NEW; i++)
         if (cp >= uc_new[i].lo && cp <= uc_new[i].hi)
@@ -123,36 +123,39 @@ static uint8_t *flag_slot(int32_t cp)
     return &table.flag[table.block[cp >> 8]][cp & 255];
 }
 
-/* One level of the canonical decomposition; 0 when there is none, else 1 or 2 characters. */
-static int decompose_once(int32_t cp, int32_t out[2])
+/* utf8proc's normal form C of a short string, or 0 when it is not a single character. */
+static int32_t single_nfc(const int32_t *cp, int n)
+{
+    uint8_t text[40];
+    size_t len = 0;
+    for (int i = 0; i < n; i++)
+        len += (size_t)utf8proc_encode_char(cp[i], text + len);
+    text[len] = 0;
+    uint8_t *composed = utf8proc_NFC(text);
+    int32_t first = 0;
+    utf8proc_ssize_t used = composed ? utf8proc_iterate(composed, -1, &first) : 0;
+    bool one = used > 0 && composed[used] == 0;
+    free(composed);
+    return one ? first : 0;
+}
+
+/* The two characters that compose to cp: 2, 1 when cp never results from composition, 0 when it does not decompose. */
+static int composed_of(int32_t cp, int32_t out[2])
 {
     if (!nfc_known(cp) || (cp >= S_BASE && cp < S_BASE + S_COUNT))
         return 0;
     const utf8proc_property_t *p = utf8proc_get_property(cp);
     if (p->decomp_seqindex == UINT16_MAX || p->decomp_type != 0)
         return 0;
+    if (single_nfc(&cp, 1) != cp)
+        return 1;
     /* utf8proc gives the full decomposition; composing all but the last character again gives the first. */
     int32_t full[8];
     int n = (int)utf8proc_decompose_char(cp, full, 8, UTF8PROC_DECOMPOSE, NULL);
-    assert(n >= 1 && n <= 8);
-    if (n <= 2) {
-        out[0] = full[0];
-        out[1] = n == 2 ? full[1] : 0;
-        return n;
-    }
-    uint8_t text[40], *composed;
-    size_t len = 0;
-    for (int i = 0; i + 1 < n; i++)
-        len += (size_t)utf8proc_encode_char(full[i], text + len);
-    text[len] = 0;
-    composed = utf8proc_NFC(text);
-    int32_t first = 0;
-    utf8proc_ssize_t used = composed ? utf8proc_iterate(composed, -1, &first) : 0;
-    bool one = used > 0 && composed[used] == 0;
-    free(composed);
-    out[0] = first;
+    assert(n >= 2 && n <= 8);
+    out[0] = n == 2 ? full[0] : single_nfc(full, n - 1);
     out[1] = full[n - 1];
-    return one ? 2 : 0;
+    return out[0] ? 2 : 1;
 }
 
 static int by_pair(const void *x, const void *y)
@@ -166,15 +169,11 @@ static int by_pair(const void *x, const void *y)
 static void note_composites(int32_t cp)
 {
     int32_t d[2];
-    int n = decompose_once(cp, d);
-    if (n == 0)
-        return;
-    /* What begins with a mark never composes again (U+0344, U+0F73, U+0F75, U+0F81). */
-    bool excluded = n == 1 || utf8proc_get_property(cp)->comp_exclusion || combining_class(d[0]) != 0;
-    if (excluded) {
+    int n = composed_of(cp, d);
+    if (n == 1)
         *flag_slot(cp) |= UC_NFC;
+    if (n < 2)
         return;
-    }
     assert(n_composite < (int)(sizeof composite / sizeof composite[0]));
     composite[n_composite++] = (struct composite){d[0], d[1], cp};
     *flag_slot(d[1]) |= UC_NFC;
