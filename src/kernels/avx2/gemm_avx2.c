@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/fill.h"
+#include "kernels/unroll.h"
 
 enum { MR = 6, NR = 16, LAYOUT = 2 };
 enum { KC = 256 }; /* depth of a B panel kept in L1 while the A panels pass: 16 KiB */
@@ -14,12 +15,12 @@ enum { KC = 256 }; /* depth of a B panel kept in L1 while the A panels pass: 16 
 /* One chain of every output of the tile: k = 0, 2, … of this block of 32, from where a, b point. */
 INLINE void chain(int rows, __m256 s0[MR], __m256 s1[MR], const float *a, const float *b)
 {
-#pragma GCC unroll 6
+    UNROLL
     for (int i = 0; i < rows; i++)
         s0[i] = s1[i] = _mm256_setzero_ps();
     for (int j = 0; j < 16; j++) {
         __m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8);
-#pragma GCC unroll 6
+        UNROLL
         for (int i = 0; i < rows; i++) {
             __m256 x = _mm256_broadcast_ss(a + i);
             s0[i] = _mm256_fmadd_ps(x, b0, s0[i]);
@@ -36,13 +37,13 @@ INLINE void tile(int rows, float *c, ptrdiff_t ldc, const float *a, const float 
         _Alignas(32) float even[MR * NR];
         __m256 s0[MR], s1[MR];
         chain(rows, s0, s1, a, b);
-#pragma GCC unroll 6
+        UNROLL
         for (int i = 0; i < rows; i++) {
             _mm256_store_ps(even + i * NR, s0[i]);
             _mm256_store_ps(even + i * NR + 8, s1[i]);
         }
         chain(rows, s0, s1, a + MR, b + NR);
-#pragma GCC unroll 6
+        UNROLL
         for (int i = 0; i < rows; i++) {
             float *ci = c + i * ldc;
             __m256 c0 = zero ? _mm256_setzero_ps() : _mm256_loadu_ps(ci);
@@ -175,36 +176,37 @@ INLINE void load_columns(__m256 v[8], const struct gemm_src *s, int row, int nr,
         transpose8(v);
 }
 
+/* The source is walked along its lines, so that the prefetchers follow: down k in a panel, or over the
+ * panels where k is strided. */
 static void pack_b_avx2(void *dst, struct gemm_src src, int n, int k)
 {
-    int kp = gemm_kp(k);
-    for (int col = 0; col < n; col += NR)
-        for (int kk = 0; kk < kp; kk += 8)
-            for (int h = 0; h < NR; h += 8) {
-                float *d = (float *)dst + (ptrdiff_t)col * kp + (ptrdiff_t)kk * NR + h;
-                __m256 v[8];
-                load_columns(v, &src, col + h, n - col - h, kk, k - kk);
-                for (int j = 0; j < 8; j++)
-                    _mm256_store_ps(d + j * NR, v[j]);
-            }
+    int kp = gemm_kp(k), cols = (n + NR - 1) / NR, steps = kp / 8;
+    for (int i = 0; i < cols * steps; i++) {
+        int col = (src.trans ? i % cols : i / steps) * NR, kk = (src.trans ? i / cols : i % steps) * 8;
+        float *d = (float *)dst + (ptrdiff_t)col * kp + (ptrdiff_t)kk * NR;
+        for (int h = 0; h < NR; h += 8) {
+            __m256 v[8];
+            load_columns(v, &src, col + h, n - col - h, kk, k - kk);
+            for (int j = 0; j < 8; j++)
+                _mm256_store_ps(d + h + j * NR, v[j]);
+        }
+    }
 }
 
-/* Strided k: several panels per step down k, so that a cache line is used up while it is near. */
 static void pack_a_avx2(void *dst, struct gemm_src src, int m, int k)
 {
-    enum { NEAR = 10 * MR };
-    int kp = gemm_kp(k);
-    for (int g = 0; g < m; g += NEAR)
-        for (int kk = 0; kk < kp; kk += 8)
-            for (int row = g; row < m && row < g + NEAR; row += MR) {
-                float *d = (float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR;
-                __m256 v[8];
-                load_columns(v, &src, row, m - row < MR ? m - row : MR, kk, k - kk);
-                for (int j = 0; j < 8; j++) {
-                    _mm_storeu_ps(d + j * MR, _mm256_castps256_ps128(v[j]));
-                    _mm_storel_pi((__m64 *)(void *)(d + j * MR + 4), _mm256_extractf128_ps(v[j], 1));
-                }
-            }
+    int kp = gemm_kp(k), rows = (m + MR - 1) / MR, steps = kp / 8;
+    for (int i = 0; i < rows * steps; i++) {
+        int row = (src.trans ? i % rows : i / steps) * MR, kk = (src.trans ? i / rows : i % steps) * 8;
+        float *d = (float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR;
+        int nr = src.trans || m - row < MR ? m - row : MR; /* loading two rows more is no cost across */
+        __m256 v[8];
+        load_columns(v, &src, row, nr, kk, k - kk);
+        for (int j = 0; j < 8; j++) {
+            _mm_storeu_ps(d + j * MR, _mm256_castps256_ps128(v[j]));
+            _mm_storel_pi((__m64 *)(void *)(d + j * MR + 4), _mm256_extractf128_ps(v[j], 1));
+        }
+    }
 }
 
 static void nothing(void) {}
@@ -271,14 +273,14 @@ static void expand_rows(float *xs, const bf16 *x, ptrdiff_t ldx, int m, int k0, 
 INLINE void gemv_step(int rows, float *c, const float *xs, ptrdiff_t ldxs, const bf16 *w)
 {
     __m256 e0[2], e1[2], o0[2], o1[2];
-#pragma GCC unroll 2
+    UNROLL
     for (int i = 0; i < rows; i++)
         e0[i] = e1[i] = o0[i] = o1[i] = _mm256_setzero_ps();
     for (int j = 0; j < 32; j += 2, w += 2 * WP_NR) {
         __m256i w0 = _mm256_loadu_si256((const __m256i *)(const void *)w);
         __m256i w1 = _mm256_loadu_si256((const __m256i *)(const void *)(w + 16));
         _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
-#pragma GCC unroll 2
+        UNROLL
         for (int i = 0; i < rows; i++) {
             __m256 x = _mm256_broadcast_ss(xs + i * ldxs + j);
             e0[i] = _mm256_fmadd_ps(x, pair_even(w0), e0[i]);
@@ -288,7 +290,7 @@ INLINE void gemv_step(int rows, float *c, const float *xs, ptrdiff_t ldxs, const
             o1[i] = _mm256_fmadd_ps(x, pair_odd(w1), o1[i]);
         }
     }
-#pragma GCC unroll 2
+    UNROLL
     for (int i = 0; i < rows; i++) {
         float *ci = c + i * WP_NR;
         _mm256_store_ps(ci, _mm256_add_ps(_mm256_load_ps(ci), _mm256_add_ps(e0[i], o0[i])));

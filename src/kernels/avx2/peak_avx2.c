@@ -3,6 +3,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
+#include "kernels/unroll.h"
+
 enum { CHAINS = 12 };
 
 /* The empty statement ties a value to a register, so that no chain is folded or dropped. */
@@ -11,13 +13,13 @@ enum { CHAINS = 12 };
 static void fma_f32_avx2(long n)
 {
     __m256 c[CHAINS], x = _mm256_set1_ps(1.0f), y = _mm256_set1_ps(0.5f);
-#pragma GCC unroll 12
+    UNROLL
     for (int j = 0; j < CHAINS; j++)
         c[j] = _mm256_setzero_ps();
     KEEP(x);
     KEEP(y);
     for (long i = 0; i < n; i++) {
-#pragma GCC unroll 12
+        UNROLL
         for (int j = 0; j < CHAINS; j++) {
             c[j] = _mm256_fmadd_ps(x, y, c[j]);
             KEEP(c[j]);
@@ -28,13 +30,13 @@ static void fma_f32_avx2(long n)
 __attribute__((target("avxvnni"))) static void vnni_int8_avx2(long n)
 {
     __m256i c[CHAINS], x = _mm256_set1_epi8(1), y = _mm256_set1_epi8(2);
-#pragma GCC unroll 12
+    UNROLL
     for (int j = 0; j < CHAINS; j++)
         c[j] = _mm256_setzero_si256();
     KEEP(x);
     KEEP(y);
     for (long i = 0; i < n; i++) {
-#pragma GCC unroll 12
+        UNROLL
         for (int j = 0; j < CHAINS; j++) {
             c[j] = _mm256_dpbusd_avx_epi32(c[j], x, y);
             KEEP(c[j]);
@@ -49,7 +51,7 @@ static uint64_t read_avx2(const void *p, size_t bytes)
     for (int j = 0; j < 8; j++)
         s[j] = _mm256_setzero_si256();
     for (; q < end; q += 256) {
-#pragma GCC unroll 8
+        UNROLL
         for (int j = 0; j < 8; j++)
             s[j] = _mm256_xor_si256(s[j], _mm256_loadu_si256((const __m256i *)(const void *)(q + 32 * j)));
     }

@@ -3,24 +3,33 @@
  * expanded to f32 when packed, so the inner loop only loads and multiplies. */
 #include "kernels/avx512/lanes_avx512.h"
 #include "kernels/fill.h"
+#include "kernels/unroll.h"
 
 enum { MR = 7, NR = 32, LAYOUT = 3 };
 enum { KC = 256 }; /* depth of a B panel kept in L1 while the A panels pass: 32 KiB */
 
 LANES_INLINE __m512i *lanes_at(void *p) { return (__m512i *)p; }
 
-/* rows ≤ MR, both compile-time constants in each instance; m0, m1: the columns that exist. */
+/* What one tile brings nearer for later ones: `lines` cache lines from p on for every 32 k. */
+struct ahead {
+    const char *p;
+    int lines;
+};
+
+/* rows ≤ MR, a compile-time constant in each instance; m0, m1: the columns that exist. */
 LANES_INLINE void tile(int rows, float *c, ptrdiff_t ldc, const float *a, const float *b, int k,
-                       bool zero, __mmask16 m0, __mmask16 m1)
+                       bool zero, __mmask16 m0, __mmask16 m1, struct ahead next)
 {
     for (; k > 0; k -= 32) {
+        for (int i = 0; i < next.lines; i++, next.p += 64)
+            _mm_prefetch(next.p, _MM_HINT_T1);
         __m512 e0[MR], e1[MR], o0[MR], o1[MR];
-#pragma GCC unroll 7
+        UNROLL
         for (int i = 0; i < rows; i++)
             e0[i] = e1[i] = o0[i] = o1[i] = _mm512_setzero_ps();
         for (int j = 0; j < 16; j++) {
             __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
-#pragma GCC unroll 7
+            UNROLL
             for (int i = 0; i < rows; i++) {
                 __m512 x = _mm512_set1_ps(a[i]);
                 e0[i] = _mm512_fmadd_ps(x, b0, e0[i]);
@@ -28,7 +37,7 @@ LANES_INLINE void tile(int rows, float *c, ptrdiff_t ldc, const float *a, const 
             }
             b0 = _mm512_load_ps(b + 32);
             b1 = _mm512_load_ps(b + 48);
-#pragma GCC unroll 7
+            UNROLL
             for (int i = 0; i < rows; i++) {
                 __m512 x = _mm512_set1_ps(a[MR + i]);
                 o0[i] = _mm512_fmadd_ps(x, b0, o0[i]);
@@ -37,7 +46,7 @@ LANES_INLINE void tile(int rows, float *c, ptrdiff_t ldc, const float *a, const 
             a += 2 * MR;
             b += 2 * NR;
         }
-#pragma GCC unroll 7
+        UNROLL
         for (int i = 0; i < rows; i++) {
             float *ci = c + i * ldc;
             __m512 c0 = _mm512_setzero_ps(), c1 = c0;
@@ -56,10 +65,10 @@ LANES_INLINE void tile(int rows, float *c, ptrdiff_t ldc, const float *a, const 
 
 #define TILE_CASE(r) \
     case r: \
-        tile(r, c, ldc, a, b, k, zero, m0, m1); \
+        tile(r, c, ldc, a, b, k, zero, m0, m1, next); \
         break;
 static void tile_edge(int rows, float *c, ptrdiff_t ldc, const float *a, const float *b, int k,
-                      bool zero, int cols)
+                      bool zero, int cols, struct ahead next)
 {
     __mmask16 m0 = mask16(cols), m1 = mask16(cols - 16);
     switch (rows) {
@@ -79,37 +88,49 @@ static void block_avx512(float *c, ptrdiff_t ldc, const void *a, const void *b, 
     for (int i = 0; k == 0 && zero && i < m; i++)
         for (int j = 0; j < n; j++)
             c[i * ldc + j] = 0;
-    for (int j = 0; j < n; j += NR)
+    for (int j = 0; j < n && m > 0; j += NR)
         for (int k0 = 0; k0 < k; k0 += KC) {
             int kc = k - k0 < KC ? k - k0 : KC;
             const float *bp = (const float *)b + (ptrdiff_t)j * k + (ptrdiff_t)k0 * NR;
-            for (int i = 0; i < m; i += MR) {
+            /* The depth after this one follows in memory (the next panel after the last); its lines
+             * are asked for over the tiles of this one, so that no tile waits for all of them. */
+            int lines = (2 * NR * MR + m - 1) / m;
+            struct ahead next = {(const char *)(bp + (ptrdiff_t)kc * NR), lines < 8 ? lines : 8};
+            for (int i = 0; i < m; i += MR, next.p += 2 * next.lines * kc) {
                 const float *ap = (const float *)a + (ptrdiff_t)i * k + (ptrdiff_t)k0 * MR;
                 float *cp = c + i * ldc + j;
                 bool fresh = zero && k0 == 0;
                 if (m - i >= MR && n - j >= NR)
-                    tile(MR, cp, ldc, ap, bp, kc, fresh, 0xffff, 0xffff);
+                    tile(MR, cp, ldc, ap, bp, kc, fresh, 0xffff, 0xffff, next);
                 else
-                    tile_edge(m - i < MR ? m - i : MR, cp, ldc, ap, bp, kc, fresh, n - j);
+                    tile_edge(m - i < MR ? m - i : MR, cp, ldc, ap, bp, kc, fresh, n - j, next);
             }
         }
 }
 
-/* Columns in vectors of 16: even and odd k of a pair are two rows of the panel. */
+/* 32 k × 32 columns: even and odd k of a pair are two rows of the panel. */
+static void pack_b_square(float *d, const struct gemm_src *s, int col, int nc, int kk, int nk)
+{
+    for (int h = 0; h < NR; h += 16) {
+        __m512i v[16];
+        load_row_pairs(v, s, col + h, nc - h, kk, nk, true);
+        for (int j = 0; j < 16; j++) {
+            _mm512_store_ps(d + h + (ptrdiff_t)(2 * j) * NR, pair_even(v[j]));
+            _mm512_store_ps(d + h + (ptrdiff_t)(2 * j + 1) * NR, pair_odd(v[j]));
+        }
+    }
+}
+
+/* The source is walked along its lines, so that the prefetchers follow: down k in a panel, or over the
+ * panels where k is strided. */
 static void pack_b_avx512(void *dst, struct gemm_src src, int n, int k)
 {
-    int kp = gemm_kp(k);
-    for (int col = 0; col < n; col += NR)
-        for (int kk = 0; kk < kp; kk += 32)
-            for (int h = 0; h < NR; h += 16) {
-                float *d = (float *)dst + (ptrdiff_t)col * kp + (ptrdiff_t)kk * NR + h;
-                __m512i v[16];
-                load_row_pairs(v, &src, col + h, n - col - h, kk, k - kk, true);
-                for (int j = 0; j < 16; j++) {
-                    _mm512_store_ps(d + (ptrdiff_t)(2 * j) * NR, pair_even(v[j]));
-                    _mm512_store_ps(d + (ptrdiff_t)(2 * j + 1) * NR, pair_odd(v[j]));
-                }
-            }
+    int kp = gemm_kp(k), cols = n > 0 ? (n + NR - 1) / NR : 0, steps = kp / 32;
+    for (int i = 0; i < cols * steps; i++) {
+        int col = (src.trans ? i % cols : i / steps) * NR, kk = (src.trans ? i / cols : i % steps) * 32;
+        float *d = (float *)dst + (ptrdiff_t)col * kp + (ptrdiff_t)kk * NR;
+        pack_b_square(d, &src, col, n - col, kk, k - kk);
+    }
 }
 
 /* The upper half in a register of its own: gcc would fuse the extraction with a masked store into
@@ -158,20 +179,17 @@ static void pack_a_across(float *d, const struct gemm_src *s, int row, int nr, i
     }
 }
 
-/* Strided k: several panels per step down k, so that a cache line is used up while it is near. */
 static void pack_a_avx512(void *dst, struct gemm_src src, int m, int k)
 {
-    enum { NEAR = 9 * MR };
-    int kp = gemm_kp(k);
-    for (int g = 0; g < m; g += NEAR)
-        for (int kk = 0; kk < kp; kk += 32)
-            for (int row = g; row < m && row < g + NEAR; row += MR) {
-                float *d = (float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR;
-                if (src.trans)
-                    pack_a_across(d, &src, row, m - row, kk, k - kk);
-                else
-                    pack_a_along(d, &src, row, m - row, kk, k - kk);
-            }
+    int kp = gemm_kp(k), rows = m > 0 ? (m + MR - 1) / MR : 0, steps = kp / 32;
+    for (int i = 0; i < rows * steps; i++) {
+        int row = (src.trans ? i % rows : i / steps) * MR, kk = (src.trans ? i / rows : i % steps) * 32;
+        float *d = (float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR;
+        if (src.trans)
+            pack_a_across(d, &src, row, m - row, kk, k - kk);
+        else
+            pack_a_along(d, &src, row, m - row, kk, k - kk);
+    }
 }
 
 static void nothing(void) {}
@@ -228,30 +246,30 @@ LANES_INLINE void gemv_panel(int rows, float *y, ptrdiff_t ldy, const float *xs,
                              int depth, bool zero, __mmask16 cols)
 {
     __m512 c[GEMV_ROWS];
-#pragma GCC unroll 8
+    UNROLL
     for (int i = 0; i < rows; i++)
         c[i] = zero ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(cols, y + i * ldy);
     for (int kk = 0; kk < depth; kk += 32) {
         __m512 e[GEMV_ROWS], o[GEMV_ROWS];
-#pragma GCC unroll 8
+        UNROLL
         for (int i = 0; i < rows; i++)
             e[i] = o[i] = _mm512_setzero_ps();
         for (int j = 0; j < 32; j += 2) {
             __m512i v = _mm512_loadu_si512(w);
             __m512 even = pair_even(v), odd = pair_odd(v);
             _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
-#pragma GCC unroll 8
+            UNROLL
             for (int i = 0; i < rows; i++) {
                 e[i] = _mm512_fmadd_ps(_mm512_set1_ps(xs[i * depth + kk + j]), even, e[i]);
                 o[i] = _mm512_fmadd_ps(_mm512_set1_ps(xs[i * depth + kk + j + 1]), odd, o[i]);
             }
             w += 2 * WP_NR;
         }
-#pragma GCC unroll 8
+        UNROLL
         for (int i = 0; i < rows; i++)
             c[i] = _mm512_add_ps(c[i], _mm512_add_ps(e[i], o[i]));
     }
-#pragma GCC unroll 8
+    UNROLL
     for (int i = 0; i < rows; i++)
         _mm512_mask_storeu_ps(y + i * ldy, cols, c[i]);
 }

@@ -3,6 +3,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
+#include "kernels/unroll.h"
+
 enum { CHAINS = 24 };
 
 /* The empty statement ties a value to a register, so that no chain is folded or dropped. */
@@ -11,13 +13,13 @@ enum { CHAINS = 24 };
 static void fma_f32_avx512(long n)
 {
     __m512 c[CHAINS], x = _mm512_set1_ps(1.0f), y = _mm512_set1_ps(0.5f);
-#pragma GCC unroll 24
+    UNROLL
     for (int j = 0; j < CHAINS; j++)
         c[j] = _mm512_setzero_ps();
     KEEP(x);
     KEEP(y);
     for (long i = 0; i < n; i++) {
-#pragma GCC unroll 24
+        UNROLL
         for (int j = 0; j < CHAINS; j++) {
             c[j] = _mm512_fmadd_ps(x, y, c[j]);
             KEEP(c[j]);
@@ -28,13 +30,13 @@ static void fma_f32_avx512(long n)
 __attribute__((target("avx512vnni"))) static void vnni_int8_avx512(long n)
 {
     __m512i c[CHAINS], x = _mm512_set1_epi8(1), y = _mm512_set1_epi8(2);
-#pragma GCC unroll 24
+    UNROLL
     for (int j = 0; j < CHAINS; j++)
         c[j] = _mm512_setzero_si512();
     KEEP(x);
     KEEP(y);
     for (long i = 0; i < n; i++) {
-#pragma GCC unroll 24
+        UNROLL
         for (int j = 0; j < CHAINS; j++) {
             c[j] = _mm512_dpbusd_epi32(c[j], x, y);
             KEEP(c[j]);
@@ -49,7 +51,7 @@ static uint64_t read_avx512(const void *p, size_t bytes)
     for (int j = 0; j < 4; j++)
         s[j] = _mm512_setzero_si512();
     for (; q < end; q += 256) {
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < 4; j++)
             s[j] = _mm512_xor_si512(s[j], _mm512_loadu_si512(q + 64 * j));
     }
