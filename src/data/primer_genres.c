@@ -128,7 +128,7 @@ static void say(struct page *p, const struct skill *s, int n, const char *sep)
             const char *text = list_pick(p->r, s->context);
             bool table = strchr(text, '\n');
             if (table)
-                pr_str(p->o, "\n");
+                pr_newline(p->o);
             pr_pattern(p->o, text, &a.sl);
             pr_str(p->o, table || *sep == '\n' ? "\n" : " ");
         }

@@ -21,6 +21,7 @@ struct pr_out {
 };
 void pr_add(struct pr_out *o, const char *s, size_t n);
 void pr_str(struct pr_out *o, const char *s);
+void pr_newline(struct pr_out *o);        /* a new line begins, unless one just did; spaces before it go */
 
 enum { SLOT_MAX = 24, SLOT_BYTES = 1024 };
 struct slots {

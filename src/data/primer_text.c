@@ -16,6 +16,14 @@ void pr_str(struct pr_out *o, const char *s)
     pr_add(o, s, strlen(s));
 }
 
+void pr_newline(struct pr_out *o)
+{
+    while (o->rc == 0 && o->b->len && o->b->p[o->b->len - 1] == ' ')
+        o->b->len--;
+    if (o->rc == 0 && (o->b->len == 0 || o->b->p[o->b->len - 1] != '\n'))
+        pr_add(o, "\n", 1);
+}
+
 void slot_join(struct slots *sl, int i, const char *a, const char *b, const char *c)
 {
     const char *part[3] = {a, b, c};

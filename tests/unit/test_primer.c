@@ -1,0 +1,735 @@
+/* The primer: its split, its text, its questions, its writer.
+ *
+ * Two matchers look for held-out facts in documents, and both are shown to find training facts there:
+ * the skills' own sentences filled with a fact, and phrases built here without them. */
+#include "harness.h"
+
+#include <ctype.h>
+#include <utf8proc.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "data/primer_int.h"
+
+/* ---- many needles at once: tables over their first 4, 7 or 16 bytes ---- */
+enum { BUCKETS = 1 << 17, N_KEYS = 3 };
+static const size_t key_bytes[N_KEYS] = {4, 7, 16};
+struct needle {
+    char *text;
+    size_t n;
+    int next;
+    bool whole;     /* not inside a longer number or word on either side */
+};
+struct needles {
+    struct needle *v;
+    int n, cap;
+    int head[N_KEYS][BUCKETS];
+};
+
+static unsigned key_of(const char *p, size_t n)
+{
+    uint64_t k[2] = {0, 0};
+
+    memcpy(k, p, n);
+    return (unsigned)(((k[0] ^ k[1] * 0xd1342543de82ef95u) * 0x9e3779b97f4a7c15u) >> 47);
+}
+
+static struct needles *needles_new(void)
+{
+    struct needles *s = calloc(1, sizeof *s);
+
+    memset(s->head, -1, sizeof s->head);
+    return s;
+}
+
+static void needle_add(struct needles *s, const char *text, bool whole)
+{
+    size_t n = strlen(text);
+    int k = n >= key_bytes[2] ? 2 : n >= key_bytes[1] ? 1 : 0;
+
+    assert_true(n >= key_bytes[0]);
+    if (s->n == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 1024;
+        s->v = realloc(s->v, (size_t)s->cap * sizeof *s->v);
+    }
+    int *head = &s->head[k][key_of(text, key_bytes[k])];
+    s->v[s->n] = (struct needle){strdup(text), n, *head, whole};
+    *head = s->n++;
+}
+
+static void needles_free(struct needles *s)
+{
+    for (int i = 0; i < s->n; i++)
+        free(s->v[i].text);
+    free(s->v);
+    free(s);
+}
+
+static bool edges_free(const char *start, const char *p, size_t n)
+{
+    bool before = p > start && (isalnum((unsigned char)p[-1]) ||
+                                (p - start >= 3 && (unsigned char)p[-3] >= 0xea && (unsigned char)p[-3] <= 0xed && (p[-1] & 0xc0) == 0x80));
+    bool after = isalnum((unsigned char)p[n - 1]) && isalnum((unsigned char)p[n]);
+
+    return !before && !after;
+}
+
+/* Total hits; `first` names one. */
+static long needles_find(struct needles *s, const char *text, size_t n, const char **first)
+{
+    long hits = 0;
+
+    for (size_t i = 0; i < n; i++)
+        for (int key = 0; key < N_KEYS && i + key_bytes[key] <= n; key++)
+            for (int k = s->head[key][key_of(text + i, key_bytes[key])]; k >= 0; k = s->v[k].next) {
+                const struct needle *d = &s->v[k];
+                if (i + d->n > n || memcmp(text + i, d->text, d->n) || (d->whole && !edges_free(text, text + i, d->n)))
+                    continue;
+                hits++;
+                *first = d->text;
+            }
+    return hits;
+}
+
+/* ---- phrases built here: one maker per space, over all its facts ---- */
+typedef void (*maker)(struct needles *s, bool held);
+
+static void add(struct needles *s, bool whole, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void add(struct needles *s, bool whole, const char *fmt, ...)
+{
+    char t[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(t, sizeof t, fmt, ap);
+    va_end(ap);
+    needle_add(s, t, whole);
+}
+
+static void make_counts(struct needles *s, bool held)
+{
+    char t[64];
+
+    for (int i = 0; i < N_COUNTED; i++)
+        for (int n = 1; n <= 29; n++)
+            if (fact_held(SPACE_COUNT, i, n, 0, 0) == held) {
+                ko_native(t, n);
+                add(s, true, "%s %s %s", counted_nouns[i].noun, t, counted_nouns[i].counter);
+            }
+}
+
+static void make_particles(struct needles *s, bool held)
+{
+    static const char *const form[5][2] = {{"을", "를"}, {"이", "가"}, {"은", "는"}, {"과", "와"}, {"으로", "로"}};
+
+    for (int i = 0; i < N_PARTICLE_NOUNS; i++)
+        for (int p = 0; p < 5; p++)
+            if (fact_held(SPACE_PARTICLE, i, p, 0, 0) == held) {
+                add(s, false, "%s%s", particle_nouns[i], form[p][0]);
+                add(s, false, "%s%s", particle_nouns[i], form[p][1]);
+            }
+}
+
+static void make_pairs(struct needles *s, bool held)
+{
+    static const char *const after[] = {"\n", "’", "?", "이", "가", "을", "를", "은", "는", ".", ",", "에"};
+
+    for (int a = 0; a < N_PAIR_ADJS; a++)
+        for (int n = 0; n < N_PAIR_NOUNS; n++)
+            if (fact_held(SPACE_PAIR, a, n, 0, 0) == held) {
+                add(s, true, "%s %s", pair_adjs[a].en, pair_nouns[n].en);
+                for (size_t k = 0; k < sizeof after / sizeof *after; k++)
+                    add(s, true, "%s %s%s", pair_adjs[a].ko, pair_nouns[n].ko, after[k]);
+            }
+}
+
+static void make_dates(struct needles *s, bool held)
+{
+    static const char *const month[12] = {"일월", "이월", "삼월", "사월", "오월", "유월", "칠월", "팔월", "구월", "시월", "십일월", "십이월"};
+    static const char *const after[] = {"\n", "이", "을", "은"};
+    char t[64];
+
+    for (int m = 1; m <= 12; m++)
+        for (int d = 1; d <= 31; d++)
+            if (fact_held(SPACE_DATE, m, d, 0, 0) == held) {
+                ko_sino(t, d);
+                for (int k = 0; k < 4; k++)
+                    add(s, true, "%s %s일%s", month[m - 1], t, after[k]);
+                add(s, true, "%d월 %d일", m, d);
+                add(s, true, "%s %d\n", en_months[m - 1], d);
+                add(s, true, "%s %d ", en_months[m - 1], d);
+                add(s, true, "%s %d,", en_months[m - 1], d);
+            }
+}
+
+static void make_sums(struct needles *s, bool held)
+{
+    char x[64], y[64];
+
+    for (int a = 10; a < 90; a++)
+        for (int b = 10; a + b < 100; b++)
+            if (a % 10 + b % 10 < 10 && sum_held(a, b) == held) {
+                en_number(x, a);
+                en_number(y, b);
+                add(s, true, "%s plus %s.", x, y);
+                add(s, true, "%s plus %s?", x, y);
+                add(s, true, "%s plus %s ", x, y);
+                add(s, true, "%s and %s.", x, y);
+                add(s, true, "%s and %s,", x, y);
+                add(s, true, "%s and %s ", x, y);
+                add(s, true, "%s cups on Monday and %s cups", x, y);
+                add(s, true, "%d + %d = ", a, b);
+                add(s, false, "묶음 %d개와 낱개 %d개에 묶음 %d개와 낱개 %d개", a / 10, a % 10, b / 10, b % 10);
+                add(s, false, "묶음 %d개와 낱개 %d개가 있고 다른 상자에 묶음 %d개와 낱개 %d개", a / 10, a % 10, b / 10, b % 10);
+            }
+}
+
+static void make_weekdays(struct needles *s, bool held)
+{
+    for (int d = 0; d < 7; d++)
+        for (int n = 8; n <= 34; n++)
+            if (fact_held(SPACE_WEEKDAY, d, n, 0, 0) == held) {
+                add(s, false, "%s에서 %d일", ko_days[d], n);
+                add(s, false, "%s이면 %d일", ko_days[d], n);
+            }
+}
+
+static void make_clocks(struct needles *s, bool held)
+{
+    static const char *const form[] = {"에서 %d분", "에 시작해서 %d분", "에 시작한 놀이가 %d분", "이다. %d분 뒤"};
+    char t[64], tail[64];
+
+    for (int h = 1; h <= 12; h++)
+        for (int m = 0; m < 60; m += 5)
+            for (int d = 10; d <= 50; d += 10)
+                for (size_t k = 0; k < 4 && fact_held(SPACE_CLOCK, h, m, d, 0) == held; k++) {
+                    snprintf(t, sizeof t, m ? "%d시 %d분" : "%d시 정각", h, m);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+                    snprintf(tail, sizeof tail, form[k], d);
+#pragma GCC diagnostic pop
+                    add(s, true, "%s%s", t, tail);
+                }
+}
+
+static void make_units(struct needles *s, bool held)
+{
+    for (int u = 0; u < N_UNITS; u++)
+        for (int v = 2; v <= 99; v++)
+            if (fact_held(SPACE_UNIT, u, v, 0, 0) == held) {
+                add(s, true, "%d,000%s", v, big_small_units[u].en);
+                add(s, true, "%d%s", v, big_small_units[u].ko);
+            }
+}
+
+static void make_less(struct needles *s, bool held)
+{
+    static const char *const particle[] = {"과", "와", "은", "는"};
+
+    for (int a = 1; a <= 99; a++)
+        for (int b = 1; b <= 99; b++)
+            if (a != b && less_held(a, b) == held) {
+                for (int k = 0; k < 2; k++)
+                    add(s, true, "%d%s %d 가운데", a, particle[k], b);
+                for (int k = 2; k < 4; k++)
+                    add(s, true, "%d%s %d보다", a, particle[k], b);
+                add(s, true, "수 카드 %d, %d에서", a, b);
+            }
+}
+
+static void make_stories(struct needles *s, bool held)
+{
+    struct slots sl;
+
+    for (int p = 0; p < N_KO_NAMES; p++)
+        for (int t = 0; t < N_KO_THINGS; t++)
+            for (int l = 0; l < N_KO_PLACES; l++)
+                if (fact_held(SPACE_STORY_KO, p, t, l, 0) == held) {
+                    sl.s[0] = ko_names[p];
+                    sl.s[1] = ko_things[t];
+                    sl.s[2] = ko_places[l];
+                    struct buf b = {0};
+                    struct pr_out o = {&b, NULL, 0};
+                    pr_pattern(&o, "{0}{0:은} {1}{1:을} {2}에", &sl);
+                    needle_add(s, b.p, false);
+                    buf_release(&b);
+                }
+    for (int p = 0; p < N_EN_NAMES; p++)
+        for (int t = 0; t < N_EN_THINGS; t++)
+            for (int l = 0; l < N_EN_PLACES; l++)
+                if (fact_held(SPACE_STORY_EN, p, t, l, 0) == held) {
+                    static const char *const verb[] = {"put", "left", "hid"};
+                    for (int k = 0; k < 3; k++)
+                        add(s, true, "%s %s the %s in the %s", en_names[p], verb[k], en_things[t], en_places[l]);
+                    add(s, true, "%s took the %s to the %s", en_names[p], en_things[t], en_places[l]);
+                    add(s, true, "%s carried the %s to the %s", en_names[p], en_things[t], en_places[l]);
+                    add(s, true, "The %s of %s is in the %s", en_things[t], en_names[p], en_places[l]);
+                }
+}
+
+static void make_codes(struct needles *s, bool held)
+{
+    for (int w = 0; w < N_CODES; w++)
+        for (int m = 0; m < N_MEANINGS; m++)
+            if (fact_held(SPACE_CODE, w, m, 0, 0) == held) {
+                add(s, false, "%s: %s\n", ko_codes[w], ko_meanings[m]);
+                add(s, false, "%s - %s\n", ko_codes[w], ko_meanings[m]);
+                add(s, false, "%s을 %s,", ko_codes[w], ko_meanings[m]);
+                add(s, false, "%s를 %s,", ko_codes[w], ko_meanings[m]);
+                add(s, false, "%s의 뜻은?\n답: %s\n", ko_codes[w], ko_meanings[m]);
+            }
+}
+
+static void make_people(struct needles *s, bool held)
+{
+    for (int a = 0; a < N_EN_NAMES; a++)
+        for (int b = 0; b < N_EN_NAMES; b++)
+            for (int d = 0; d < N_POLAR; d++)
+                if (a != b && fact_held(SPACE_TALL, a, b, d, 0) == held) {
+                    add(s, true, "%s is %s than %s", en_names[a], polar_adjs[d].more, en_names[b]);
+                    add(s, true, "%s is %s than %s", en_names[b], polar_adjs[d].less, en_names[a]);
+                }
+}
+
+static const struct {
+    const char *name;
+    maker make;
+} makers[] = {{"counts", make_counts}, {"particles", make_particles}, {"pairs", make_pairs}, {"dates", make_dates},
+    {"sums", make_sums}, {"weekdays", make_weekdays}, {"clocks", make_clocks}, {"units", make_units}, {"less", make_less},
+    {"stories", make_stories}, {"codes", make_codes}, {"people", make_people}};
+enum { N_MAKERS = sizeof makers / sizeof *makers };
+
+/* ---- the text under test: several seeds, in one buffer ---- */
+static struct buf text;
+
+static int read_books(void **state)
+{
+    size_t bytes = getenv("DOKJA_LONG") ? 60000000 : 6000000;
+    struct err e = {0};
+    struct buf d = {0};
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 4; seed++)
+        for (uint64_t i = 0; text.len < (seed + 1) * bytes / 4; i++)
+            if (primer_document(&d, seed * 977, i, &e) || buf_add(&text, d.p, d.len, &e))
+                return -1;
+    buf_release(&d);
+    return 0;
+}
+
+static int drop_books(void **state)
+{
+    (void)state;
+    buf_release(&text);
+    return 0;
+}
+
+static void phrases_of_held_out_facts_never_occur(void **state)
+{
+    (void)state;
+    for (int held = 1; held >= 0; held--)
+        for (int i = 0; i < N_MAKERS; i++) {
+            struct needles *s = needles_new();
+            const char *first = NULL;
+            makers[i].make(s, held);
+            assert_true(s->n > 20);
+            /* Training facts in the first part show that the phrases are the textbook's. */
+            long hits = needles_find(s, text.p, held ? text.len : text.len / 4, &first);
+            if (held && hits)
+                fail_msg("%s: %ld held-out phrases in the text, one is \"%s\"", makers[i].name, hits, first);
+            if (!held && hits < 30)
+                fail_msg("%s: only %ld training phrases found: the matcher looks for the wrong thing", makers[i].name, hits);
+            needles_free(s);
+        }
+}
+
+/* The skills' own sentences and questions, filled with facts. Skills with a context are covered above. */
+static void own_sentences_of_held_out_facts_never_occur(void **state)
+{
+    struct rng r;
+
+    (void)state;
+    rng_init(&r, 5, RNG_TEST, 0);
+    for (int held = 1; held >= 0; held--) {
+        struct needles *s = needles_new();
+        const char *first = NULL;
+        for (int k = 0; k < primer_table_n; k++) {
+            const struct skill *sk = primer_table[k];
+            for (int i = 0; i < 400 && !sk->context; i++) {
+                struct fact f;
+                struct slots sl;
+                sk->draw(&f, &r, held);
+                sl.used = 0;
+                sk->fill(&sl, &f);
+                for (int j = 0; sk->state[j] || sk->qa[j].q; j++) {
+                    const char *p = sk->state[j] ? sk->state[j] : NULL;
+                    struct buf b = {0};
+                    struct pr_out o = {&b, NULL, 0};
+                    /* "The 받침 of …" tells no pair of noun and particle. */
+                    if (p && !(k == 3 && !strstr(p, "{3}") && !strstr(p, "{5}")))
+                        pr_pattern(&o, p, &sl);
+                    if (b.len > 12)
+                        needle_add(s, b.p, true);
+                    buf_release(&b);
+                    if (!p)
+                        break;
+                }
+                for (int j = 0; sk->qa[j].q; j++) {
+                    struct buf b = {0};
+                    struct pr_out o = {&b, NULL, 0};
+                    if (sk->qa[j].chance == 0)
+                        continue;
+                    pr_pattern(&o, sk->qa[j].q, &sl);
+                    pr_str(&o, "\n");
+                    needle_add(s, b.p, true);
+                    buf_release(&b);
+                }
+            }
+        }
+        long hits = needles_find(s, text.p, held ? text.len : text.len / 4, &first);
+        if (held && hits)
+            fail_msg("%ld held-out sentences in the text, one is \"%s\"", hits, first);
+        if (!held)
+            assert_true(hits > 1000);
+        needles_free(s);
+    }
+}
+
+static bool starts(const char *p, const char *end, const char *word)
+{
+    size_t n = strlen(word);
+
+    return (size_t)(end - p) >= n && memcmp(p, word, n) == 0;
+}
+
+/* Every standalone three-digit number, every reading with 백 and every "hundred …" is a training fact. */
+static void three_digit_numbers_are_training_facts(void **state)
+{
+    struct needles *s = needles_new();
+    const char *first = NULL, *end = text.p + text.len;
+    long seen = 0;
+
+    (void)state;
+    for (const char *p = text.p; p < end; p++) {
+        if (!isdigit((unsigned char)*p))
+            continue;
+        const char *q = p;
+        while (q < end && isdigit((unsigned char)*q))
+            q++;
+        bool group = p > text.p && p[-1] == ',';
+        if (q - p == 3 && !group) {
+            int n = atoi(p);
+            seen++;
+            if (n >= 100 && fact_held(SPACE_NUMBER, n, 0, 0, 0))
+                fail_msg("held-out number %d in the text", n);
+        }
+        p = q;
+    }
+    assert_true(seen > 100);
+    for (int n = 100; n < 1000; n++) {
+        static const char *const after[] = {"\n", "’", "의 백"};
+        static const char *const after_en[] = {"\n", ".", "?", " stand"};
+        char t[64];
+        if (!fact_held(SPACE_NUMBER, n, 0, 0, 0))
+            continue;
+        ko_sino(t, n);
+        for (int k = 0; k < 3; k++)
+            add(s, true, "%s%s", t, after[k]);
+        en_number(t, n);
+        for (int k = 0; k < 4; k++)
+            add(s, true, "%s%s", t, after_en[k]);
+    }
+    if (needles_find(s, text.p, text.len, &first))
+        fail_msg("held-out reading \"%s\" in the text", first);
+    needles_free(s);
+}
+
+static int int_of(const char *const *list, int n, const char *p, const char *end)
+{
+    for (int i = 0; i < n; i++)
+        if (starts(p, end, list[i]) && p[strlen(list[i])] == '\n')
+            return i;
+    return -1;
+}
+
+/* Forms are read back field by field; letters and sorted numbers out of every comma list. */
+static void forms_and_lists_are_training_facts(void **state)
+{
+    const char *end = text.p + text.len;
+    long forms = 0, rows = 0, triples = 0;
+
+    (void)state;
+    for (const char *p = text.p; (p = memmem(p, (size_t)(end - p), "이름: ", 8)) != NULL; p += 8) {
+        const char *from = p - 400 < text.p ? text.p : p - 400, *head = NULL, *f;
+        static const char *const title[] = {"사용 신청서\n", "접수 대장\n", "예약 확인서\n"};
+        for (int t = 0; t < 3; t++)
+            for (f = from; (f = memmem(f, (size_t)(p - f), title[t], strlen(title[t]))) != NULL; f++)
+                head = !head || f > head ? f : head;
+        if (!head)
+            continue;
+        f = memmem(head, (size_t)(end - head), "부서: ", 8);
+        const char *room = memmem(head, (size_t)(end - head), "장소: ", 8);
+        int dept = int_of(ko_depts, N_DEPTS, f + 8, end), place = int_of(ko_rooms, N_ROOMS, room + 8, end), who = -1, sur = -1;
+        for (int k = 0; k < N_SURNAMES && who < 0; k++)
+            if (starts(p + 8, end, ko_surnames[sur = k]))
+                who = int_of(ko_names, N_KO_NAMES, p + 8 + strlen(ko_surnames[k]), end);
+        assert_true(dept >= 0 && place >= 0 && who >= 0);
+        assert_false(fact_held(SPACE_FORM, sur * 100 + who, dept, place, 0));
+        forms++;
+    }
+    for (const char *p = text.p; p + 12 < end; p++) {
+        if (isupper((unsigned char)p[0]) && !memcmp(p + 1, ", ", 2) && isupper((unsigned char)p[3]) && !memcmp(p + 4, ", ", 2) &&
+            isupper((unsigned char)p[6]) && !memcmp(p + 7, ", ", 2) && isupper((unsigned char)p[9])) {
+            int v[4];
+            for (int k = 0; k < 4; k++)
+                v[k] = p[3 * k] - 'A';
+            bool turn = v[0] > v[3];
+            assert_false(fact_held(SPACE_LETTERS, v[turn ? 3 : 0], v[turn ? 2 : 1], v[turn ? 1 : 2], v[turn ? 0 : 3]));
+            rows++;
+        }
+        int a, b, c, n = 0;
+        if ((p == text.p || !isdigit((unsigned char)p[-1])) && isdigit((unsigned char)*p) && p[1] != '\n' &&
+            sscanf(p, "%2d, %2d, %2d%n", &a, &b, &c, &n) == 3 && (a > 9 || b > 9 || c > 9) && a != b && b != c && a != c) {
+            int lo = a < b ? (a < c ? a : c) : (b < c ? b : c), hi = a > b ? (a > c ? a : c) : (b > c ? b : c);
+            if (fact_held(SPACE_SORTED, lo, a + b + c - lo - hi, hi, 0) || less_held(a, b) || less_held(b, c) || less_held(a, c))
+                fail_msg("held-out order %d, %d, %d", a, b, c);
+            triples++;
+        }
+    }
+    assert_true(forms > 500 && rows > 500 && triples > 500);
+}
+
+static void text_is_utf8_nfc_and_half_korean(void **state)
+{
+    struct err e = {0};
+    struct buf d = {0};
+    size_t all = 0, hangul = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < 4000; i++) {
+        ok(primer_document(&d, 11, i, &e));
+        utf8proc_uint8_t *n = utf8proc_NFC((const utf8proc_uint8_t *)d.p);
+        assert_non_null(n);
+        assert_string_equal((char *)n, d.p);
+        free(n);
+        assert_true(d.len > 150 && d.len < 4096);
+        assert_null(memchr(d.p, 0, d.len));
+        assert_null(strchr(d.p, '{'));
+        assert_null(strstr(d.p, "  "));
+        assert_null(strstr(d.p, "\n\n\n"));
+        assert_null(strstr(d.p, " \n"));
+        all += d.len;
+        for (size_t k = 0; k + 2 < d.len; k++) {
+            const unsigned char *u = (const unsigned char *)d.p + k;
+            int cp = (u[0] & 15) << 12 | (u[1] & 63) << 6 | (u[2] & 63);
+            if (u[0] >= 0xe3 && u[0] <= 0xed && ((cp >= 0xac00 && cp <= 0xd7a3) || (cp >= 0x3131 && cp <= 0x318e)))
+                hangul += 3;
+        }
+    }
+    assert_true(hangul * 2 > all);
+    buf_release(&d);
+}
+
+static void documents_depend_on_seed_and_index_alone(void **state)
+{
+    struct err e = {0};
+    struct buf a = {0}, b = {0};
+    int same = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < 200; i++) {
+        ok(primer_document(&a, 3, i, &e));
+        ok(primer_document(&b, 4, i, &e));
+        same += a.len == b.len && !memcmp(a.p, b.p, a.len);
+        ok(primer_document(&b, 3, i + (1ull << 32), &e));
+        same += a.len == b.len && !memcmp(a.p, b.p, a.len);
+        ok(primer_document(&b, 3, i, &e));
+        assert_int_equal(a.len, b.len);
+        assert_memory_equal(a.p, b.p, a.len);
+    }
+    assert_true(same <= 1);
+    buf_release(&a);
+    buf_release(&b);
+}
+
+static void questions_are_sound(void **state)
+{
+    struct err e = {0};
+    struct primer_item it = {0}, again = {0};
+
+    (void)state;
+    assert_true(primer_skills() >= 12 && primer_skills() <= PRIMER_MAX_SKILLS);
+    for (int s = 0; s < primer_skills(); s++) {
+        int distinct = 0;
+        char last[256] = "";
+        for (uint64_t i = 0; i < 200; i++) {
+            ok(primer_question(&it, s, i & 1, 9, i, &e));
+            ok(primer_question(&again, s, i & 1, 9, i, &e));
+            assert_string_equal(it.prompt.p, again.prompt.p);
+            assert_string_equal(it.answer.p, again.answer.p);
+            assert_int_equal(it.skill, s);
+            assert_true(it.chance > 0 && it.chance <= 0.5);
+            assert_true(it.prompt.p[it.prompt.len - 1] == ':' && it.answer.len > 0 && !strchr(it.answer.p, '\n'));
+            assert_null(strchr(it.prompt.p, '{'));
+            distinct += strcmp(last, it.answer.p) != 0;
+            snprintf(last, sizeof last, "%s", it.answer.p);
+            char reply[512];
+            int n = snprintf(reply, sizeof reply, " %s \n문제: 다음", it.answer.p);
+            assert_true(primer_check(&it, reply, (size_t)n));
+            n = snprintf(reply, sizeof reply, " %s다\n", it.answer.p);
+            assert_false(primer_check(&it, reply, (size_t)n));
+            assert_false(primer_check(&it, "", 0));
+            assert_false(primer_check(&it, it.answer.p, it.answer.len - 1));
+        }
+        assert_true(distinct > 60);
+    }
+    primer_item_release(&it);
+    primer_item_release(&again);
+}
+
+/* Known answers, worked out by hand. */
+static void words_for_numbers(void **state)
+{
+    static const struct {
+        int n;
+        const char *sino, *native, *english;
+    } known[] = {{347, "삼백사십칠", NULL, "three hundred forty-seven"}, {110, "백십", NULL, "one hundred ten"},
+        {101, "백일", NULL, "one hundred one"}, {905, "구백오", NULL, "nine hundred five"}, {213, "이백십삼", NULL, "two hundred thirteen"},
+        {20, "이십", "스무", "twenty"}, {21, "이십일", "스물한", "twenty-one"}, {4, "사", "네", "four"}, {12, "십이", "열두", "twelve"},
+        {99, "구십구", "아흔아홉", "ninety-nine"}, {700, "칠백", NULL, "seven hundred"}};
+    char t[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        ko_sino(t, known[i].n);
+        assert_string_equal(t, known[i].sino);
+        en_number(t, known[i].n);
+        assert_string_equal(t, known[i].english);
+        if (known[i].native) {
+            ko_native(t, known[i].n);
+            assert_string_equal(t, known[i].native);
+        }
+    }
+    ko_sino(t, 1999);
+    assert_string_equal(t, "천구백구십구");
+}
+
+static void particles_follow_final_consonants(void **state)
+{
+    static const struct {
+        const char *word, *want;
+    } known[] = {{"책", "책을 책이 책은 책과 책으로"}, {"물", "물을 물이 물은 물과 물로"}, {"나무", "나무를 나무가 나무는 나무와 나무로"},
+        {"3", "3을 3이 3은 3과 3으로"}, {"7", "7을 7이 7은 7과 7로"}, {"5", "5를 5가 5는 5와 5로"}, {"10", "10을 10이 10은 10과 10으로"},
+        {"6", "6을 6이 6은 6과 6으로"}, {"‘길’", "‘길’을 ‘길’이 ‘길’은 ‘길’과 ‘길’로"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        struct buf b = {0};
+        struct pr_out o = {&b, NULL, 0};
+        struct slots sl = {.s = {known[i].word}};
+        pr_pattern(&o, "{0}{0:을} {0}{0:이} {0}{0:은} {0}{0:과} {0}{0:로}", &sl);
+        assert_int_equal(o.rc, 0);
+        assert_string_equal(b.p, known[i].want);
+        buf_release(&b);
+    }
+}
+
+/* Enough facts of both kinds, and the share held out near what was meant. */
+static void the_split_is_fair(void **state)
+{
+    int held = 0;
+
+    (void)state;
+    for (int n = 100; n < 1000; n++)
+        held += fact_held(SPACE_NUMBER, n, 0, 0, 0);
+    assert_in_range(held, 90, 180);
+    held = 0;
+    for (int d = 0; d < 7; d++)
+        for (int n = 8; n <= 34; n++)
+            held += fact_held(SPACE_WEEKDAY, d, n, 0, 0);
+    assert_in_range(held, 20, 60);
+    assert_int_equal(sum_held(31, 25), sum_held(25, 31));
+    assert_int_equal(less_held(3, 99), less_held(99, 3));
+}
+
+static void writer_is_exact_and_atomic(void **state)
+{
+    struct err e = {0};
+    char dir[256], path[300];
+    struct buf b = {0}, d = {0};
+    uint64_t total = 0, index = 0;
+
+    (void)state;
+    snprintf(dir, sizeof dir, "%s", test_dir());
+    snprintf(path, sizeof path, "%s/p.jsonl", dir);
+    ok(primer_write(path, 300000, 5, &e));
+    struct digest one;
+    ok(sha256_file(&one, path, &e));
+    ok(file_read(&b, path, 1 << 20, &e));
+    for (char *line = b.p, *next; line < b.p + b.len; line = next + 1) {
+        json_t *v = NULL;
+        const char *t;
+        next = strchr(line, '\n');
+        assert_non_null(next);
+        assert_true(total < 300000);
+        ok(json_parse(&v, line, (size_t)(next - line), path, &e));
+        ok(json_get_str(&t, v, "text", false, NULL, path, &e));
+        ok(primer_document(&d, 5, index++, &e));
+        assert_string_equal(t, d.p);
+        total += d.len;
+        json_decref(v);
+    }
+    assert_true(total >= 300000);
+    ok(primer_write(path, 300000, 5, &e));
+    struct digest two;
+    ok(sha256_file(&two, path, &e));
+    assert_memory_equal(&one, &two, sizeof one);
+    for (int n = 1; n <= 3; n++) {                            /* a full disk leaves the old file */
+        file_fail_at(n);
+        assert_true(primer_write(path, 3000000, 6, &e) < 0);
+        file_fail_at(0);
+        ok(sha256_file(&two, path, &e));
+        assert_memory_equal(&one, &two, sizeof one);
+    }
+    refused(primer_write("/nonexistent-folder/p.jsonl", 1000, 1, &e), ERR_IO, "nonexistent-folder");
+    buf_release(&b);
+    buf_release(&d);
+    test_dir_remove(dir);
+}
+
+static void memory_shortage_is_an_error(void **state)
+{
+    struct err e = {0};
+    struct buf d = {0};
+    struct primer_item it = {0};
+
+    (void)state;
+    mem_fail_at(1);
+    assert_int_equal(primer_document(&d, 1, 1, &e), ERR_NOMEM);
+    mem_fail_at(2);
+    assert_int_equal(primer_question(&it, 0, true, 1, 1, &e), ERR_NOMEM);
+    mem_fail_at(0);
+    buf_release(&d);
+    primer_item_release(&it);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_for_numbers),
+        cmocka_unit_test(particles_follow_final_consonants),
+        cmocka_unit_test(the_split_is_fair),
+        cmocka_unit_test(documents_depend_on_seed_and_index_alone),
+        cmocka_unit_test(text_is_utf8_nfc_and_half_korean),
+        cmocka_unit_test(questions_are_sound),
+        cmocka_unit_test(phrases_of_held_out_facts_never_occur),
+        cmocka_unit_test(own_sentences_of_held_out_facts_never_occur),
+        cmocka_unit_test(three_digit_numbers_are_training_facts),
+        cmocka_unit_test(forms_and_lists_are_training_facts),
+        cmocka_unit_test(writer_is_exact_and_atomic),
+        cmocka_unit_test(memory_shortage_is_an_error),
+    };
+    return cmocka_run_group_tests_name("primer", tests, read_books, drop_books);
+}
