@@ -398,7 +398,7 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         {0}};
     const struct opt_spec spec = {
         .usage = "dokja pretrain --corpus DIR --tokenizer DIR --out RUN [--depth N | --config FILE] [options]",
-        .about = "Trains a language model from random weights. The same inputs give the same bits on any machine and\n"
+        .about = "Trains a language model from random weights. The same inputs give the same bits on any machine and "
                  "thread count; stopped or killed, the same command goes on to the same bits.",
         .opts = opts, .min_args = 0, .max_args = 0};
     int n_args;
