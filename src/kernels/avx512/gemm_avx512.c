@@ -100,6 +100,11 @@ static void block_avx512(float *c, ptrdiff_t ldc, const void *a, const void *b, 
                 const float *ap = (const float *)a + (ptrdiff_t)i * k + (ptrdiff_t)k0 * MR;
                 float *cp = c + i * ldc + j;
                 bool fresh = zero && k0 == 0;
+                if (k0 == 0) /* c of the next tile comes from far the first time */
+                    for (int r = MR; r < 2 * MR && i + r < m; r++) {
+                        _mm_prefetch((const char *)(cp + r * ldc), _MM_HINT_T0);
+                        _mm_prefetch((const char *)(cp + r * ldc + 16), _MM_HINT_T0);
+                    }
                 if (m - i >= MR && n - j >= NR)
                     tile(MR, cp, ldc, ap, bp, kc, fresh, 0xffff, 0xffff, next);
                 else
