@@ -44,7 +44,7 @@ fi
 
 echo "setup: building"
 make -j"$(nproc)" >>"$log" 2>&1 || {
-    grep -E 'error|Error|undefined' "$log" | head -20 >&2
+    grep -E ': (fatal )?error:|\*\*\* |undefined reference' "$log" | head -20 >&2
     die "the build failed, see $log"
 }
 echo "setup: done, the program is build/release-gcc/dokja"

@@ -39,7 +39,7 @@ build() { # build NAME MAKE-ARGUMENTS...
     # -k: what does build is tested even when something else does not.
     if make -k -j"$jobs" "$@" >"$log" 2>&1; then pass; return 0; fi
     fail "build $name:"
-    grep -E 'error|Error [0-9]|undefined reference' "$log" | head -n 15 | sed 's/^/    /'
+    grep -E ': (fatal )?error:|\*\*\* |undefined reference' "$log" | head -n 15 | sed 's/^/    /'
     return 1
 }
 
@@ -53,7 +53,7 @@ tally() {
 
 # run_units TITLE BUILD DIRS...: every cmocka program built there. One that crashes is one more failure.
 run_units() {
-    local title=$1 b=$2 src name prog log rc p f s
+    local title=$1 b=$2 src name prog log rc p f s began
     shift 2
     for src in $(for d in "$@"; do ls tests/"$d"/test_*.c 2>/dev/null; done); do
         name=${src#tests/}
@@ -64,8 +64,10 @@ run_units() {
             fail "$title $name: was not built"
             continue
         fi
+        began=$SECONDS
         timeout 600 "$prog" >"$log" 2>&1
         rc=$?
+        [ $((SECONDS - began)) -gt 20 ] && echo "    $name: $((SECONDS - began))s"
         read -r p f s <<<"$(tally "$log")"
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
         if [ "$f" != 0 ]; then
@@ -109,6 +111,10 @@ run_fuzz_corpus() { # TITLE BUILD
 run_cli() {
     local script name
     export DOKJA=$PWD/build/release-gcc/dokja DOKJA_QUICK=$quick
+    if [ ! -x "$DOKJA" ]; then
+        fail "command line: the program was not built"
+        return
+    fi
     for script in tests/cli/*.sh; do
         [ -e "$script" ] || continue
         name=$(basename "$script" .sh)

@@ -1,0 +1,38 @@
+#!/bin/bash
+# The table of commands: help, version, exit statuses, and output that cannot be written.
+set -u
+out=$TMP/out err=$TMP/err
+
+# expect NAME STATUS TEXT-ON-STDOUT TEXT-ON-STDERR ARGUMENTS...: an empty text means the stream must be empty.
+expect() {
+    local name=$1 want=$2 on_out=$3 on_err=$4 status
+    shift 4
+    "$DOKJA" "$@" >"$out" 2>"$err" </dev/null
+    status=$?
+    if [ $status != "$want" ]; then echo "FAIL $name: status $status, expected $want"
+    elif ! holds "$out" "$on_out"; then echo "FAIL $name: stdout is \"$(head -c 200 "$out" | tr '\n' ' ')\""
+    elif ! holds "$err" "$on_err"; then echo "FAIL $name: stderr is \"$(head -c 200 "$err" | tr '\n' ' ')\""
+    else echo "ok $name"; fi
+}
+holds() { if [ -z "$2" ]; then [ ! -s "$1" ]; else grep -qF -- "$2" "$1"; fi; }
+
+expect "help" 0 "Usage: dokja COMMAND" "" --help
+expect "help by letter" 0 "Usage: dokja COMMAND" "" -h
+expect "version" 0 "dokja 0." "" --version
+expect "no command" 2 "" "Usage: dokja COMMAND"
+expect "unknown command" 2 "" "dokja: unknown command \"pretrian\"" pretrian
+for c in primer corpus tokenizer pretrain generate chat score eval bench selftest; do
+    expect "$c --help" 0 "dokja $c" "" "$c" --help
+    expect "$c: unknown option" 2 "" "dokja $c: " "$c" --nonsense
+done
+
+"$DOKJA" --help >/dev/full 2>"$err"
+status=$?
+if [ $status = 1 ] && grep -q "standard output" "$err"; then echo "ok full disk on stdout"
+else echo "FAIL full disk on stdout: status $status, $(head -n 1 "$err")"; fi
+
+# A reader that leaves must end the program with an error, not a signal.
+{ "$DOKJA" --help; echo $? >"$TMP/status"; } 2>"$err" | sleep 0
+status=$(cat "$TMP/status")
+if [ "$status" = 0 ] || [ "$status" = 1 ]; then echo "ok closed pipe on stdout"
+else echo "FAIL closed pipe on stdout: status $status"; fi
