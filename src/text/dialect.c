@@ -59,11 +59,12 @@ static int put_property(struct walk *w, const char *name, size_t n, bool negated
     return refuse(w, "this property");
 }
 
-static const char word_members[] = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe";
-
-static int put_word(struct walk *w)
+/* Oniguruma counts ² ³ ¹ ¼ ½ ¾ as word characters, but only where \w stands alone. */
+static int put_word(struct walk *w, bool in_class)
 {
-    int rc = buf_adds(w->out, word_members, w->e);
+    int rc = buf_adds(w->out, "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", w->e);
+    if (rc == 0 && !in_class)
+        rc = buf_adds(w->out, "\\xb2\\xb3\\xb9\\xbc-\\xbe", w->e);
     static const char *const cats[] = {"L", "M", "Nd"};
     for (int i = 0; i < 3 && rc == 0; i++)
         rc = put_new(w->out, cats[i], w->e);
@@ -171,7 +172,7 @@ static int class_escape(struct walk *w)
     case 'h': return put(w, 1, "0-9A-Fa-f");
     case 'w':
         w->p++;
-        return put_word(w);
+        return put_word(w, true);
     default:
         return refuse(w, "this escape in a class");
     }
@@ -228,7 +229,7 @@ static int word_boundary(struct walk *w, bool boundary)
     size_t start = w->out->len;
     struct buf cls = {0}, *out = w->out;
     w->out = &cls;
-    int rc = put_word(w);
+    int rc = put_word(w, false);
     w->out = out;
     if (rc == 0)
         rc = buf_printf(out, w->e, boundary ? "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))"
@@ -256,7 +257,7 @@ static int escape(struct walk *w)
     case 'w': case 'W':
         rc = buf_adds(w->out, *w->p++ == 'w' ? "[" : "[^", w->e);
         if (rc == 0)
-            rc = put_word(w);
+            rc = put_word(w, false);
         return rc ? rc : buf_addc(w->out, ']', w->e);
     case 'h': return put(w, 1, "[0-9A-Fa-f]");
     case 'H': return put(w, 1, "[^0-9A-Fa-f]");

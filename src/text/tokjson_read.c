@@ -458,7 +458,8 @@ static int read_pre_tokenizer(struct reader *r, const json_t *v, int depth)
     if (strcmp(type, "Digits") == 0) {
         bool each;
         int rc = json_get_bool(&each, v, "individual_digits", false, false, r->where, r->e);
-        return rc ? rc : splitter_add_regex(r->t->split, "\\p{N}", each ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, false, r->e);
+        /* Rust's own tables decide here: Unicode 17.0, which adds these to the numbers. */
+        return rc ? rc : splitter_add_regex(r->t->split, "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]", each ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, false, r->e);
     }
     const json_t *list = json_object_get(v, "pretokenizers");
     if (strcmp(type, "Sequence") != 0 || !json_is_array(list) || depth > 8)

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -190,6 +191,22 @@ def train_hf(norm, pre, opts, texts, vocab):
     return t
 
 
+def pairs_tokenizer(norm, pre):
+    """Every pair of bytes is a token, merged in a shuffled order: wherever two pieces part, the ids show it."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pairs = [(x, y) for x in alphabet for y in alphabet]
+    random.Random(5).shuffle(pairs)
+    vocab = {c: i for i, c in enumerate(alphabet)}
+    for x, y in pairs:
+        vocab[x + y] = len(vocab)
+    t = Tokenizer(models.BPE(vocab=vocab, merges=pairs))
+    if norm:
+        t.normalizer = norm
+    t.pre_tokenizer = pre
+    t.decoder = decoders.ByteLevel()
+    return t
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("dokja")
@@ -218,10 +235,10 @@ def main():
     score = Score()
 
     ours = os.path.join(work, "ours")
-    subprocess.run([a.dokja, "tokenizer", "train", "--in", os.path.join(work, "train.jsonl"), "--vocab", "12000", "--out", ours],
+    subprocess.run([a.dokja, "tokenizer", "train", "--in", os.path.join(work, "train.jsonl"), "--vocab", "12000" if have_data else "1500", "--out", ours],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     hf = Tokenizer.from_file(os.path.join(ours, "tokenizer.json"))
-    dk = Dokja(a.dokja, ours)
+    hf_ours, dk = hf, Dokja(a.dokja, ours)
     norm = normalizers.NFC()
     if not a.only or a.only == "ours":
         score.compare("ours/lines", hf, dk, lines, norm)
@@ -238,7 +255,7 @@ def main():
         if a.only and a.only != name:
             continue
         before = score.bad, score.texts
-        t = train_hf(norm, pre, opts, sample[::3], 6000)
+        t = train_hf(norm, pre, opts, sample[::3], 6000 if have_data else 900)
         folder = os.path.join(work, name)
         os.mkdir(folder)
         path = os.path.join(folder, "tokenizer.json")
@@ -261,6 +278,22 @@ def main():
                     texts = list(texts)
                     score.compare(name + "/" + n, hf, dk, texts[::11] if len(texts) > 11 else texts, norm, False)
         print(f"{name}: {score.texts - before[1]} texts, {score.bad - before[0]} different, {time.time()-start:.0f} s", flush=True)
+    shapes = [("ours", normalizers.NFC(), hf_ours.pre_tokenizer)]
+    shapes += [(name, norm, pre) for name, norm, pre, opts in configurations() if opts.get("alphabet", True)]
+    for name, norm, pre in shapes:
+        if a.only and a.only not in (name, "pairs"):
+            continue
+        before = score.bad, score.texts
+        folder = os.path.join(work, "pairs-" + name)
+        os.mkdir(folder)
+        hf, dk = pairs_tokenizer(norm, pre), Dokja(a.dokja, folder)
+        hf.save(os.path.join(folder, "tokenizer.json"))
+        score.compare("pairs-" + name + "/lines", hf, dk, lines, norm, False)
+        chars = list(adversary.every_char())
+        score.compare("pairs-" + name + "/every-char", hf, dk, chars[::7] if a.quick else chars, norm, False)
+        score.compare("pairs-" + name + "/long", hf, dk, list(adversary.long_lines())[:6], norm, False)
+        score.compare("pairs-" + name + "/text", hf, dk, sample[:-3000][::3], norm, False)
+        print(f"pairs-{name}: {score.texts - before[1]} texts, {score.bad - before[0]} different, {time.time()-start:.0f} s", flush=True)
     print(f"{score.texts} texts, {score.bytes/1e6:.1f} MB, {score.tokens} tokens, {score.bad} different")
     sys.exit(1 if score.bad else 0)
 
