@@ -270,7 +270,9 @@ void gemm(const struct nn *x, const struct gemm_args *g)
 
 /* ---- weights packed once ---- */
 
-enum { GEMV_ROWS = 8 };
+/* Rows the weights stream past at once, and up to how many rows in all that is faster than unpacking the
+ * weights to B panels (measured on FMA; tiles are faster as soon as one is filled). */
+enum { GEMV_ROWS = 8, GEMV_MOST_FMA = 64, GEMV_MOST_TILES = 8, GEMV_COLS = 1024 };
 
 size_t wpack_elems(int n, int k)
 {
@@ -290,25 +292,32 @@ void wpack_fill(const struct nn *x, struct wpack *dst, int row0, struct mat w)
     }
 }
 
-/* Columns [r.lo, r.hi) of c for m ≤ 8 rows; a bf16 result passes through the thread's scratch. */
+/* c[0..8)[j .. j+n) for a group of rows; a bf16 result passes through the thread's scratch. */
+static void gemv_part(const struct nn *x, struct mat c, struct mat init, struct mat a,
+                      const struct wpack *w, int j, int n, real *own)
+{
+    bool direct = c.dtype == DT_F32;
+    real *y = direct ? mat_f(c) + j : own;
+    ptrdiff_t ld = direct ? c.stride : GEMV_COLS;
+    for (int i = 0; init.p && init.p != c.p && i < c.rows; i++)
+        memcpy(y + i * ld, mat_f(init) + i * init.stride + j, (size_t)n * sizeof(real));
+    x->k->gemv_wp(y, ld, mat_b(a), a.stride, w->p + wpack_elems(j, w->k), c.rows, 0, n, w->k, !init.p);
+    for (int i = 0; !direct && i < c.rows; i++)
+        x->k->bf16_from_f32(mat_b(c) + i * c.stride + j, y + i * ld, (size_t)n);
+}
+
+/* Columns [r.lo, r.hi) of c, as many at a time as keep their weights in L2 for the next rows. */
 static void gemv_columns(const struct nn *x, struct mat c, struct mat init, struct mat a,
                          const struct wpack *w, struct range r, int t)
 {
-    enum { STRIP = 1024 };
-    real *own = nn_scratch(x, t);
-    for (int j = r.lo; j < r.hi; j += STRIP) {
-        int n = min_int(STRIP, r.hi - j);
-        bool direct = c.dtype == DT_F32;
-        ptrdiff_t ld = direct ? c.stride : STRIP;
-        real *y = direct ? mat_f(c) + j : own;
-        for (int i = 0; init.p && i < c.rows; i++)
-            if (!direct || init.p != c.p)
-                memmove(y + i * ld, mat_f(init) + i * init.stride + j, (size_t)n * sizeof(real));
-        x->k->gemv_wp(y, ld, mat_b(a), a.stride, w->p + wpack_elems(j, w->k), c.rows, 0, n, w->k,
-                      !init.p);
-        for (int i = 0; !direct && i < c.rows; i++)
-            x->k->bf16_from_f32(mat_b(c) + i * c.stride + j, y + i * ld, (size_t)n);
-    }
+    size_t fit = x->l2 / 2 / sizeof(bf16) / ((size_t)gemm_kp(w->k) + 1) / WP_NR * WP_NR;
+    int cols = fit > GEMV_COLS || c.rows <= GEMV_ROWS ? GEMV_COLS : fit < WP_NR ? WP_NR : (int)fit;
+    for (int j = r.lo; j < r.hi; j += cols)
+        for (int i = 0; i < c.rows; i += GEMV_ROWS) {
+            int rows = min_int(GEMV_ROWS, c.rows - i);
+            gemv_part(x, mat_rows(c, i, rows), init.p ? mat_rows(init, i, rows) : init, mat_rows(a, i, rows),
+                      w, j, min_int(cols, r.hi - j), nn_scratch(x, t));
+        }
 }
 
 static void gemv(const struct nn *x, struct mat c, struct mat init, struct mat a,
@@ -334,7 +343,9 @@ void gemm_wp(const struct nn *x, struct mat c, struct mat init, struct mat a, co
     assert(c.rows == a.rows && c.cols == w->n && a.cols == w->k);
     if (c.rows == 0 || c.cols == 0)
         return;
-    if (c.rows <= GEMV_ROWS) {
+    int most = x->k->gemm.elem == sizeof(bf16) ? GEMV_MOST_TILES : GEMV_MOST_FMA;
+    size_t a_bytes = (size_t)a.rows * (size_t)a.cols * sizeof(bf16);
+    if (c.rows <= most && a_bytes <= x->shared_bytes) {
         gemv(x, c, init, a, w);
         return;
     }
