@@ -240,9 +240,12 @@ int opt_parse(const struct opt_spec *s, int argc, char **argv, int *n_args, stru
             print_help(s);
             return 1;
         }
-        if (o->type == OPT_FLAG && value) return err_set(e, ERR_USAGE, "--%s takes no value, got \"%s\"", o->name, value);
+        if (o->type == OPT_FLAG && value) {
+            return err_set(e, ERR_USAGE, "--%s takes no value, got \"%s\"", o->name, value);
+        }
         if (o->type != OPT_FLAG && !value) {
-            if (i + 1 >= argc) return err_set(e, ERR_USAGE, "--%s needs a value (%s)", o->name, o->arg ? o->arg : "VALUE");
+            if (i + 1 >= argc)
+                return err_set(e, ERR_USAGE, "--%s needs a value (%s)", o->name, o->arg ? o->arg : "VALUE");
             value = argv[++i];
         }
         if ((rc = set(o, value, e))) return rc;

@@ -1,4 +1,5 @@
-/* First byte 'i': the rest is an index beside two small files; else the rest is a file. Every tensor's range is read. */
+/* First byte 'i': the rest is an index beside two small files; else the rest is a file.
+ * Every tensor's range is read. */
 #include "fuzz/fuzz.h"
 
 #include "formats/safetensors.h"

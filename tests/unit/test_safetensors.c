@@ -74,7 +74,8 @@ static const struct {
      "unknown dtype \"F33\""},
     {"dtype in lower case", "{\"t\":{\"dtype\":\"f32\",\"shape\":[2],\"data_offsets\":[0,8]}}", -1, 8, ERR_FORMAT,
      "unknown dtype"},
-    {"dtype a number", "{\"t\":{\"dtype\":32,\"shape\":[2],\"data_offsets\":[0,8]}}", -1, 8, ERR_FORMAT, "not a string"},
+    {"dtype a number", "{\"t\":{\"dtype\":32,\"shape\":[2],\"data_offsets\":[0,8]}}", -1, 8, ERR_FORMAT,
+     "not a string"},
     {"shape a number", "{\"t\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", -1, 8, ERR_FORMAT,
      "\"shape\" is not an array"},
     {"negative dimension", "{\"t\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", -1, 8, ERR_FORMAT,
@@ -87,8 +88,8 @@ static const struct {
      ERR_FORMAT, "integer"},
     {"nine dimensions", "{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", -1, 8,
      ERR_LIMIT, "9 dimensions"},
-    {"product wraps to 8", "{\"t\":{\"dtype\":\"F32\",\"shape\":[4611686018427387906,4],\"data_offsets\":[0,8]}}", -1, 8,
-     ERR_FORMAT, "do not fit"},
+    {"product wraps to 8", "{\"t\":{\"dtype\":\"F32\",\"shape\":[4611686018427387906,4],\"data_offsets\":[0,8]}}", -1,
+     8, ERR_FORMAT, "do not fit"},
     {"bits wrap to 64", "{\"t\":{\"dtype\":\"F32\",\"shape\":[576460752303423490],\"data_offsets\":[0,8]}}", -1, 8,
      ERR_FORMAT, "do not fit"},
     {"shape too small", "{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}", -1, 8, ERR_FORMAT,
@@ -259,7 +260,8 @@ static void writer_refuses(void **state) {
 
 static void write_shards(void) {
     uint8_t a[2] = {1, 2}, b[3] = {3, 4, 5};
-    const struct st_write wa[] = {{"a", ST_U8, 1, {2}, a}}, wb[] = {{"b", ST_U8, 1, {2}, b}, {"c", ST_U8, 1, {1}, b + 2}};
+    const struct st_write wa[] = {{"a", ST_U8, 1, {2}, a}};
+    const struct st_write wb[] = {{"b", ST_U8, 1, {2}, b}, {"c", ST_U8, 1, {1}, b + 2}};
     ok(safetensors_write(in_dir("m-1.safetensors"), wa, 1, NULL, 0, &e));
     ok(safetensors_write(in_dir("m-2.safetensors"), wb, 2, NULL, 0, &e));
 }

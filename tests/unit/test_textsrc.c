@@ -134,7 +134,8 @@ static void records_are_documents(void **state) {
     (void)state;
     static const char *const names[] = {"a.jsonl", "a.jsonl.gz", "a.jsonl.zst"};
     for (int i = 0; i < 3; i++) {
-        put(names[i], "\xEF\xBB\xBF{\"text\":\"하나\",\"id\":\"k1\",\"source\":\"s\",\"license\":\"l\",\"lang\":\"ko\"}\r\n"
+        put(names[i], "\xEF\xBB\xBF{\"text\":\"하나\",\"id\":\"k1\",\"source\":\"s\",\"license\":\"l\","
+                      "\"lang\":\"ko\"}\r\n"
                       "\n  \t\r\n"
                       "{\"id\":12,\"text\":\"\"}\n"
                       "{\"id\":null,\"text\":\"last\\nline\",\"source\":5}");
