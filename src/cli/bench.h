@@ -45,5 +45,7 @@ double bench_median(double *v, int n); /* sorts v */
 int bench_peak(int argc, char **argv, struct err *e);
 int bench_gemm(int argc, char **argv, struct err *e);
 int bench_train(int argc, char **argv, struct err *e);
+int bench_prefill(int argc, char **argv, struct err *e);
+int bench_decode(int argc, char **argv, struct err *e);
 
 #endif

@@ -150,19 +150,20 @@ static void score_rows(struct session *s, int row, int n, float *nll, int32_t *t
     }
 }
 
-int session_score(struct session *s, const int32_t *tok, int n, float *nll, int32_t *top, struct err *e)
+/* next −1: nothing follows the last token. */
+static int score(struct session *s, const int32_t *tok, int n, int32_t next, float *nll, int32_t *top, struct err *e)
 {
     int rc = check(s, tok, n, e), from = s->len;
     for (int at = 0, rows; at < n && rc == 0; at += rows) {
         rows = chunk(s, n - at);
         step(s, tok + at, rows);
         for (int r = 0; r < rows; r++)
-            s->w.target[r] = at + r + 1 < n ? tok[at + r + 1] : -1;
+            s->w.target[r] = at + r + 1 < n ? tok[at + r + 1] : next;
         for (int r = 0; r < rows; r += s->w.head_rows) {
             int here = rows - r < s->w.head_rows ? rows - r : s->w.head_rows;
             score_rows(s, r, here, s->w.loss + r, top ? top + at + r : NULL);
         }
-        int keep = at + rows < n ? rows : rows - 1;
+        int keep = at + rows < n || next >= 0 ? rows : rows - 1;
         memcpy(nll + at, s->w.loss, (size_t)keep * sizeof *nll);
         if (!s->m->x->k->finite(s->w.loss, (size_t)rows))
             rc = err_set(e, ERR_NUMERIC, "a log-probability of tokens %d to %d is not finite", at, at + rows - 1);
@@ -170,4 +171,17 @@ int session_score(struct session *s, const int32_t *tok, int n, float *nll, int3
     if (rc != 0)
         s->len = from;
     return rc;
+}
+
+int session_score(struct session *s, const int32_t *tok, int n, float *nll, int32_t *top, struct err *e)
+{
+    return score(s, tok, n, -1, nll, top, e);
+}
+
+int session_score_next(struct session *s, const int32_t *tok, int n, int32_t next, float *nll, int32_t *top,
+                       struct err *e)
+{
+    if (next < 0 || next >= s->m->c.vocab)
+        return err_set(e, ERR_VALUE, "the next token is %d, the model's vocabulary has %d", next, s->m->c.vocab);
+    return score(s, tok, n, next, nll, top, e);
 }

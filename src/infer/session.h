@@ -47,5 +47,8 @@ int session_feed(struct session *s, const int32_t *tok, int n, const float **log
  * i < n−1. Never holds (tokens × vocabulary). top (n) or NULL: the most likely token after each, lowest id
  * on ties. */
 int session_score(struct session *s, const int32_t *tok, int n, float *nll, int32_t *top, struct err *e) MUST_CHECK;
+/* The same with `next` as what follows the last token: nll[n−1] is of it. */
+int session_score_next(struct session *s, const int32_t *tok, int n, int32_t next, float *nll, int32_t *top,
+                       struct err *e) MUST_CHECK;
 
 #endif

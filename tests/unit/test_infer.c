@@ -104,6 +104,9 @@ static void test_training_forward(void **state)
         assert_memory_equal(got, want, (LEN - 1) * sizeof *got);
         for (int k = 0; k < LEN; k++)
             assert_int_equal(top_token[k], best[k]);
+        session_reset(s, 0);
+        ok(session_score_next(s, text, LEN - 1, text[LEN - 1], got, NULL, &e));
+        assert_memory_equal(got, want, (LEN - 1) * sizeof *got);
         session_free(s);
     }
 }
