@@ -42,6 +42,8 @@ INLINE void tile(int rows, float *c, ptrdiff_t ldc, const float *a, const float 
             _mm256_store_ps(even + i * NR, s0[i]);
             _mm256_store_ps(even + i * NR + 8, s1[i]);
         }
+        /* They rest in memory, says this: clang would keep them live and spill what the loop needs. */
+        __asm__ volatile("" : : "r"(even) : "memory");
         chain(rows, s0, s1, a + MR, b + NR);
         UNROLL
         for (int i = 0; i < rows; i++) {
