@@ -21,6 +21,7 @@ struct pair {
     uint32_t *word;      /* ascending; may name words the pair has left */
     uint32_t n_word;
     bool own;            /* word is an allocation of its own */
+    bool merged;         /* recorded; can come back when its token is made a second time */
 };
 
 struct entry {
@@ -498,8 +499,9 @@ static int merge(struct run *r, uint32_t index)
     int32_t left = (int32_t)(p.key >> 32), right = (int32_t)(p.key & 0xFFFFFFFFu), id = 0;
     bool existed = false;
     int rc = result_token(r, left, right, &id, &existed);
-    if (rc == 0)
+    if (rc == 0 && !p.merged)
         rc = record(r, left, right);
+    r->pair[index].merged = true;
     r->pair[index].count = 0;
     r->pair[index].word = NULL;
     r->pair[index].n_word = 0;

@@ -19,7 +19,6 @@ import tempfile
 import time
 
 try:
-    import zstandard
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 except ImportError as why:
     print(f"skipped: {why}")
@@ -38,12 +37,10 @@ WORDY = r"\w+|\d+|\h+|[^\w\s]+|\s+"
 
 
 def dec(path):
-    data = open(path, "rb").read()
     if path.endswith(".zst"):
-        data = zstandard.ZstdDecompressor(max_window_size=1 << 30).stream_reader(io.BytesIO(data)).read()
-    elif path.endswith(".gz"):
-        data = gzip.decompress(data)
-    return data
+        return subprocess.run(["zstd", "-dc", path], stdout=subprocess.PIPE, check=True).stdout
+    data = open(path, "rb").read()
+    return gzip.decompress(data) if path.endswith(".gz") else data
 
 
 def texts_of(path):
