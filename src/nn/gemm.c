@@ -36,6 +36,7 @@ struct plan {
     int group;      /* rows of c per thread that are computed together */
     int threads, row_threads, col_threads;
     bool keep_c;    /* bf16 result of several depths: c of the group rests in scratch */
+    bool own_b;     /* threads differ in columns only: each packs what it reads, and never waits */
 };
 
 struct range {
@@ -108,14 +109,18 @@ static void choose_blocks(struct plan *p)
     if (b_space > p->x->shared_bytes || b_space < p->x->shared_bytes / 8)
         b_space = p->x->shared_bytes;
     int most = (int)(b_space / (row * (size_t)u->nr)) * u->nr;
+    p->own_b = p->col_threads == p->threads && most >= u->nr * p->threads;
+    if (p->own_b) /* equal parts of the shared space */
+        most = most / (u->nr * p->threads) * (u->nr * p->threads);
     int rows = longest_share(p->m, u->mr, p->row_threads);
     p->group = rows;
     p->keep_c = p->c.dtype == DT_BF16 && p->kb < kp;
     if (p->keep_c) {
         size_t c_space = p->x->scratch_bytes - a_space - p->x->scratch_bytes / 8;
-        most = min_int(most, round_up(1024, u->nr));
+        most = min_int(most, round_up(1024, p->own_b ? u->nr * p->threads : u->nr));
         p->group = (int)(c_space / sizeof(real) / (size_t)most) / u->mr * u->mr;
         p->group = min_int(p->group, rows);
+        assert(p->group > 0);
     }
     p->nc = round_up((p->n + parts(p->n, most) - 1) / parts(p->n, most), u->nr);
     p->mc = min_int(p->mc, p->group);
@@ -123,12 +128,22 @@ static void choose_blocks(struct plan *p)
     p->mc = round_up((p->group + parts(p->group, p->mc) - 1) / parts(p->group, p->mc), u->mr);
 }
 
-/* One thread packs its share of B [k0, k0+depth) × [n0, n0+cols). */
-static void pack_b(const struct plan *p, int n0, int cols, int k0, int depth, int t)
+/* Packed B of column j of the slab, where cols are the thread's own when own_b. */
+static char *b_at(const struct plan *p, struct range cols, int j, int depth, int t)
+{
+    size_t panel = gemm_b_bytes(p->u, p->u->nr, depth);
+    if (!p->own_b)
+        return (char *)p->x->shared + (size_t)(j / p->u->nr) * panel;
+    size_t part = gemm_b_bytes(p->u, longest_share(p->nc, p->u->nr, p->threads), p->kb);
+    return (char *)p->x->shared + (size_t)t * part + (size_t)((j - cols.lo) / p->u->nr) * panel;
+}
+
+/* One thread packs its share of B [k0, k0+depth) × [n0, n0+width). */
+static void pack_b(const struct plan *p, int n0, int width, int k0, int depth, int t)
 {
     const struct gemm_unit *u = p->u;
-    struct range r = share(cols, u->nr, t, p->threads);
-    char *dst = (char *)p->x->shared + (ptrdiff_t)(r.lo / u->nr) * (ptrdiff_t)gemm_b_bytes(u, u->nr, depth);
+    struct range r = share(width, u->nr, t, p->threads);
+    char *dst = b_at(p, r, r.lo, depth, t);
     if (r.lo >= r.hi)
         return;
     if (p->b.wp)
@@ -174,10 +189,11 @@ static void strip(const struct plan *p, const struct tile *t, const void *a, con
 
 /* A thread's rectangle rows × cols of the group at depth [k0, k0+depth). */
 static void rectangle(const struct plan *p, struct range rows, struct range cols, int n0, int k0,
-                      int depth, char *space)
+                      int depth, int thread)
 {
     const struct gemm_unit *u = p->u;
     size_t a_bytes = gemm_a_bytes(u, p->mc, p->kb);
+    char *space = nn_scratch(p->x, thread);
     real *own = (real *)(space + a_bytes);
     for (int i = rows.lo; i < rows.hi; i += p->mc) {
         struct tile t = {.row = i, .rows = min_int(p->mc, rows.hi - i)};
@@ -195,9 +211,7 @@ static void rectangle(const struct plan *p, struct range rows, struct range cols
                 t.ld = p->ns;
                 t.p = own;
             }
-            const char *b = (const char *)p->x->shared +
-                            (ptrdiff_t)(j / u->nr) * (ptrdiff_t)gemm_b_bytes(u, u->nr, depth);
-            strip(p, &t, space, b, k0, depth);
+            strip(p, &t, space, b_at(p, cols, j, depth, thread), k0, depth);
         }
     }
 }
@@ -207,7 +221,7 @@ static void work(const struct plan *p, int t)
     const struct gemm_unit *u = p->u;
     struct range rows = share(p->m, u->mr, t / p->col_threads, p->row_threads);
     int longest = longest_share(p->m, u->mr, p->row_threads);
-    char *space = nn_scratch(p->x, t);
+    bool first = true;
     kernels_fp_enter();
     u->enter();
     for (int n0 = 0; n0 < p->n; n0 += p->nc) {
@@ -218,10 +232,15 @@ static void work(const struct plan *p, int t)
             int k0 = 0;
             do {
                 int depth = min_int(p->kb, p->k - k0);
+                if (!first && !p->own_b) { /* others may still read */
 #pragma omp barrier
+                }
+                first = false;
                 pack_b(p, n0, width, k0, depth, t);
+                if (!p->own_b) {
 #pragma omp barrier
-                rectangle(p, part, cols, n0, k0, depth, space);
+                }
+                rectangle(p, part, cols, n0, k0, depth, t);
                 k0 += p->kb;
             } while (k0 < p->k);
         }
@@ -237,12 +256,10 @@ static void run(struct plan *p)
     p->u = &p->x->k->gemm;
 #pragma omp parallel num_threads(p->x->threads)
     {
-#pragma omp single
-        {
-            p->threads = omp_get_num_threads();
-            choose_blocks(p);
-        }
-        work(p, omp_get_thread_num());
+        struct plan own = *p; /* each thread finds the same plan: cheaper than waiting for one */
+        own.threads = omp_get_num_threads();
+        choose_blocks(&own);
+        work(&own, omp_get_thread_num());
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "kernels/fill.h"
 #include "nn/gemm.h"
 
@@ -313,7 +314,8 @@ static void check_weights(int i, int n, int k, enum dtype t, bool trans)
     int n0 = n > u->nr ? u->nr : 0, k0 = k > 64 ? 32 : 0, k1 = k > 100 ? 96 : k;
     for (int cols = n - n0; cols > 0; cols -= 9) {
         struct operand part = w;
-        part.src.p = (const char *)w.src.p + (trans ? k0 * w.src.ld + n0 : n0 * w.src.ld + k0) * (ptrdiff_t)dtype_size(t);
+        ptrdiff_t from = trans ? k0 * w.src.ld + n0 : n0 * w.src.ld + k0;
+        part.src.p = (const char *)w.src.p + from * (ptrdiff_t)dtype_size(t);
         struct guarded b = guarded(gemm_b_bytes(u, cols, k1 - k0)), p = guarded(gemm_b_bytes(u, cols, k1 - k0));
         u->pack_b(b.p, part.src, cols, k1 - k0);
         x->wp_to_b(p.p, got.p, n0, cols, n, k, k0, k1);
@@ -552,6 +554,21 @@ static void packed_products_equal_the_others(void **state)
     check_stacked(70, 48, 40, 1200, DT_BF16, DT_BF16, 1); /* more than stream: B panels */
 }
 
+static void working_space_is_bounded(void **state)
+{
+    (void)state;
+    struct nn x;
+    struct err e = {0};
+    assert_int_equal(nn_init(&x, ref, 100000, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.msg, "100000"));
+    mem_fail_at(1);
+    assert_int_equal(nn_init(&x, ref, 2, &e), ERR_NOMEM);
+    mem_fail_at(0);
+    assert_int_equal(nn_init(&x, ref, 2, &e), 0);
+    assert_true(x.l1 > 0 && x.l2 > x.l1 && x.threads == 2);
+    nn_release(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +580,7 @@ int main(void)
         cmocka_unit_test(few_rows_equal_the_reference),
         cmocka_unit_test(layers_do_not_depend_on_threads),
         cmocka_unit_test(packed_products_equal_the_others),
+        cmocka_unit_test(working_space_is_bounded),
     };
     return cmocka_run_group_tests(tests, list_sets, NULL);
 }
