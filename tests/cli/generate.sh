@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# generate, chat and score from the command line, on a tiny model that knows almost nothing.
+set -u
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+is() { if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "got \"$2\", expected \"$3\""; fi; }
+has() { case "$2" in *"$3"*) ok "$1" ;; *) bad "$1" "got \"$2\", expected it to hold \"$3\"" ;; esac; }
+key() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^,}\"]*\).*/\1/p" | head -n 1; }
+part() { sed 's/,"seconds".*//'; }
+fails() { # name, status, part of the sentence, command…
+    local name=$1 want=$2 sentence=$3 rc; shift 3
+    "$@" >out.txt 2>err.txt </dev/null; rc=$?
+    is "$name: status" $rc "$want"
+    has "$name: sentence" "$(tail -n 1 err.txt)" "$sentence"
+    is "$name: nothing on stdout" "$(wc -c <out.txt)" 0
+}
+
+"$DOKJA" primer --bytes 300k --seed 3 --out p.jsonl >/dev/null 2>err.txt &&
+"$DOKJA" corpus build --in p.jsonl --out corpus >/dev/null 2>>err.txt &&
+"$DOKJA" tokenizer train --corpus corpus --vocab 600 --out tok >/dev/null 2>>err.txt &&
+"$DOKJA" pretrain --corpus corpus --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --steps 8 --out run >/dev/null 2>>err.txt ||
+    { bad "a tiny model" "$(tail -n 1 err.txt)"; exit 1; }
+
+# generate
+G="generate -m run -n 24 -p 오늘은"
+out=$("$DOKJA" $G --json 2>err.txt); is "generate" $? 0
+is "one JSON document" "$(printf '%s\n' "$out" | wc -l)" 1
+for k in text tokens prompt_tokens stop state_root; do has "key $k" "$out" "\"$k\":"; done
+is "root is a digest" "$(printf %s "$out" | key state_root | tr -d 0-9a-f | wc -c)" 0
+want=$(printf %s "$out" | part)
+for n in 1 2 3 7; do is "same with $n threads" "$("$DOKJA" $G --json --threads $n | part)" "$want"; done
+for isa in ref avx2 avx512 amx; do is "same with DOKJA_CPU=$isa" "$(DOKJA_CPU=$isa "$DOKJA" $G --json | part)" "$want"; done
+[ "$("$DOKJA" $G --json --seed 2 | part)" != "$want" ] && ok "another seed, another text" || bad "another seed, another text" same
+text=$("$DOKJA" $G); printf %s "$text" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1 && ok "streamed text is UTF-8" || bad "streamed text is UTF-8" "$text"
+is "standard input is a prompt too" "$(printf 오늘은 | "$DOKJA" generate -m run -n 24 --json | part)" "$want"
+printf 오늘은 >prompt.txt
+is "a file is a prompt too" "$("$DOKJA" generate -m run -n 24 --json --prompt-file prompt.txt | part)" "$want"
+greedy=$("$DOKJA" generate -m run -p 오늘은 --temp 0 -n 12 --json)
+is "temperature 0 needs no seed" "$("$DOKJA" generate -m run -p 오늘은 --temp 0 -n 12 --seed 9 --json | part)" "$(printf %s "$greedy" | part)"
+is "top-k 1 is the most likely token" "$("$DOKJA" generate -m run -p 오늘은 --temp 1 --top-k 1 -n 12 --json | part)" "$(printf %s "$greedy" | part)"
+is "length" "$(printf %s "$greedy" | key stop)" length
+is "a stop string" "$("$DOKJA" generate -m run -p 오늘은 --temp 0 -n 64 --stop ' ' --stop '
+' --json | key stop | grep -cE 'stop|length|context')" 1
+case "$("$DOKJA" generate -m run -p 오늘은 --temp 1 -n 60 --stop ' ')" in *' '*) bad "nothing of a stop string is shown" "a blank" ;; *) ok "nothing of a stop string is shown" ;; esac
+is "the context ends it" "$("$DOKJA" generate -m run -p 오늘은 --temp 1 -n 5000 --json | key stop | grep -cE 'context|eos')" 1
+fails "empty prompt" 1 "empty" "$DOKJA" generate -m run -p ''
+fails "prompt longer than the model" 1 "context" "$DOKJA" generate -m run -p "$(seq 1 400)"
+fails "contradictory options" 2 "temperature" "$DOKJA" generate -m run -p a --temp 0 --top-k 3
+fails "two prompts" 2 "not both" "$DOKJA" generate -m run -p a --prompt-file prompt.txt
+fails "no model" 2 "-m MODEL" "$DOKJA" generate -p a
+fails "not a model" 1 "config.json" "$DOKJA" generate -m corpus -p a
+fails "bad DOKJA_CPU" 2 "DOKJA_CPU" env DOKJA_CPU=z80 "$DOKJA" generate -m run -p a
+cp -r run cut && head -c 5000 run/model.safetensors >cut/model.safetensors
+fails "damaged weights" 1 "safetensors" "$DOKJA" generate -m cut -p a
+
+# chat
+C="chat -m run -n 6"
+is "a line for a line" "$(printf '하나는?\n둘은?\n' | "$DOKJA" $C 2>err.txt | wc -l)" 2
+a=$(printf '하나는?\n' | "$DOKJA" $C --json | part)
+is "forgets after /reset" "$(printf '둘은?\n/reset\n하나는?\n' | "$DOKJA" $C --json | part | sed -n 2p)" "$a"
+is "/quit" "$(printf '/quit\n하나는?\n' | "$DOKJA" $C | wc -c)" 0
+is "template form" "$(printf '하나는?\n둘은?\n' | "$DOKJA" $C --form chat --json | wc -l)" 2
+n=$(printf '하나는?\n' | "$DOKJA" $C --form chat --json | key prompt_tokens)
+m=$(printf '하나는?\n' | "$DOKJA" $C --form plain --json | key prompt_tokens)
+[ "$n" -gt "$m" ] && ok "forms differ" || bad "forms differ" "$n and $m tokens"
+printf '하나는?\n둘은?\n셋은?\n넷은?\n다섯은?\n여섯은?\n' | "$DOKJA" $C --context 40 >out.txt 2>err.txt
+is "goes on when the context is full" "$? $(grep -c forgotten err.txt | sed 's/[1-9][0-9]*/some/')" "0 some"
+fails "unknown form" 2 "--form" "$DOKJA" chat -m run --form poem
+
+# score
+printf '오늘은 날이 맑다.\n셋에 넷을 더하면 일곱이다.' >t.txt
+s=$("$DOKJA" score -m run --in t.txt --json 2>err.txt); is "score" $? 0
+for k in bits_per_byte bits_per_char bytes chars tokens; do has "key $k" "$s" "\"$k\":"; done
+is "bytes" "$(printf %s "$s" | key bytes)" "$(wc -c <t.txt)"
+is "characters" "$(printf %s "$s" | key chars)" 26
+gzip -k t.txt; zstd -q t.txt; printf '{"text":"오늘은 날이 맑다.\\n셋에 넷을 더하면 일곱이다."}\n' >t.jsonl
+for f in t.txt.gz t.txt.zst t.jsonl; do
+    is "the same in $f" "$("$DOKJA" score -m run --in $f --json 2>/dev/null | part)" "$(printf %s "$s" | part)"
+done
+is "the same with 1 thread" "$("$DOKJA" score -m run --in t.txt --json --threads 1 2>/dev/null | part)" "$(printf %s "$s" | part)"
+bos=$(sed -n 's/.*"bos_token_id": *\([0-9]*\).*/\1/p' run/config.json)
+tr '\n' ' ' <t.txt >one.txt
+ids=$("$DOKJA" tokenizer encode --tokenizer run --json <one.txt | head -n 1 | tr -d '[]')
+printf '[%s, %s]' "$bos" "$ids" >ids.json
+per=$("$DOKJA" score -m run --tokens ids.json | sed 's/.*"nll":\[\([^]]*\)\].*/\1/' | tr , '\n' | awk '{s += $1} END {printf "%.4f", s}')
+all=$("$DOKJA" score -m run --in one.txt --json 2>/dev/null | awk -F'[:,]' '{printf "%.4f", $2 * $6 * log(2)}')
+awk -v a="$per" -v b="$all" 'BEGIN {exit !(a > 0 && (a - b) ^ 2 < 1e-4)}' && ok "per-token figures sum to the whole" || bad "per-token figures sum to the whole" "$per and $all"
+is "lists of lists" "$(printf '[[1,2,3],[4,5]]' >ll.json; "$DOKJA" score -m run --tokens ll.json | tr -cd '[' | wc -c)" 6
+fails "no text" 1 "no text" sh -c ': >e.txt; "$0" score -m run --in e.txt --json 2>&1 >/dev/null | tail -n 1 >&2; exit 1' "$DOKJA"
+fails "absent file" 1 "absent.txt" "$DOKJA" score -m run --in absent.txt
+fails "nothing to score" 2 "--in" "$DOKJA" score -m run
+printf '[1, 99999]' >far.json; fails "an id beyond the vocabulary" 1 "99999" "$DOKJA" score -m run --tokens far.json
+printf '[1, "a"]' >far.json; fails "not an id" 1 "far.json" "$DOKJA" score -m run --tokens far.json
+
+# bench
+b=$("$DOKJA" bench decode --depth 1 --vocab 512 --context 32 --tokens 4 --runs 1 --json 2>/dev/null)
+for k in gb_s limit fraction_of_limit runs tokens_per_s; do has "bench decode: $k" "$b" "\"$k\":"; done
+b=$("$DOKJA" bench prefill --depth 1 --vocab 512 --prompt 64 --runs 1 --json 2>/dev/null)
+for k in gflops limit fraction_of_limit runs tokens_per_s; do has "bench prefill: $k" "$b" "\"$k\":"; done
