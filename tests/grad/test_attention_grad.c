@@ -84,7 +84,8 @@ static void test_window_of_one(void **state)
     struct mat mq = mat_bf16((bf16 *)q, N, D), mk = mat_bf16((bf16 *)k, N, D), mv = mat_bf16((bf16 *)v, N, D);
     struct mat mo = mat_bf16((bf16 *)o, N, D), mc = mat_bf16((bf16 *)c, N, D);
     attention_fwd(&x, mo, m, l, mq, &seg, 1, s);
-    attention_bwd(&x, mat_f32(dq, N, D), mat_f32(dk, N, D), mat_f32(dv, N, D), delta, mc, mo, m, l, mq, mk, mv, &seg, 1, s);
+    attention_bwd(&x, mat_f32(dq, N, D), mat_f32(dk, N, D), mat_f32(dv, N, D), delta, mc, mo, m, l, mq, mk,
+                  mv, &seg, 1, s);
     for (int i = 0; i < N * D; i++) {
         assert_true(fabs(o[i] - v[i]) <= 1e-12 && fabs(dv[i] - c[i]) <= 1e-12);
         assert_true(fabs(dq[i]) <= 1e-12 && fabs(dk[i]) <= 1e-12);

@@ -151,7 +151,8 @@ static void piece_softmax(const struct kernels *k, const char *who, int rows, ui
         if (r % 5 == 1 && m0[r] > -9)
             m0[r] = 0;
     }
-    float *p1 = copy_of(p0, PR * LD * 4), *m1 = copy_of(m0, PR * 4), *l1 = copy_of(l0, PR * 4), *c1 = copy_of(c0, PR * 4);
+    float *p1 = copy_of(p0, PR * LD * 4), *m1 = copy_of(m0, PR * 4), *l1 = copy_of(l0, PR * 4);
+    float *c1 = copy_of(c0, PR * 4);
     ref->attn_softmax(p0, LD, m0, l0, c0, s, LD, lo, hi, rows, 0.3f);
     k->attn_softmax(p1, LD, m1, l1, c1, s, LD, lo, hi, rows, 0.3f);
     assert_same_bits("softmax p", who, p0, p1, PR * LD * 4);
@@ -389,7 +390,8 @@ static void test_documents(void **state)
         struct problem p = problem_new(shapes[i], len, 4, false);
         struct result all = run(&p, k, 2, true);
         for (int j = 0; j < 4; j++) {
-            size_t row = (size_t)p.seg[j].row, qw = (size_t)(p.s.n_head * p.s.d_head), kw = (size_t)(p.s.n_kv * p.s.d_head);
+            size_t row = (size_t)p.seg[j].row, qw = (size_t)(p.s.n_head * p.s.d_head);
+            size_t kw = (size_t)(p.s.n_kv * p.s.d_head);
             struct problem one = p;
             one.n_seg = 1, one.rows = one.len[0] = len[j];
             one.q += row * qw, one.d_o += row * qw, one.k += row * kw, one.v += row * kw;
@@ -418,7 +420,8 @@ static double at(const bf16 *p, size_t i) { return (double)bf16_expand(p[i]); }
 /* One query row of one head. */
 static void plain_row(const struct problem *p, const struct attn_seg *seg, int r, int h, struct plain *y)
 {
-    int d = p->s.d_head, g = h / (p->s.n_head / p->s.n_kv), first = p->s.window > 0 && r >= p->s.window ? r - p->s.window + 1 : 0;
+    int d = p->s.d_head, g = h / (p->s.n_head / p->s.n_kv);
+    int first = p->s.window > 0 && r >= p->s.window ? r - p->s.window + 1 : 0;
     size_t qi = ((size_t)(seg->row + r) * (size_t)p->s.n_head + (size_t)h) * (size_t)d;
     double prob[1024], dp[1024], top = -INFINITY, sum = 0, delta = 0, slack = 0;
     for (int j = first; j <= r; j++) {
@@ -614,8 +617,9 @@ static void bench_shape(const struct kernels *k, const char *who, int len, int n
         b[i] = 2.5 * flops / (now() - t) * 1e-9;
         bs[i] = b[i] / ((peak + peak_gflops(k->isa)) / 2);
     }
-    print_message("  %s len %d heads %d/%d x %d: forward %.1f GFLOP/s, %.0f %% of FMA peak; backward %.1f, %.0f %%\n", who,
-                  len, n_head, n_kv, d, median(f, RUNS), 100 * median(fs, RUNS), median(b, RUNS), 100 * median(bs, RUNS));
+    print_message("  %s len %d heads %d/%d x %d: forward %.1f GFLOP/s, %.0f %% of FMA peak; backward %.1f, %.0f %%\n",
+                  who, len, n_head, n_kv, d, median(f, RUNS), 100 * median(fs, RUNS), median(b, RUNS),
+                  100 * median(bs, RUNS));
     free(delta);
     nn_exact_free(&x);
     result_free(&r);
