@@ -122,7 +122,7 @@ static void lay_out(struct arena *a, struct net *n)
 {
     struct layer_facts f = largest(&n->c);
     size_t rope = (size_t)n->o.max_len * (size_t)(f.d_head / 2);
-    size_t head_bytes = op_head_space(n->x, n->c.vocab, n->c.d_model);
+    size_t head_bytes = op_head_space(n->c.vocab, n->o.max_rows, n->o.backward);
     n->cos = arena_take(a, rope, sizeof(real));
     n->sin = arena_take(a, rope, sizeof(real));
     n->seg = arena_take(a, (size_t)n->o.max_rows, sizeof *n->seg);

@@ -39,13 +39,13 @@ void op_embed_bwd(const struct nn *x, real *dtable, struct mat dx, const int *to
 void op_to_bf16(const struct nn *x, struct mat y, struct mat in);
 
 /* Fused head and cross-entropy: logits = h·Wᵀ exist for a chunk of rows at a time only, in at most about
- * 96 MiB; no result depends on the chunk.
+ * 192 MiB (or what 32 rows need); no result depends on the chunk.
  * h (rows, d) bf16, w (vocab, d) f32, target (rows), −1: no loss there.
  *   loss[r] = −log softmax(logits[r])[target[r]]
  * With dh != NULL also dh (bf16, written) and dw += dlogitsᵀ·h, for the loss sum times `scale`.
  * argmax (rows) or NULL: the most likely token (lowest id on ties). `space` holds
- * op_head_space(vocab, d) bytes. */
-size_t op_head_space(const struct nn *x, int vocab, int d);
+ * op_head_space(vocab, rows, dh != NULL) bytes. */
+size_t op_head_space(int vocab, int rows, bool backward);
 void op_head_loss(const struct nn *x, real *loss, struct mat dh, real *dw, int *argmax, struct mat h,
                   struct mat w, const int *target, real scale, void *space);
 
