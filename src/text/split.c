@@ -213,7 +213,7 @@ static int match_setup(struct split_work *w, struct err *e)
     if (!w->match || !w->context || !w->stack)
         return err_set(e, ERR_NOMEM, "out of memory for matching");
     pcre2_jit_stack_assign(w->context, NULL, w->stack);
-    pcre2_set_match_limit(w->context, UINT32_MAX);
+    pcre2_set_match_limit(w->context, 1u << 28); /* a hostile pattern ends in an error, not in years */
     pcre2_set_depth_limit(w->context, UINT32_MAX);
     pcre2_set_heap_limit(w->context, (uint32_t)(stack_limit >> 10));
     return 0;

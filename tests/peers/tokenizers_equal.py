@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Ids of `dokja tokenizer` against Hugging Face `tokenizers`, in both directions.
 
-  tokenizers_equal.py DOKJA [--data DIR] [--lines N] [--quick]
+  tokenizers_equal.py DOKJA [--data DIR] [--lines N] [--full] [--only CONFIGURATION]
 
 1. A tokenizer trained by dokja, read by `tokenizers`.  2. Tokenizers of several configurations trained or written by
 `tokenizers`, read by dokja.  Texts: everything under the data folder (pretrain, sft, eval, raw) and adversarial lines.
-Each text must give the same ids, and decode to its normal form byte for byte.  Exit 0: all identical."""
+Each text must give the same ids, and decode to its normal form byte for byte.  --full takes all texts, every character and every configuration (an hour); without it
+a sample of each (a minute or two).  Exit 0: all identical."""
 import argparse
 import gzip
 import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -169,6 +171,9 @@ def configurations():
     yield "unknown-fused", nfc, seq([split(CL100K), byte_level()]), {"alphabet": False, "unk": "<unk>", "fuse": True, "roundtrip": False}
 
 
+ADDED = ("ㅋㅋ", "HTTP", "각", "e\u0301", "韓", "99", "<mask>", "[SEP]", "<|end")
+
+
 def train_hf(norm, pre, opts, texts, vocab):
     model = models.BPE(unk_token=opts.get("unk"), fuse_unk=opts.get("fuse", False), ignore_merges=opts.get("ignore_merges", False))
     t = Tokenizer(model)
@@ -204,95 +209,125 @@ def pairs_tokenizer(norm, pre):
     return t
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("dokja")
-    ap.add_argument("--data", default=os.environ.get("DOKJA_DATA", ""))
-    ap.add_argument("--lines", type=int, default=12000)
-    ap.add_argument("--quick", action="store_true", help="a sample of the data")
-    ap.add_argument("--only", default="")
-    a = ap.parse_args()
-    if not a.data:
-        here = os.path.dirname(os.path.abspath(__file__))
-        a.data = os.path.join(here, "../../../shared/data")
-    have_data = os.path.isdir(a.data)
-    if not have_data:
-        print(f"{a.data} is absent: adversarial lines only")
-    start = time.time()
-    lines = list(adversary.lines(a.lines))
-    work = tempfile.mkdtemp(prefix="dokja-tok-")
-    sample = []
-    if have_data:
-        for name in ("pretrain/ko_prose_misc.jsonl.zst", "pretrain/en_docs_misc.jsonl.zst", "pretrain/ko_docs_community.jsonl.zst"):
-            sample += [t for i, t in enumerate(texts_of(os.path.join(a.data, name))) if i % 12 == 0]
-    sample += lines[:3000]
-    with open(os.path.join(work, "train.jsonl"), "w") as f:
-        for t in sample:
-            f.write(json.dumps({"text": t}) + "\n")
-    score = Score()
+BRIEF = ("ours", "gpt2", "cl100k", "qwen", "deepseek", "unknown-fused")
 
-    ours = os.path.join(work, "ours")
-    subprocess.run([a.dokja, "tokenizer", "train", "--in", os.path.join(work, "train.jsonl"), "--vocab", "12000" if have_data else "1500", "--out", ours],
-                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    hf = Tokenizer.from_file(os.path.join(ours, "tokenizer.json"))
-    hf_ours, dk = hf, Dokja(a.dokja, ours)
-    norm = normalizers.NFC()
-    if not a.only or a.only == "ours":
-        score.compare("ours/lines", hf, dk, lines, norm)
-        score.compare("ours/special", hf, dk, lines, norm, special=True)
-        score.compare("ours/long", hf, dk, list(adversary.long_lines()), norm)
+
+class Run:
+    def __init__(self, a):
+        self.a, self.start, self.score = a, time.time(), Score()
+        self.lines = list(adversary.lines(a.lines))
+        self.some = self.lines if a.full else self.lines[:2000]
         chars = list(adversary.every_char())
-        score.compare("ours/every-char", hf, dk, chars[::37] if a.quick else chars, norm)
-        if have_data:
-            for name, texts in data_texts(a.data):
-                texts = list(texts)
-                score.compare("ours/" + name, hf, dk, texts[::20] if a.quick and len(texts) > 20 else texts, norm)
-        print(f"ours read there: {score.texts} texts, {score.bytes/1e6:.1f} MB, {score.tokens} tokens, {score.bad} different, {time.time()-start:.0f} s", flush=True)
-    for name, norm, pre, opts in configurations():
-        if a.only and a.only != name:
-            continue
-        before = score.bad, score.texts
-        t = train_hf(norm, pre, opts, sample[::3], 6000 if have_data else 900)
-        folder = os.path.join(work, name)
-        os.mkdir(folder)
+        self.chars = chars if a.full else chars[::61]
+        self.few_chars = chars[::7] if a.full else chars[::1009]
+        self.long = list(adversary.long_lines())
+        self.work = tempfile.mkdtemp(prefix="dokja-tok-")
+        self.have_data = os.path.isdir(a.data)
+        if not self.have_data:
+            print(f"{a.data} is absent: adversarial lines only")
+        self.sample = []
+        if self.have_data:
+            for name in ("ko_prose_misc", "en_docs_misc", "ko_docs_community"):
+                self.sample += list(texts_of(os.path.join(a.data, "pretrain", name + ".jsonl.zst")))[::12]
+
+    def thin(self, texts, step):
+        return texts if self.a.full or len(texts) <= step else texts[::step]
+
+    def wanted(self, name):
+        return self.a.only in (name, "") and (self.a.full or self.a.only or name in BRIEF)
+
+    def done(self, name, before):
+        bad, texts = before
+        print(f"{name}: {self.score.texts - texts} texts, {self.score.bad - bad} different, {time.time() - self.start:.0f} s", flush=True)
+
+    def so_far(self):
+        return self.score.bad, self.score.texts
+
+    def folder(self, name):
+        path = os.path.join(self.work, name)
+        os.mkdir(path)
+        return path
+
+    def ours(self):
+        train = os.path.join(self.work, "train.jsonl")
+        with open(train, "w", encoding="ascii") as f:
+            for t in self.sample + self.lines[:3000]:
+                f.write(json.dumps({"text": t}) + "\n")
+        folder = os.path.join(self.work, "ours")
+        subprocess.run([self.a.dokja, "tokenizer", "train", "--in", train, "--vocab", "12000" if self.have_data else "1500", "--out", folder],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return Tokenizer.from_file(os.path.join(folder, "tokenizer.json")), Dokja(self.a.dokja, folder)
+
+    def compare_ours(self, hf, dk):
+        before, norm, s = self.so_far(), normalizers.NFC(), self.score
+        s.compare("ours/lines", hf, dk, self.lines, norm)
+        s.compare("ours/special", hf, dk, self.some, norm, special=True)
+        s.compare("ours/long", hf, dk, self.long, norm)
+        s.compare("ours/every-char", hf, dk, self.chars, norm)
+        for name, texts in data_texts(self.a.data) if self.have_data else ():
+            s.compare("ours/" + name, hf, dk, self.thin(list(texts), 60), norm)
+        self.done("ours", before)
+
+    def compare_theirs(self, name, norm, pre, opts):
+        before, s = self.so_far(), self.score
+        t = train_hf(norm, pre, opts, self.sample[::3] + self.lines[:1000], 6000 if self.have_data else 900)
+        folder = self.folder(name)
         path = os.path.join(folder, "tokenizer.json")
         t.save(path)
-        if name in ("gpt2", "qwen"): # merges as strings, as older versions wrote them
+        if name in ("gpt2", "qwen"):  # merges as strings, as older versions wrote them
             d = json.load(open(path))
             d["model"]["merges"] = [" ".join(m) for m in d["model"]["merges"]]
             json.dump(d, open(path, "w"))
-        hf, dk = Tokenizer.from_file(path), Dokja(a.dokja, folder)
-        rt = opts.get("roundtrip", True)
-        score.compare(name + "/lines", hf, dk, lines, norm, False)
-        score.compare(name + "/special", hf, dk, lines[:4000], norm, False, special=True)
-        chars = list(adversary.every_char())
-        score.compare(name + "/every-char", hf, dk, chars[::173] if a.quick else chars[::7], norm, False)
-        score.compare(name + "/long", hf, dk, list(adversary.long_lines())[:6] if a.quick else list(adversary.long_lines()), norm, False)
-        if have_data:
-            score.compare(name + "/text", hf, dk, sample[:-3000], norm, False)
-            for k, (n, texts) in enumerate(data_texts(a.data)):
-                if n.startswith("eval") or n.startswith("raw") or not a.quick:
-                    texts = list(texts)
-                    score.compare(name + "/" + n, hf, dk, texts[::11] if len(texts) > 11 else texts, norm, False)
-        print(f"{name}: {score.texts - before[1]} texts, {score.bad - before[0]} different, {time.time()-start:.0f} s", flush=True)
-    shapes = [("ours", normalizers.NFC(), hf_ours.pre_tokenizer)]
-    shapes += [(name, norm, pre) for name, norm, pre, opts in configurations() if opts.get("alphabet", True)]
-    for name, norm, pre in shapes:
-        if a.only and a.only not in (name, "pairs"):
-            continue
-        before = score.bad, score.texts
-        folder = os.path.join(work, "pairs-" + name)
-        os.mkdir(folder)
-        hf, dk = pairs_tokenizer(norm, pre), Dokja(a.dokja, folder)
+        hf, dk = Tokenizer.from_file(path), Dokja(self.a.dokja, folder)
+        back = opts.get("roundtrip", True)
+        s.compare(name + "/lines", hf, dk, self.some, norm, False)
+        s.compare(name + "/special", hf, dk, self.some[:4000], norm, False, special=True)
+        s.compare(name + "/every-char", hf, dk, self.few_chars, norm, False)
+        s.compare(name + "/long", hf, dk, self.long if self.a.full else self.long[:4], norm, False)
+        # Added tokens decode as themselves, stripped space and all: only text without them comes back.
+        plain = [t for t in self.sample[::40] if not any(x in t for x in ADDED)]
+        s.compare(name + "/back", hf, dk, plain, norm, back)
+        for n, texts in data_texts(self.a.data) if self.have_data and self.a.full else ():
+            texts = list(texts)
+            s.compare(name + "/" + n, hf, dk, texts[::11] if len(texts) > 11 else texts, norm, False)
+        self.done(name, before)
+
+    def compare_pairs(self, name, norm, pre):
+        before, s = self.so_far(), self.score
+        folder = self.folder("pairs-" + name)
+        hf, dk = pairs_tokenizer(norm, pre), Dokja(self.a.dokja, folder)
         hf.save(os.path.join(folder, "tokenizer.json"))
-        score.compare("pairs-" + name + "/lines", hf, dk, lines, norm, False)
-        chars = list(adversary.every_char())
-        score.compare("pairs-" + name + "/every-char", hf, dk, chars[::7] if a.quick else chars, norm, False)
-        score.compare("pairs-" + name + "/long", hf, dk, list(adversary.long_lines())[:6], norm, False)
-        score.compare("pairs-" + name + "/text", hf, dk, sample[:-3000][::3], norm, False)
-        print(f"pairs-{name}: {score.texts - before[1]} texts, {score.bad - before[0]} different, {time.time()-start:.0f} s", flush=True)
-    print(f"{score.texts} texts, {score.bytes/1e6:.1f} MB, {score.tokens} tokens, {score.bad} different")
-    sys.exit(1 if score.bad else 0)
+        s.compare("pairs-" + name + "/lines", hf, dk, self.some, norm, False)
+        s.compare("pairs-" + name + "/every-char", hf, dk, self.chars if self.a.full else self.few_chars, norm, False)
+        s.compare("pairs-" + name + "/long", hf, dk, self.long[:6], norm, False)
+        s.compare("pairs-" + name + "/text", hf, dk, self.thin(self.sample, 40), norm, False)
+        self.done("pairs-" + name, before)
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("dokja")
+    ap.add_argument("--data", default=os.environ.get("DOKJA_DATA") or
+                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/data"))
+    ap.add_argument("--lines", type=int, default=10000)
+    ap.add_argument("--full", action="store_true")
+    ap.add_argument("--only", default="")
+    run = Run(ap.parse_args())
+    hf, dk = run.ours()
+    if run.wanted("ours"):
+        run.compare_ours(hf, dk)
+    for name, norm, pre, opts in configurations():
+        if run.wanted(name):
+            run.compare_theirs(name, norm, pre, opts)
+    shapes = [("ours", normalizers.NFC(), hf.pre_tokenizer)]
+    shapes += [(name, norm, pre) for name, norm, pre, opts in configurations() if opts.get("alphabet", True)]
+    for shape in shapes:
+        if run.wanted(shape[0]):
+            run.compare_pairs(*shape)
+    s = run.score
+    print(f"{s.texts} texts, {s.bytes/1e6:.1f} MB, {s.tokens} tokens, {s.bad} different")
+    shutil.rmtree(run.work)
+    sys.exit(1 if s.bad else 0)
 
 
 if __name__ == "__main__":

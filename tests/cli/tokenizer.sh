@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# tokenizer train, encode, decode, report from the command line; then ids beside Hugging Face tokenizers.
+set -u
+root=$PWD
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+is() { if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "got \"$2\", expected \"$3\""; fi; }
+has() { case "$2" in *"$3"*) ok "$1" ;; *) bad "$1" "got \"$2\", expected it to hold \"$3\"" ;; esac; }
+same() { if cmp -s "$2" "$3"; then ok "$1"; else bad "$1" "$2 and $3 differ"; fi; }
+# refuses NAME STATUS PART COMMAND...: ends with STATUS and, after any progress, one sentence that holds PART.
+refuses() {
+    local name=$1 status=$2 part=$3 err
+    shift 3
+    err=$("$@" 2>&1 >/dev/null </dev/null)
+    is "$name: status" $? "$status"
+    has "$name: says why" "$(printf '%s\n' "$err" | tail -n 1)" "$part"
+    is "$name: one sentence" "$(printf '%s\n' "$err" | grep -c '^dokja')" 1
+}
+
+mkdir -p in
+for i in 1 2 3; do
+    printf '독자는 자기 힘으로 읽고 쓴다. API를 2026년에 배웠다.\nThe reader does not trust; the reader checks what is claimed.\n\n' >in/$i.txt
+done
+printf '{"text":"대한민국의 주권은 국민에게 있고, 모든 권력은 국민으로부터 나온다."}\n' | zstd -q -c >in/b.jsonl.zst
+
+"$DOKJA" tokenizer train --in in --vocab 330 --out t --json >train.json 2>err.txt
+is "train succeeds" $? 0
+is "one JSON document" "$(wc -l <train.json)" 1
+has "report by language" "$(cat train.json)" '"ko"'
+for f in tokenizer.json tokenizer_config.json report.json; do [ -s t/$f ] && ok "$f is there" || bad "$f is there" missing; done
+for n in 1 3 7; do
+    "$DOKJA" tokenizer train --in in --vocab 330 --out t$n --threads $n >/dev/null 2>&1
+    same "same tokenizer with $n threads" t/tokenizer.json t$n/tokenizer.json
+done
+"$DOKJA" corpus build --in in --out c >/dev/null 2>&1
+"$DOKJA" tokenizer train --corpus c --vocab 300 --out tc >/dev/null 2>err.txt
+is "train on a corpus" $? 0
+
+printf '안녕, 독자! <|end|>\n\nplain text\n\xff\xfe bytes\n' >text
+"$DOKJA" tokenizer encode --tokenizer t --json <text >ids
+is "one array a line" "$(grep -c '^\[[0-9,]*\]$' ids)" 4
+"$DOKJA" tokenizer encode --tokenizer t --json --in text >ids2
+same "from a file" ids ids2
+"$DOKJA" tokenizer decode --tokenizer t <ids >back
+same "decode gives the text back" text back
+"$DOKJA" tokenizer encode --tokenizer t <text | "$DOKJA" tokenizer decode --tokenizer t >back
+same "ids without brackets" text back
+is "special text is ordinary" "$(printf '<|end|>' | "$DOKJA" tokenizer encode --tokenizer t --json | grep -c '^\[4\]$')" 0
+is "special on request" "$(printf '<|end|>' | "$DOKJA" tokenizer encode --tokenizer t --json --special)" "[4]"
+is "JSON strings" "$(printf '"a\\nb"\n' | "$DOKJA" tokenizer encode --tokenizer t --json --strings | "$DOKJA" tokenizer decode --tokenizer t --json)" '"a\nb"'
+has "report" "$("$DOKJA" tokenizer report --tokenizer t --in in)" "bytes/token"
+has "report --json" "$("$DOKJA" tokenizer report --tokenizer t --in in --json)" '"tokens_per_word"'
+
+refuses "vocabulary beyond the text" 1 "smaller --vocab" "$DOKJA" tokenizer train --in in --vocab 60000 --out x
+refuses "vocabulary below the bytes" 1 "272" "$DOKJA" tokenizer train --in in --vocab 10 --out x
+[ -e x ] && bad "nothing is left behind" "x exists" || ok "nothing is left behind"
+: >empty.txt
+refuses "empty text" 1 "" "$DOKJA" tokenizer train --in empty.txt --vocab 300 --out x
+refuses "no input" 2 "--in" "$DOKJA" tokenizer train --vocab 300 --out x
+refuses "no such file" 1 "nothere.txt" "$DOKJA" tokenizer train --in nothere.txt --vocab 300 --out x
+refuses "no such tokenizer" 1 "nothere" "$DOKJA" tokenizer encode --tokenizer nothere
+refuses "no such command" 2 "train, encode" "$DOKJA" tokenizer bake
+mkdir -p broken foreign
+head -c 2000 t/tokenizer.json >broken/tokenizer.json
+refuses "cut file" 1 "broken/tokenizer.json" "$DOKJA" tokenizer encode --tokenizer broken
+printf '{"version":"1.0","pre_tokenizer":{"type":"Metaspace"},"model":{"type":"Unigram","vocab":[]}}' >foreign/tokenizer.json
+refuses "foreign file" 1 "Metaspace" "$DOKJA" tokenizer encode --tokenizer foreign
+printf '[999999]\n' >wrong
+refuses "id outside" 1 "999999" "$DOKJA" tokenizer decode --tokenizer t --in wrong
+printf '[1, x]\n' >wrong
+refuses "not a list" 1 "line 1" "$DOKJA" tokenizer decode --tokenizer t --in wrong
+
+head -c 1000000 /dev/zero | tr '\0' a >long
+[ "$(timeout 20 "$DOKJA" tokenizer encode --tokenizer t --in long | "$DOKJA" tokenizer decode --tokenizer t | head -c 1000000 | cmp - long && echo yes)" = yes ] &&
+    ok "a megabyte without a space" || bad "a megabyte without a space" "not given back"
+
+if [ -z "${PEERS_PYTHON:-}" ]; then
+    echo "skip ids beside tokenizers: no peers environment"
+else
+    [ "${DOKJA_PEERS_LARGE:-0}" = 1 ] && full=--full || full=
+    if out=$("$PEERS_PYTHON" "$root/tests/peers/tokenizers_equal.py" "$DOKJA" $full 2>&1); then
+        ok "ids beside tokenizers: $(printf '%s\n' "$out" | tail -n 1)"
+    elif [ $? = 77 ]; then
+        echo "skip ids beside tokenizers: $out"
+    else
+        bad "ids beside tokenizers" "$(printf '%s' "$out" | tail -n 3 | tr '\n' ' ')"
+    fi
+fi
