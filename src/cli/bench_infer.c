@@ -114,21 +114,25 @@ static void close_bench(struct infer_bench *b)
     bench_machine_close(&b->m);
 }
 
-static void print_result(const struct infer_bench *b, const struct infer_request *q, const struct bench_result *r, bool decode)
+static void print_result(const struct infer_bench *b, const struct infer_request *q, const struct bench_result *r,
+                         bool decode)
 {
     unsigned long long params = (unsigned long long)model_params_total(infer_model_config(b->model));
     double per_s = decode ? r->figure * 1e9 / b->bytes : r->figure * 1e9 / b->flops * b->length;
     const char *isa = isa_name(b->m.nn.k->isa), *unit = decode ? "GB/s" : "GFLOP/s";
     if (q->json)
-        printf("{\"%s\":%.3f,\"limit\":%.3f,\"fraction_of_limit\":%.4f,\"runs\":%d,\"unit\":\"%s\",\"isa\":\"%s\",\"threads\":%d,"
-               "\"tokens_per_s\":%.2f,\"%s\":%d,\"weight_bytes\":%llu,\"parameters\":%llu,\"peak_rss_bytes\":%zu}\n",
-               decode ? "gb_s" : "gflops", r->figure, r->limit, r->fraction, r->runs, decode ? "memory-read" : b->m.unit, isa,
-               b->m.nn.threads, per_s, decode ? "context" : "prompt_tokens", b->length,
+        printf("{\"%s\":%.3f,\"limit\":%.3f,\"fraction_of_limit\":%.4f,\"runs\":%d,\"unit\":\"%s\","
+               "\"isa\":\"%s\",\"threads\":%d,\"tokens_per_s\":%.2f,\"%s\":%d,\"weight_bytes\":%llu,"
+               "\"parameters\":%llu,\"peak_rss_bytes\":%zu}\n",
+               decode ? "gb_s" : "gflops", r->figure, r->limit, r->fraction, r->runs,
+               decode ? "memory-read" : b->m.unit, isa, b->m.nn.threads, per_s,
+               decode ? "context" : "prompt_tokens", b->length,
                (unsigned long long)infer_model_weight_bytes(b->model), params, mem_peak_rss());
     else
-        printf("%.1fM parameters, %s %d tokens, %d threads, %s: %.1f tokens/s, %.1f of %.1f %s = %.1f %% (median of %d)\n",
-               1e-6 * (double)params, decode ? "after" : "prompt of", b->length, b->m.nn.threads, isa, per_s, r->figure, r->limit,
-               unit, 100 * r->fraction, r->runs);
+        printf("%.1fM parameters, %s %d tokens, %d threads, %s: %.1f tokens/s, %.1f of %.1f %s = %.1f %% (median of "
+               "%d)\n",
+               1e-6 * (double)params, decode ? "after" : "prompt of", b->length, b->m.nn.threads, isa, per_s,
+               r->figure, r->limit, unit, 100 * r->fraction, r->runs);
 }
 
 static int bench_infer(int argc, char **argv, bool decode, struct err *e)
@@ -144,14 +148,17 @@ static int bench_infer(int argc, char **argv, bool decode, struct err *e)
          decode ? "tokens already there (default 256)" : "tokens of the prompt (default 1024)", 1, 1 << 20, NULL},
         {decode ? "tokens" : "chunk", 0, OPT_INT, decode ? &q.tokens : &q.rows, "N",
          decode ? "new tokens a measurement (default 16)" : "rows computed at once (default 512)", 1, 1 << 16, NULL},
-        {"runs", 0, OPT_INT, &q.runs, "N", decode ? "measurements (default 9)" : "measurements (default 5)", 1, 101, NULL},
+        {"runs", 0, OPT_INT, &q.runs, "N", decode ? "measurements (default 9)" : "measurements (default 5)", 1, 101,
+         NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"json", 0, OPT_FLAG, &q.json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
-    const struct opt_spec spec = {decode ? "dokja bench decode [--depth N | --config FILE | -m MODEL] [--context N] [--json]"
-                                         : "dokja bench prefill [--depth N | --config FILE | -m MODEL] [--prompt N] [--json]",
-                                  decode ? "One token after the other; bytes of weights, keys and values read per second "
-                                           "beside the memory's measured read rate."
+    const struct opt_spec spec = {decode ? "dokja bench decode [--depth N | --config FILE | -m MODEL] [--context N] "
+                                           "[--json]"
+                                         : "dokja bench prefill [--depth N | --config FILE | -m MODEL] [--prompt N] "
+                                           "[--json]",
+                                  decode ? "One token after the other; bytes of weights, keys and values read per "
+                                           "second beside the memory's measured read rate."
                                          : "Reads a prompt of random tokens and measures it beside the unit's peak.",
                                   opts, 0, 0};
     struct infer_bench b = {0};

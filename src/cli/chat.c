@@ -65,7 +65,8 @@ static bool has_template(const char *dir)
     struct buf path = {0};
     json_t *config = NULL;
     bool found = file_join(&path, dir, "tokenizer_config.json", NULL) == 0 && file_exists(path.p) &&
-                 json_read(&config, path.p, 16 << 20, NULL) == 0 && json_is_string(json_object_get(config, "chat_template"));
+                 json_read(&config, path.p, 16 << 20, NULL) == 0 &&
+                 json_is_string(json_object_get(config, "chat_template"));
     json_decref(config);
     buf_release(&path);
     return found;
@@ -97,7 +98,8 @@ static int choose_form(struct chat *c, struct err *e)
     if (c->form == AUTO)
         c->form = tokens && was_tuned(c->model) ? CHAT : QA;
     if (c->form == CHAT && !tokens)
-        return err_set(e, ERR_VALUE, "%s: the tokenizer lacks <|user|>, <|assistant|> or <|end|>, which --form chat needs", c->model);
+        return err_set(e, ERR_VALUE, "%s: the tokenizer lacks <|user|>, <|assistant|> or <|end|>, which --form chat "
+                                     "needs", c->model);
     if (c->system && c->form != CHAT)
         return err_set(e, ERR_USAGE, "--system needs --form chat");
     return 0;
@@ -211,7 +213,8 @@ static int answer(struct chat *c, const char *line, struct err *e)
 
 /* ---- lines ---- */
 
-static const char help_text[] = "/reset  forget what was said\n/help   this\n/quit   leave (or Ctrl-D); Ctrl-C stops an answer";
+static const char help_text[] = "/reset  forget what was said\n/help   this\n/quit   leave (or Ctrl-D); Ctrl-C stops "
+                                "an answer";
 
 /* 1: go on; 0: leave; negative: error that ends the program. */
 static int one_line(struct chat *c, char *line, bool tty, struct err *e)
@@ -316,7 +319,8 @@ static int start(struct chat *c, struct err *e)
     c->sp = tokenizer_special(c->tok);
     int most = infer_model_config(c->c.m)->max_pos;
     if (c->context > most)
-        return err_set(e, ERR_USAGE, "--context %lld is longer than the model's %d positions", (long long)c->context, most);
+        return err_set(e, ERR_USAGE, "--context %lld is longer than the model's %d positions", (long long)c->context,
+                       most);
     int context = c->context > 0 ? (int)c->context : most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT;
     rc = choose_form(c, e);
     if (rc == 0)
@@ -335,8 +339,8 @@ int cmd_chat(int argc, char **argv, struct err *e)
     const struct opt opts[] = {
         {"model", 'm', OPT_STR, &c.model, "MODEL", "a run or model folder", 0, 0, NULL},
         {"form", 'f', OPT_STR, &c.form_name, "FORM",
-         "chat (the tokenizer's template), qa (question and answer, one line), plain (goes on writing); auto: chat for tuned "
-         "models, else qa", 0, 0, NULL},
+         "chat (the tokenizer's template), qa (question and answer, one line), plain (goes on writing); auto: chat "
+         "for tuned models, else qa", 0, 0, NULL},
         {"system", 0, OPT_STR, &c.system, "TEXT", "instruction before the first turn, with --form chat", 0, 0, NULL},
         {"context", 0, OPT_INT, &c.context, "N", "tokens remembered (the model's, at most 4096)", 2, 1 << 24, NULL},
         SAMPLE_OPTS(c.args),
@@ -344,8 +348,8 @@ int cmd_chat(int argc, char **argv, struct err *e)
         {"json", 0, OPT_FLAG, &c.json, NULL, "one JSON document an answer", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja chat -m MODEL [options]",
-                                  "Talks with a model. In a pipe it reads lines and answers each with one; on a terminal "
-                                  "lines can be edited, /reset forgets, /help helps, /quit leaves.",
+                                  "Talks with a model. In a pipe it reads lines and answers each with one; on a "
+                                  "terminal lines can be edited, /reset forgets, /help helps, /quit leaves.",
                                   opts, 0, 0};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc != 0)

@@ -40,7 +40,8 @@ static void print_counts(const struct corpus_counts *c, const struct digest *roo
     digest_hex(hex, root);
     printf("%llu documents from %llu files: %.2f MB of text, %llu characters\n", (unsigned long long)c->docs,
            (unsigned long long)c->files, (double)c->bytes * 1e-6, (unsigned long long)c->chars);
-    printf("left out: %llu of %llu documents\n", (unsigned long long)(c->docs_in - c->docs), (unsigned long long)c->docs_in);
+    printf("left out: %llu of %llu documents\n", (unsigned long long)(c->docs_in - c->docs),
+           (unsigned long long)c->docs_in);
     for (size_t i = 0; i < sizeof removed / sizeof removed[0]; i++)
         if (removed[i].n > 0)
             printf("  %-18s %llu\n", removed[i].name, (unsigned long long)removed[i].n);
@@ -55,10 +56,12 @@ static int build(int argc, char **argv, struct err *e)
     int64_t threads = 0;
     bool json = false;
     const struct opt opts[] = {
-        {"in", 'i', OPT_LIST, &in, "PATH", "a file or folder of .txt, .md, .jsonl (plain, .gz, .zst); repeatable", 0, 0, NULL},
+        {"in", 'i', OPT_LIST, &in, "PATH", "a file or folder of .txt, .md, .jsonl (plain, .gz, .zst); repeatable", 0,
+         0, NULL},
         {"out", 'o', OPT_STR, &o.out, "DIR", "the corpus folder", 0, 0, NULL},
         {"max-doc", 0, OPT_SIZE, &o.max_doc_bytes, "SIZE", "leave out longer records (16M)", 1, 256 << 20, NULL},
-        {"piece", 0, OPT_SIZE, &o.piece_bytes, "SIZE", "cut .txt and .md into documents of at most this (64K)", 256, 256 << 20, NULL},
+        {"piece", 0, OPT_SIZE, &o.piece_bytes, "SIZE", "cut .txt and .md into documents of at most this (64K)", 256,
+         256 << 20, NULL},
         {"shard", 0, OPT_SIZE, &o.shard_bytes, "SIZE", "text in one docs file (256M)", 1, 1e15, NULL},
         {"threads", 0, OPT_INT, &threads, "N", "threads; the output does not depend on it", 1, 1024, NULL},
         {"force", 0, OPT_FLAG, &o.force, NULL, "replace a corpus of other inputs or settings", 0, 0, NULL},

@@ -84,9 +84,11 @@ static int run(const struct generate_args *a, const struct cli_model *c, const s
     if (rc == 0)
         rc = cli_encode(&ids, t, prompt->p, prompt->len, a->special, e);
     if (rc == 0 && ids.n >= (size_t)max_pos)
-        rc = err_set(e, ERR_LIMIT, "the prompt has %zu tokens, the model's context holds %d with the answer", ids.n, max_pos);
+        rc = err_set(e, ERR_LIMIT, "the prompt has %zu tokens, the model's context holds %d with the answer", ids.n,
+                     max_pos);
     if (rc == 0)
-        rc = session_new(&s, c->m, a->s.max_tokens < max_pos - (int64_t)ids.n ? (int)(ids.n + (size_t)a->s.max_tokens) : max_pos,
+        rc = session_new(&s, c->m, a->s.max_tokens < max_pos - (int64_t)ids.n ? (int)((int64_t)ids.n + a->s.max_tokens)
+                                                                              : max_pos,
                          PREFILL_ROWS, e);
     double t0 = clock_seconds();
     if (rc == 0 && a->echo && !a->json)
@@ -111,14 +113,15 @@ int cmd_generate(int argc, char **argv, struct err *e)
         {"prompt", 'p', OPT_STR, &a.prompt, "TEXT", "what to continue; else standard input", 0, 0, NULL},
         {"prompt-file", 0, OPT_STR, &a.prompt_file, "FILE", "the same from a file", 0, 0, NULL},
         SAMPLE_OPTS(a.s),
-        {"special", 0, OPT_FLAG, &a.special, NULL, "names of special tokens in the prompt become those tokens", 0, 0, NULL},
+        {"special", 0, OPT_FLAG, &a.special, NULL, "names of special tokens in the prompt become those tokens", 0, 0,
+         NULL},
         {"echo", 0, OPT_FLAG, &a.echo, NULL, "print the prompt first", 0, 0, NULL},
         {"threads", 0, OPT_INT, &a.threads, "N", "threads (OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"json", 0, OPT_FLAG, &a.json, NULL, "one JSON document instead of streamed text", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja generate -m MODEL -p TEXT [options]",
-                                  "Continues a text. The same seed gives the same text on any machine with any number of "
-                                  "threads.",
+                                  "Continues a text. The same seed gives the same text on any machine with any number "
+                                  "of threads.",
                                   opts, 0, 0};
     struct buf prompt = {0};
     struct cli_model c = {0};

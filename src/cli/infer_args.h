@@ -21,15 +21,17 @@ struct sample_args {
 };
 /* 256 tokens, temperature 0.7, top-p 0.95. */
 struct sample_args sample_args_default(void);
-#define SAMPLE_OPTS(a)                                                                                                    \
-    {"max-tokens", 'n', OPT_INT, &(a).max_tokens, "N", "new tokens at most (256)", 1, 1 << 24, NULL},                     \
-    {"temp", 't', OPT_REAL, &(a).temp, "T", "temperature; 0: the most likely token (0.7)", 0, 1000, NULL},                \
-    {"top-k", 0, OPT_INT, &(a).top_k, "K", "only the K most likely tokens; 0: off (0)", 0, 1 << 24, NULL},                \
-    {"top-p", 0, OPT_REAL, &(a).top_p, "P", "only the most likely up to this probability (0.95)", 0, 1, &(a).top_p_given},\
-    {"min-p", 0, OPT_REAL, &(a).min_p, "P", "only those this likely beside the most likely; 0: off (0)", 0, 1, NULL},     \
-    {"repeat-penalty", 0, OPT_REAL, &(a).repeat_penalty, "R", "makes recent tokens less likely; 1: off (1)", 0, 100, NULL},\
-    {"repeat-last", 0, OPT_INT, &(a).repeat_last, "N", "tokens that count as recent (64)", 1, 1 << 24, NULL},             \
-    {"seed", 's', OPT_INT, &(a).seed, "N", "the draws depend on it and the position alone (1)", 0, 0, NULL},              \
+#define SAMPLE_OPTS(a)                                                                                               \
+    {"max-tokens", 'n', OPT_INT, &(a).max_tokens, "N", "new tokens at most (256)", 1, 1 << 24, NULL},                \
+    {"temp", 't', OPT_REAL, &(a).temp, "T", "temperature; 0: the most likely token (0.7)", 0, 1000, NULL},           \
+    {"top-k", 0, OPT_INT, &(a).top_k, "K", "only the K most likely tokens; 0: off (0)", 0, 1 << 24, NULL},           \
+    {"top-p", 0, OPT_REAL, &(a).top_p, "P", "only the most likely up to this probability (0.95)", 0, 1,              \
+     &(a).top_p_given},                                                                                              \
+    {"min-p", 0, OPT_REAL, &(a).min_p, "P", "only those this likely beside the most likely; 0: off (0)", 0, 1, NULL},\
+    {"repeat-penalty", 0, OPT_REAL, &(a).repeat_penalty, "R", "makes recent tokens less likely; 1: off (1)", 0, 100, \
+     NULL},                                                                                                          \
+    {"repeat-last", 0, OPT_INT, &(a).repeat_last, "N", "tokens that count as recent (64)", 1, 1 << 24, NULL},        \
+    {"seed", 's', OPT_INT, &(a).seed, "N", "the draws depend on it and the position alone (1)", 0, 0, NULL},         \
     {"stop", 0, OPT_LIST, &(a).stop, "TEXT", "ends before this text; repeatable", 0, 0, NULL}
 /* The options as generate() takes them; `a` must outlive them. */
 int sample_opts(struct gen_opts *o, const struct sample_args *a, struct err *e) MUST_CHECK;

@@ -41,7 +41,8 @@ static int open_scorer(struct scorer *k, const struct score_args *a, struct err 
     struct tok_special sp = tokenizer_special(infer_model_tokenizer(k->c.m));
     int most = infer_model_config(k->c.m)->max_pos;
     if (a->context > most)
-        return err_set(e, ERR_USAGE, "--context %lld is longer than the model's %d positions", (long long)a->context, most);
+        return err_set(e, ERR_USAGE, "--context %lld is longer than the model's %d positions", (long long)a->context,
+                       most);
     k->context = a->context > 0 ? (int)a->context : most;
     k->bos = sp.bos >= 0 ? sp.bos : sp.eos;
     k->nll = mem_new((size_t)k->context, sizeof *k->nll);
@@ -134,7 +135,8 @@ static int score_text(struct scorer *k, const struct score_args *a, struct err *
     int rc = 0;
     nfc_init();
     if (k->bos < 0)
-        return err_set(e, ERR_VALUE, "%s: the tokenizer has neither <|bos|> nor <|eos|> to begin a document with", a->model);
+        return err_set(e, ERR_VALUE, "%s: the tokenizer has neither <|bos|> nor <|eos|> to begin a document with",
+                       a->model);
     for (int i = 0; i < a->in.n && rc == 0; i++)
         rc = score_file(k, a->in.v[i], e);
     log_progress_end();
@@ -144,14 +146,16 @@ static int score_text(struct scorer *k, const struct score_args *a, struct err *
         return rc;
     double bits = k->sum / LN2, s = clock_seconds() - k->t0;
     if (a->json)
-        printf("{\"bits_per_byte\":%.6f,\"bits_per_char\":%.6f,\"bytes\":%llu,\"chars\":%llu,\"tokens\":%llu,\"documents\":%llu,"
-               "\"context\":%d,\"seconds\":%.3f}\n",
-               bits / (double)k->bytes, bits / (double)k->chars, (unsigned long long)k->bytes, (unsigned long long)k->chars,
+        printf("{\"bits_per_byte\":%.6f,\"bits_per_char\":%.6f,\"bytes\":%llu,\"chars\":%llu,\"tokens\":%llu,"
+               "\"documents\":%llu,\"context\":%d,\"seconds\":%.3f}\n",
+               bits / (double)k->bytes, bits / (double)k->chars, (unsigned long long)k->bytes,
+               (unsigned long long)k->chars,
                (unsigned long long)k->tokens, (unsigned long long)k->docs, k->context, s);
     else
-        printf("%.4f bits per byte, %.4f bits per character\n%llu documents, %llu bytes, %llu characters, %llu tokens, in "
-               "windows of %d\n",
-               bits / (double)k->bytes, bits / (double)k->chars, (unsigned long long)k->docs, (unsigned long long)k->bytes,
+        printf("%.4f bits per byte, %.4f bits per character\n%llu documents, %llu bytes, %llu characters, %llu "
+               "tokens, in windows of %d\n",
+               bits / (double)k->bytes, bits / (double)k->chars, (unsigned long long)k->docs,
+               (unsigned long long)k->bytes,
                (unsigned long long)k->chars, (unsigned long long)k->tokens, k->context);
     return 0;
 }
@@ -240,9 +244,10 @@ int cmd_score(int argc, char **argv, struct err *e)
         {"json", 0, OPT_FLAG, &a.json, NULL, "machine-readable output", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja score -m MODEL --in FILE… [--json]",
-                                  "Bits per byte and per character of whole documents. Each begins after <|bos|> and is "
-                                  "read in windows of the context's length, one after the other without overlap; <|eos|> is "
-                                  "not counted; bytes and characters are those of the text in normal form C.",
+                                  "Bits per byte and per character of whole documents. Each begins after <|bos|> and "
+                                  "is read in windows of the context's length, one after the other without overlap; "
+                                  "<|eos|> is not counted; bytes and characters are those of the text in normal "
+                                  "form C.",
                                   opts, 0, 64};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc != 0)

@@ -11,8 +11,9 @@
  *
  * A record without an id is named file#line; its source, when it has none, is the file's name below the
  * folder that was asked for.  A .txt or .md file is cut into documents of at most `piece_bytes`, file#1,
- * file#2 … (a shorter one is one document, named file), after an empty line where there is one, else after a line, a space, a character: so that one long
- * book can be shuffled and held out in part.  Records of .jsonl are never cut.
+ * file#2 … (a shorter one is one document, named file), after an empty line where there is one, else after a
+ * line, a space, a character: so that one long book can be shuffled and held out in part.  Records of .jsonl
+ * are never cut.
  *
  * Root: the RFC 6962 tree over the documents in order; the leaf of a document is the 64 bytes
  * SHA-256(text) ‖ SHA-256(metadata), metadata being id, source, license and lang, each after its length in

@@ -277,7 +277,8 @@ static int removed_line(struct buf *l, const struct batch *b, const struct item 
 static int doc_line(struct buf *l, const struct batch *b, const struct item *it, struct err *e)
 {
     const char *s = b->meta.p;
-    struct corpus_doc d = {.id = s + it->id, .source = s + it->source, .license = s + it->license, .lang = s + it->lang};
+    struct corpus_doc d = {.id = s + it->id, .source = s + it->source, .license = s + it->license,
+                           .lang = s + it->lang};
     d.text = final_text(b, it, &d.n);
     return corpus_line(l, &d, e);
 }

@@ -16,9 +16,9 @@ static const char work_name[] = ".building";
 
 static json_t *counts_json(const struct corpus_counts *c)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "docs_in", (json_int_t)c->docs_in, "docs",
-                     (json_int_t)c->docs, "bytes_in", (json_int_t)c->bytes_in, "bytes", (json_int_t)c->bytes, "chars",
-                     (json_int_t)c->chars, "removed", "duplicate", (json_int_t)c->duplicate, "empty",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "docs_in", (json_int_t)c->docs_in,
+                     "docs", (json_int_t)c->docs, "bytes_in", (json_int_t)c->bytes_in, "bytes", (json_int_t)c->bytes,
+                     "chars", (json_int_t)c->chars, "removed", "duplicate", (json_int_t)c->duplicate, "empty",
                      (json_int_t)c->empty, "not-utf8", (json_int_t)c->not_utf8, "too-long", (json_int_t)c->too_long,
                      "bad-record", (json_int_t)c->bad_record);
 }
@@ -37,7 +37,8 @@ static json_t *inputs_json(const struct inputs *in)
     for (int i = 0; a && i < in->n; i++) {
         char hex[65];
         digest_hex(hex, &in->f[i].sha256);
-        json_t *row = json_pack("{s:s, s:I, s:s}", "name", in->f[i].name, "bytes", (json_int_t)in->f[i].bytes, "sha256", hex);
+        json_t *row = json_pack("{s:s, s:I, s:s}", "name", in->f[i].name, "bytes", (json_int_t)in->f[i].bytes,
+                                "sha256", hex);
         if (!row || json_array_append_new(a, row) != 0) {
             json_decref(a);
             return NULL;
@@ -68,7 +69,8 @@ static int look_at_old(struct build *b, struct corpus_counts *out, struct err *e
     bool same = false;
     if (corpus_open(&old, b->o->out, &bad) == 0) {
         const json_t *m = corpus_manifest(old);
-        same = json_equal(json_object_get(m, "settings"), b->settings) && json_equal(json_object_get(m, "inputs"), b->inputs);
+        same = json_equal(json_object_get(m, "settings"), b->settings) &&
+               json_equal(json_object_get(m, "inputs"), b->inputs);
         if (same)
             *out = corpus_count(old);
         out->reused = same;
@@ -78,7 +80,8 @@ static int look_at_old(struct build *b, struct corpus_counts *out, struct err *e
         return same;
     if (bad.code != 0)
         return err_set(e, bad.code, "%s; use --force to build it anew", bad.msg);
-    return err_set(e, ERR_VALUE, "%s: holds a corpus of other inputs or settings; use --force to replace it, or another --out",
+    return err_set(e, ERR_VALUE, "%s: holds a corpus of other inputs or settings; use --force to replace it, or "
+                                 "another --out",
                    b->o->out);
 }
 
@@ -141,7 +144,8 @@ static int write_manifest(struct build *b, struct err *e)
                                     "settings", b->settings, "counts", counts_json(&c->total), "root", hex, "files",
                                     c->files, "inputs", b->inputs, "sources", sources)
                         : NULL;
-    int rc = m ? file_join(&b->path, b->o->out, "manifest.json", e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
+    int rc = m ? file_join(&b->path, b->o->out, "manifest.json", e)
+               : err_set(e, ERR_NOMEM, "out of memory for the manifest");
     if (rc == 0)
         rc = json_write(b->path.p, m, e);
     json_decref(m);
@@ -194,7 +198,8 @@ static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory for the counts of %d files", b->in.n);
     rc = corpus_files_make(c, &b->in, e);
     if (rc == 0 && c->total.docs == 0)
-        rc = err_set(e, ERR_VALUE, "%s: no document is left of %llu (%llu empty, %llu not UTF-8, %llu too long, %llu bad records)",
+        rc = err_set(e, ERR_VALUE, "%s: no document is left of %llu (%llu empty, %llu not UTF-8, %llu too long, %llu "
+                                   "bad records)",
                      b->o->in[0], (unsigned long long)c->total.docs_in, (unsigned long long)c->total.empty,
                      (unsigned long long)c->total.not_utf8, (unsigned long long)c->total.too_long,
                      (unsigned long long)c->total.bad_record);

@@ -119,8 +119,8 @@ static int verify_docs(struct verifier *v, const struct corpus *c, struct err *e
     struct corpus_counts n = corpus_count(c);
     struct digest root = merkle_root(&v->tree), want = corpus_root(c);
     if (n.bytes != v->bytes || n.chars != v->chars)
-        return err_set(e, ERR_FORMAT, "%s: %llu bytes and %llu characters of text, the manifest says %llu and %llu", v->dir,
-                       (unsigned long long)v->bytes, (unsigned long long)v->chars, (unsigned long long)n.bytes,
+        return err_set(e, ERR_FORMAT, "%s: %llu bytes and %llu characters of text, the manifest says %llu and %llu",
+                       v->dir, (unsigned long long)v->bytes, (unsigned long long)v->chars, (unsigned long long)n.bytes,
                        (unsigned long long)n.chars);
     if (memcmp(&root, &want, sizeof root) != 0)
         return err_set(e, ERR_FORMAT, "%s: the Merkle root of the documents is not the one in the manifest", v->dir);

@@ -227,8 +227,9 @@ static int write_manifest(const struct prep *p, const char *path, struct err *e)
     struct tok_special sp = tokenizer_special(p->t);
     digest_hex(corpus, &root);
     digest_hex(tok, &td);
-    json_t *m = json_pack("{s:s, s:i, s:s, s:s, s:f, s:i, s:i, s:i, s:{s:o, s:o}}", "format", "dokja-tokens", "version", 1,
-                          "corpus_root", corpus, "tokenizer", tok, "heldout", p->heldout, "vocab", tokenizer_vocab(p->t),
+    json_t *m = json_pack("{s:s, s:i, s:s, s:s, s:f, s:i, s:i, s:i, s:{s:o, s:o}}", "format", "dokja-tokens",
+                          "version", 1, "corpus_root", corpus, "tokenizer", tok, "heldout", p->heldout, "vocab",
+                          tokenizer_vocab(p->t),
                           "bos", sp.bos, "eos", sp.eos, "splits", tokens_split_name[0], split_json(&p->n[0]),
                           tokens_split_name[1], split_json(&p->n[1]));
     int rc = m ? json_write(path, m, e) : err_set(e, ERR_NOMEM, "%s: out of memory", path);

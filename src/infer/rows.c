@@ -108,7 +108,8 @@ static int check_scratch(const struct infer_model *m, int max_pos, struct err *e
     for (int i = 0; i < m->c.n_layer; i++) {
         size_t need = attention_scratch_bytes(m->x->k, shape_of(&m->c.layer[i]), max_pos, false);
         if (need > m->x->scratch_bytes)
-            return err_set(e, ERR_LIMIT, "attention over %d positions needs %zu bytes of scratch a thread, there are %zu",
+            return err_set(e, ERR_LIMIT, "attention over %d positions needs %zu bytes of scratch a thread, there "
+                                         "are %zu",
                            max_pos, need, m->x->scratch_bytes);
     }
     return 0;
@@ -198,7 +199,8 @@ static void attention_block(const struct infer_model *m, struct infer_space *w, 
     struct rope_table rope = {f->rope ? w->cos : NULL, f->rope ? w->sin : NULL};
     op_rmsnorm_fwd(m->x, h, w->rstd, x, l->norm1, eps);
     gemm_wp(m->x, qkv, (struct mat){0}, h, &l->wqkv);
-    op_qk_fwd(m->x, q, NULL, mat_cols(qkv, 0, hq), l->q_norm, w->pos, (struct qk_shape){f->n_head, f->d_head, eps, rope});
+    op_qk_fwd(m->x, q, NULL, mat_cols(qkv, 0, hq), l->q_norm, w->pos,
+              (struct qk_shape){f->n_head, f->d_head, eps, rope});
     op_qk_fwd(m->x, k, NULL, k, l->k_norm, w->pos, (struct qk_shape){f->n_kv, f->d_head, eps, rope});
     store_keys(m, w, layer, qkv, seg, n_seg);
     attention_fwd(m->x, o, NULL, NULL, q, w->seg, n_seg, shape_of(f));

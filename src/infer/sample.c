@@ -134,7 +134,8 @@ int gen_check(const struct gen_opts *o, struct err *e)
     if (!(o->repeat_penalty >= 0) || isinf(o->repeat_penalty))
         return err_set(e, ERR_VALUE, "repeat penalty is %g, expected 1 (off) or more", (double)o->repeat_penalty);
     if (o->temp == 0 && (o->top_k > 1 || (o->top_p > 0 && o->top_p < 1) || o->min_p > 0))
-        return err_set(e, ERR_VALUE, "temperature 0 takes the most likely token; top-k, top-p and min-p need a temperature above 0");
+        return err_set(e, ERR_VALUE, "temperature 0 takes the most likely token; top-k, top-p and min-p need a "
+                                     "temperature above 0");
     for (int i = 0; i < o->n_stop; i++)
         if (!o->stop[i] || !*o->stop[i])
             return err_set(e, ERR_VALUE, "a stop string is empty");

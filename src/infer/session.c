@@ -94,7 +94,8 @@ static int check(const struct session *s, const int32_t *tok, int n, struct err 
     if (n < 1)
         return err_set(e, ERR_VALUE, "no tokens to read: the text is empty");
     if (n > s->max_pos - s->len)
-        return err_set(e, ERR_LIMIT, "the text has %lld tokens, the context holds %d", (long long)s->len + n, s->max_pos);
+        return err_set(e, ERR_LIMIT, "the text has %lld tokens, the context holds %d", (long long)s->len + n,
+                       s->max_pos);
     for (int i = 0; i < n; i++)
         if (tok[i] < 0 || tok[i] >= s->m->c.vocab)
             return err_set(e, ERR_VALUE, "token %d is %d, the model's vocabulary has %d", i, tok[i], s->m->c.vocab);

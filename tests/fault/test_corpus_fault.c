@@ -63,7 +63,8 @@ static int build(const char *in, bool force)
 {
     struct corpus_counts c;
     const char *paths[1] = {at(in)};
-    struct corpus_build_opts o = {.in = paths, .n_in = 1, .out = at("out"), .threads = 1, .force = force, .shard_bytes = 2000};
+    struct corpus_build_opts o = {.in = paths, .n_in = 1, .out = at("out"), .threads = 1, .force = force,
+                                  .shard_bytes = 2000};
     err = (struct err){0};
     return corpus_build(&o, &c, &err);
 }

@@ -110,9 +110,11 @@ static void make_inputs(void)
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = 0;
     assert_int_equal(buf_printf(&b, &err,
-                                "{\"id\":\"one\",\"text\":\"line\\none\",\"source\":\"s\",\"license\":\"CC0\",\"lang\":\"en\"}\n"
+                                "{\"id\":\"one\",\"text\":\"line\\none\",\"source\":\"s\",\"license\":\"CC0\","
+                                "\"lang\":\"en\"}\n"
                                 "\n{\"text\":\"second\"}\nnot json\n{\"id\":7,\"text\":5}\n{\"text\":\"bad \xff\"}\n"
-                                "{\"text\":\"%s\"}\n{\"id\":\"dup\",\"text\":\"second\"}\n{\"id\":9,\"text\":\"\"}", long_text),
+                                "{\"text\":\"%s\"}\n{\"id\":\"dup\",\"text\":\"second\"}\n{\"id\":9,\"text\":\"\"}",
+                                long_text),
                      0);
     put_zst("in/sub/g.jsonl.zst", b.p, b.len, 0);
     buf_release(&b);
@@ -156,12 +158,14 @@ static void test_kept_and_removed(void **state)
     size_t n = ZSTD_decompress(text, sizeof text - 1, z.p, z.len);
     assert_false(ZSTD_isError(n));
     text[n] = 0;
-    assert_non_null(strstr(text, "{\"id\": \"f.txt.gz\", \"source\": \"f.txt.gz\", \"reason\": \"duplicate\", \"first\": \"a.txt\"}\n"));
+    assert_non_null(strstr(text, "{\"id\": \"f.txt.gz\", \"source\": \"f.txt.gz\", \"reason\": \"duplicate\", "
+                                 "\"first\": \"a.txt\"}\n"));
     assert_non_null(strstr(text, "{\"id\": \"d.txt\", \"source\": \"d.txt\", \"reason\": \"not-utf8\"}\n"));
     assert_non_null(strstr(text, "\"sub/g.jsonl.zst#4\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"bad-record\""));
     assert_non_null(strstr(text, "\"sub/g.jsonl.zst#6\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"not-utf8\""));
     assert_non_null(strstr(text, "\"sub/g.jsonl.zst#7\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"too-long\""));
-    assert_non_null(strstr(text, "{\"id\": \"dup\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"duplicate\", \"first\": \"sub/g.jsonl.zst#3\"}"));
+    assert_non_null(strstr(text, "{\"id\": \"dup\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"duplicate\", "
+                                 "\"first\": \"sub/g.jsonl.zst#3\"}"));
     buf_release(&z);
 }
 

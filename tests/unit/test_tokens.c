@@ -282,7 +282,8 @@ static void test_refusals(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-    const struct CMUnitTest tests[] = {T(test_rows),           T(test_order),    T(test_threads), T(test_kept_or_made_anew),
+    const struct CMUnitTest tests[] = {T(test_rows),           T(test_order),    T(test_threads),
+                                       T(test_kept_or_made_anew),
                                        T(test_small_corpora), T(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
