@@ -45,62 +45,88 @@ static bool all_seen(const int *lo, const int *hi, int rows)
 REDUCE16(sum_of_16, _mm512_add_ps)
 REDUCE16(max_of_16, _mm512_max_ps)
 
-/* full: 16 rows that see all keys. */
+/* x = exp(x) by the steps of exp_core_avx512, where keep and x ≥ EXP_LO (else +0), for two rows at
+ * once: eight independent chains side by side keep the multipliers busy. */
+LANES_INLINE void exp_rows(__m512 x[8], const __mmask16 keep[8])
+{
+#define STEP _Pragma("GCC unroll 8") for (int v = 0; v < 8; v++)
+    const __m512 magic = _mm512_set1_ps(EXP_MAGIC), one = _mm512_set1_ps(1.0f);
+    __m512 k[8], q[8];
+    __mmask16 m[8];
+    STEP k[v] = _mm512_fmadd_ps(x[v], _mm512_set1_ps(EXP_LOG2E), magic);
+    STEP m[v] = _mm512_mask_cmp_ps_mask(keep[v], x[v], _mm512_set1_ps(EXP_LO), _CMP_NLT_UQ);
+    STEP k[v] = _mm512_sub_ps(k[v], magic);
+    STEP x[v] = _mm512_fnmadd_ps(k[v], _mm512_set1_ps(EXP_LN2_HI), x[v]);
+    STEP x[v] = _mm512_fnmadd_ps(k[v], _mm512_set1_ps(EXP_LN2_LO), x[v]);
+    STEP q[v] = _mm512_fmadd_ps(_mm512_set1_ps(EXP_C6), x[v], _mm512_set1_ps(EXP_C5));
+    STEP q[v] = _mm512_fmadd_ps(q[v], x[v], _mm512_set1_ps(EXP_C4));
+    STEP q[v] = _mm512_fmadd_ps(q[v], x[v], _mm512_set1_ps(EXP_C3));
+    STEP q[v] = _mm512_fmadd_ps(q[v], x[v], _mm512_set1_ps(EXP_C2));
+    STEP q[v] = _mm512_fmadd_ps(q[v], x[v], one);
+    STEP q[v] = _mm512_fmadd_ps(q[v], x[v], one);
+    STEP x[v] = _mm512_maskz_scalef_ps(m[v], q[v], k[v]);
+#undef STEP
+}
+
+/* The exponentials of rows r and r + 1 (the same row when r + 1 does not exist) and their sums. */
+LANES_INLINE void softmax2(bool full, float *p0, float *p1, __m512 part[2], const float *s0,
+                           const float *s1, const uint64_t *seen, const float *top, int one, __m512 scale)
+{
+    const float *s[2] = {s0, s1};
+    __m512 e[8];
+    __mmask16 k[8];
+#pragma GCC unroll 8
+    for (int v = 0; v < 8; v++) {
+        int i = v / 4, j = 16 * (v % 4);
+        k[v] = full ? 0xffff : (__mmask16)(seen[i * one] >> j);
+        e[v] = _mm512_mul_ps(scale, _mm512_maskz_loadu_ps(k[v], s[i] + j));
+        e[v] = _mm512_sub_ps(e[v], _mm512_set1_ps(top[i * one]));
+    }
+    exp_rows(e, k);
+    part[0] = _mm512_add_ps(_mm512_add_ps(_mm512_add_ps(e[0], e[1]), e[2]), e[3]);
+    part[1] = _mm512_add_ps(_mm512_add_ps(_mm512_add_ps(e[4], e[5]), e[6]), e[7]);
+#pragma GCC unroll 8
+    for (int v = 0; v < 8; v++)
+        _mm512_storeu_ps((v < 4 ? p0 : p1) + 16 * (v % 4), e[v]);
+}
+
+/* rows ≤ 16; full: they see all keys. */
 LANES_INLINE void softmax16(bool full, float *p, ptrdiff_t ldp, float *m, float *l, float *corr,
                             const float *s, ptrdiff_t lds, const int *lo, const int *hi, int rows,
                             float scale)
 {
     const __m512 vs = _mm512_set1_ps(scale), none = _mm512_set1_ps(-__builtin_inff());
-    __mmask16 exists = full ? 0xffff : mask16(rows), touched = exists;
+    __mmask16 exists = mask16(rows), touched = exists;
     __m512 part[ROWS];
-    uint64_t seen[ROWS];
+    uint64_t seen[ROWS] = {0};
     float top[ROWS];
-    for (int r = 0; r < ROWS; r++) {
-        const float *sr = s + r * lds;
-        if (full) {
-            __m512 a = _mm512_max_ps(_mm512_mul_ps(vs, _mm512_loadu_ps(sr)),
-                                     _mm512_mul_ps(vs, _mm512_loadu_ps(sr + 16)));
-            __m512 b = _mm512_max_ps(_mm512_mul_ps(vs, _mm512_loadu_ps(sr + 32)),
-                                     _mm512_mul_ps(vs, _mm512_loadu_ps(sr + 48)));
-            part[r] = _mm512_max_ps(a, b);
-            continue;
-        }
-        part[r] = none;
-        seen[r] = r < rows ? seen_keys(lo[r], hi[r]) : 0;
-        touched &= (__mmask16)~((unsigned)(seen[r] == 0) << r);
+    for (int r = 0; r < rows; r++) {
+        __m512 t[4];
+        if (!full)
+            seen[r] = seen_keys(lo[r], hi[r]);
+        if (!full && seen[r] == 0)
+            touched &= (__mmask16)~(1u << r);
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
-            __mmask16 k = (__mmask16)(seen[r] >> 16 * v);
-            __m512 t = _mm512_mul_ps(vs, _mm512_maskz_loadu_ps(k, sr + 16 * v));
-            part[r] = _mm512_mask_max_ps(part[r], k, part[r], t);
+            __mmask16 k = full ? 0xffff : (__mmask16)(seen[r] >> 16 * v);
+            t[v] = _mm512_mask_mul_ps(none, k, vs, _mm512_maskz_loadu_ps(k, s + r * lds + 16 * v));
         }
+        part[r] = _mm512_max_ps(_mm512_max_ps(t[0], t[1]), _mm512_max_ps(t[2], t[3]));
     }
+    for (int r = rows; r < ROWS; r++)
+        part[r] = none;
     __m512 m0 = _mm512_mask_loadu_ps(none, exists, m);
     __m512 m1 = _mm512_add_ps(_mm512_max_ps(max_of_16(part), m0), _mm512_setzero_ps());
     __mmask16 old = _mm512_cmp_ps_mask(m0, none, _CMP_NEQ_UQ);
     __m512 c = _mm512_maskz_mov_ps(old, exp_neg_f32_avx512(_mm512_sub_ps(m0, m1)));
     _mm512_storeu_ps(top, m1);
-    for (int r = 0; r < ROWS; r++) {
-        if (!full && r >= rows) {
-            part[r] = _mm512_setzero_ps();
-            continue;
-        }
-        const float *sr = s + r * lds;
-        float *pr = p + r * ldp;
-        __m512 t = _mm512_set1_ps(top[r]), e[4];
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; v++) {
-            __mmask16 k = full ? 0xffff : (__mmask16)(seen[r] >> 16 * v);
-            __m512 x = full ? _mm512_loadu_ps(sr + 16 * v) : _mm512_maskz_loadu_ps(k, sr + 16 * v);
-            x = _mm512_sub_ps(_mm512_mul_ps(vs, x), t);
-            k &= _mm512_cmp_ps_mask(x, _mm512_set1_ps(EXP_LO), _CMP_NLT_UQ);
-            e[v] = exp_core_avx512(x, k);
-        }
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; v++)
-            _mm512_storeu_ps(pr + 16 * v, e[v]);
-        part[r] = _mm512_add_ps(_mm512_add_ps(_mm512_add_ps(e[0], e[1]), e[2]), e[3]);
+    for (int r = 0; r < rows; r += 2) {
+        int one = r + 1 < rows;
+        softmax2(full, p + r * ldp, p + (r + one) * ldp, part + r, s + r * lds, s + (r + one) * lds, seen + r,
+                 top + r, one, vs);
     }
+    for (int r = rows; r < ROWS; r++)
+        part[r] = _mm512_setzero_ps();
     __m512 l0 = _mm512_maskz_loadu_ps(exists, l);
     __m512 l1 = _mm512_add_ps(_mm512_mul_ps(l0, c), sum_of_16(part));
     c = _mm512_mask_mov_ps(_mm512_set1_ps(1.0f), touched, c);
@@ -114,14 +140,13 @@ static void attn_softmax_f32_avx512(float *p, ptrdiff_t ldp, float *m, float *l,
                                     int rows, float scale)
 {
     for (int r = 0; r < rows; r += ROWS) {
-        int n = rows - r;
+        int n = rows - r < ROWS ? rows - r : ROWS;
         float *pr = p + r * ldp;
         const float *sr = s + r * lds;
-        if (n >= ROWS && all_seen(lo + r, hi + r, ROWS))
-            softmax16(true, pr, ldp, m + r, l + r, corr + r, sr, lds, lo + r, hi + r, ROWS, scale);
+        if (all_seen(lo + r, hi + r, n))
+            softmax16(true, pr, ldp, m + r, l + r, corr + r, sr, lds, lo + r, hi + r, n, scale);
         else
-            softmax16(false, pr, ldp, m + r, l + r, corr + r, sr, lds, lo + r, hi + r,
-                      n < ROWS ? n : ROWS, scale);
+            softmax16(false, pr, ldp, m + r, l + r, corr + r, sr, lds, lo + r, hi + r, n, scale);
     }
 }
 
@@ -151,21 +176,34 @@ static void attn_finish_bf16_avx512(bf16 *y, ptrdiff_t ldy, const float *o, ptrd
         }
 }
 
-/* One row; full: it sees all keys. */
-LANES_INLINE void softmax_bwd_row(bool full, float *s_p, float *dp_ds, float m, float l, float delta,
-                                  uint64_t seen, float scale)
+/* Rows 0 and 1 (or row 0 twice); full: they see all keys. */
+LANES_INLINE void softmax_bwd2(bool full, float *s_p[2], float *dp_ds[2], const float *m, const float *l,
+                               const float *delta, const uint64_t *seen, float scale, int one)
 {
-    const __m512 vs = _mm512_set1_ps(scale), vm = _mm512_set1_ps(m), vd = _mm512_set1_ps(delta);
-    const __m512 inv = _mm512_set1_ps(1.0f / l);
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) {
-        __mmask16 k = full ? 0xffff : (__mmask16)(seen >> 16 * v);
-        __m512 x = _mm512_maskz_loadu_ps(k, s_p + 16 * v), g = _mm512_maskz_loadu_ps(k, dp_ds + 16 * v);
-        x = _mm512_sub_ps(_mm512_mul_ps(vs, x), vm);
-        __m512 p = _mm512_maskz_mul_ps(k, exp_f32_avx512(x), inv);
-        _mm512_storeu_ps(s_p + 16 * v, p);
-        g = _mm512_mul_ps(_mm512_mul_ps(p, _mm512_sub_ps(g, vd)), vs);
-        _mm512_storeu_ps(dp_ds + 16 * v, full ? g : _mm512_maskz_mov_ps(k, g));
+    const __m512 vs = _mm512_set1_ps(scale);
+    const __m512 inv[2] = {_mm512_set1_ps(1.0f / l[0]), _mm512_set1_ps(1.0f / l[one])};
+    __m512 x[8], g[8];
+    __mmask16 k[8];
+#pragma GCC unroll 8
+    for (int v = 0; v < 8; v++) {
+        int i = v / 4, j = 16 * (v % 4);
+        k[v] = full ? 0xffff : (__mmask16)(seen[i] >> j);
+        x[v] = _mm512_mul_ps(vs, _mm512_maskz_loadu_ps(k[v], s_p[i] + j));
+        x[v] = _mm512_sub_ps(x[v], _mm512_set1_ps(m[i * one]));
+        x[v] = _mm512_min_ps(_mm512_set1_ps(EXP_HI), x[v]);
+    }
+    exp_rows(x, k);
+#pragma GCC unroll 8
+    for (int v = 0; v < 8; v++) {
+        int i = v / 4, j = 16 * (v % 4);
+        g[v] = _mm512_sub_ps(_mm512_maskz_loadu_ps(k[v], dp_ds[i] + j), _mm512_set1_ps(delta[i * one]));
+        x[v] = _mm512_maskz_mul_ps(k[v], x[v], inv[i]);
+        g[v] = _mm512_maskz_mul_ps(k[v], _mm512_mul_ps(x[v], g[v]), vs);
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < 8; v++) {
+        _mm512_storeu_ps(s_p[v / 4] + 16 * (v % 4), x[v]);
+        _mm512_storeu_ps(dp_ds[v / 4] + 16 * (v % 4), g[v]);
     }
 }
 
@@ -173,13 +211,15 @@ static void attn_softmax_bwd_f32_avx512(float *s_p, ptrdiff_t lds, float *dp_ds,
                                         const float *m, const float *l, const float *delta,
                                         const int *lo, const int *hi, int rows, float scale)
 {
-    for (int r = 0; r < rows; r++) {
-        uint64_t seen = seen_keys(lo[r], hi[r]);
-        float *x = s_p + r * lds, *g = dp_ds + r * lddp;
-        if (seen == ~0ull)
-            softmax_bwd_row(true, x, g, m[r], l[r], delta[r], seen, scale);
+    for (int r = 0; r < rows; r += 2) {
+        int one = r + 1 < rows;
+        uint64_t seen[2] = {seen_keys(lo[r], hi[r]), seen_keys(lo[r + one], hi[r + one])};
+        float *x[2] = {s_p + r * lds, s_p + (r + one) * lds};
+        float *g[2] = {dp_ds + r * lddp, dp_ds + (r + one) * lddp};
+        if ((seen[0] & seen[1]) == ~0ull)
+            softmax_bwd2(true, x, g, m + r, l + r, delta + r, seen, scale, one);
         else
-            softmax_bwd_row(false, x, g, m[r], l[r], delta[r], seen, scale);
+            softmax_bwd2(false, x, g, m + r, l + r, delta + r, seen, scale, one);
     }
 }
 
