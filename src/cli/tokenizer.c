@@ -38,7 +38,8 @@ static int lines_next(struct lines *l, size_t *n, struct err *e)
     errno = 0;
     ssize_t got = getline(&l->line, &l->cap, l->f);
     if (got < 0)
-        return ferror(l->f) || errno == ENOMEM ? err_set(e, ERR_IO, "%s: cannot read: %s", l->name, strerror(errno)) : 0;
+        return ferror(l->f) || errno == ENOMEM ? err_set(e, ERR_IO, "%s: cannot read: %s", l->name, strerror(errno))
+                                               : 0;
     l->number++;
     *n = (size_t)got - (l->line[got - 1] == '\n');
     l->line[*n] = 0;
@@ -67,12 +68,14 @@ static void print_ids(const struct token_vec *v, bool json)
     fputs(json ? "]\n" : "\n", stdout);
 }
 
-static int encode_string(struct tok_encoder *enc, struct token_vec *v, const struct lines *l, size_t n, bool special, struct err *e)
+static int encode_string(struct tok_encoder *enc, struct token_vec *v, const struct lines *l, size_t n, bool special,
+                         struct err *e)
 {
     json_error_t why;
     json_t *s = json_loadb(l->line, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     int rc = json_is_string(s) ? tok_encode(enc, v, json_string_value(s), json_string_length(s), special, e)
-                               : err_set(e, ERR_FORMAT, "%s: line %llu: is not a JSON string", l->name, (unsigned long long)l->number);
+                               : err_set(e, ERR_FORMAT, "%s: line %llu: is not a JSON string", l->name,
+                                         (unsigned long long)l->number);
     json_decref(s);
     return rc;
 }
@@ -80,13 +83,15 @@ static int encode_string(struct tok_encoder *enc, struct token_vec *v, const str
 static int encode(int argc, char **argv, struct err *e)
 {
     struct task k = {0};
-    const struct opt opts[] = {{"tokenizer", 't', OPT_STR, &k.dir, "DIR", "the tokenizer", 0, 0, NULL},
-                               {"in", 'i', OPT_STR, &k.in, "FILE", "read lines from a file, not from standard input", 0, 0, NULL},
-                               {"json", 0, OPT_FLAG, &k.json, NULL, "one JSON array a line", 0, 0, NULL},
-                               {"strings", 0, OPT_FLAG, &k.strings, NULL, "each line is a JSON string, which may hold newlines", 0, 0, NULL},
-                               {"special", 's', OPT_FLAG, &k.special, NULL, "text such as <|end|> means the special token", 0, 0, NULL},
-                               {0}};
-    const struct opt_spec spec = {"dokja tokenizer encode --tokenizer DIR [--in FILE]", "Ids of each line of text.", opts, 0, 0};
+    const struct opt opts[] = {
+        {"tokenizer", 't', OPT_STR, &k.dir, "DIR", "the tokenizer", 0, 0, NULL},
+        {"in", 'i', OPT_STR, &k.in, "FILE", "read lines from a file, not from standard input", 0, 0, NULL},
+        {"json", 0, OPT_FLAG, &k.json, NULL, "one JSON array a line", 0, 0, NULL},
+        {"strings", 0, OPT_FLAG, &k.strings, NULL, "each line is a JSON string, which may hold newlines", 0, 0, NULL},
+        {"special", 's', OPT_FLAG, &k.special, NULL, "text such as <|end|> means the special token", 0, 0, NULL},
+        {0}};
+    const struct opt_spec spec = {"dokja tokenizer encode --tokenizer DIR [--in FILE]", "Ids of each line of text.",
+                                  opts, 0, 0};
     int rc = parse(&k, &spec, argc, argv, e), more = 0;
     if (rc)
         return rc > 0 ? 0 : rc;
@@ -116,7 +121,8 @@ static int encode(int argc, char **argv, struct err *e)
 static int push(struct token_vec *v, long long id, const struct lines *l, struct err *e)
 {
     if (id < INT32_MIN || id > INT32_MAX)
-        return err_set(e, ERR_VALUE, "%s: line %llu: %lld is not a token id", l->name, (unsigned long long)l->number, id);
+        return err_set(e, ERR_VALUE, "%s: line %llu: %lld is not a token id", l->name, (unsigned long long)l->number,
+                       id);
     if (v->n == v->cap) {
         size_t cap = v->cap ? v->cap * 2 : 256;
         int32_t *p = mem_resize(v->v, cap, sizeof *p);
@@ -145,22 +151,26 @@ static int read_ids(struct token_vec *v, const struct lines *l, size_t n, struct
             char *stop;
             long long id = strtoll(p, &stop, 10);
             if (stop == p)
-                return err_set(e, ERR_FORMAT, "%s: line %llu: \"%.20s\" is not a list of token ids", l->name, (unsigned long long)l->number, p);
+                return err_set(e, ERR_FORMAT, "%s: line %llu: \"%.20s\" is not a list of token ids", l->name,
+                               (unsigned long long)l->number, p);
             rc = push(v, id, l, e);
             p = stop;
         }
     }
-    return rc == 0 && array ? err_set(e, ERR_FORMAT, "%s: line %llu: the list is not closed", l->name, (unsigned long long)l->number) : rc;
+    return rc == 0 && array ? err_set(e, ERR_FORMAT, "%s: line %llu: the list is not closed", l->name,
+                                      (unsigned long long)l->number)
+                            : rc;
 }
 
 static int decode(int argc, char **argv, struct err *e)
 {
     struct task k = {0};
-    const struct opt opts[] = {{"tokenizer", 't', OPT_STR, &k.dir, "DIR", "the tokenizer", 0, 0, NULL},
-                               {"in", 'i', OPT_STR, &k.in, "FILE", "read lists of ids from a file, not from standard input", 0, 0, NULL},
-                               {"json", 0, OPT_FLAG, &k.json, NULL, "one JSON string a line", 0, 0, NULL},
-                               {"special", 's', OPT_FLAG, &k.special, NULL, "show special tokens", 0, 0, NULL},
-                               {0}};
+    const struct opt opts[] = {
+        {"tokenizer", 't', OPT_STR, &k.dir, "DIR", "the tokenizer", 0, 0, NULL},
+        {"in", 'i', OPT_STR, &k.in, "FILE", "read lists of ids from a file, not from standard input", 0, 0, NULL},
+        {"json", 0, OPT_FLAG, &k.json, NULL, "one JSON string a line", 0, 0, NULL},
+        {"special", 's', OPT_FLAG, &k.special, NULL, "show special tokens", 0, 0, NULL},
+        {0}};
     const struct opt_spec spec = {"dokja tokenizer decode --tokenizer DIR [--in FILE]",
                                   "Text of each line of ids, as `dokja tokenizer encode` prints them.", opts, 0, 0};
     int rc = parse(&k, &spec, argc, argv, e), more = 0;

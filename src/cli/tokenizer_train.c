@@ -32,12 +32,14 @@ static int print_json(const json_t *v, struct err *e)
 static void print_table(const struct tok_report *r, const struct tokenizer *t)
 {
     printf("vocabulary %d; one byte a token would be 1.00 bytes per token\n", tokenizer_vocab(t));
-    printf("  %-6s %10s %14s %14s %11s %11s %11s\n", "", "documents", "bytes", "tokens", "bytes/token", "chars/token", "tokens/word");
+    printf("  %-6s %10s %14s %14s %11s %11s %11s\n", "", "documents", "bytes", "tokens", "bytes/token", "chars/token",
+           "tokens/word");
     for (int i = 0; i < REPORT_LANGS; i++)
         if (r->lang[i].tokens)
-            printf("  %-6s %10llu %14llu %14llu %11.2f %11.2f %11.2f\n", report_lang_name[i], (unsigned long long)r->lang[i].documents,
-                   (unsigned long long)r->lang[i].bytes, (unsigned long long)r->lang[i].tokens,
-                   (double)r->lang[i].bytes / (double)r->lang[i].tokens, (double)r->lang[i].chars / (double)r->lang[i].tokens,
+            printf("  %-6s %10llu %14llu %14llu %11.2f %11.2f %11.2f\n", report_lang_name[i],
+                   (unsigned long long)r->lang[i].documents, (unsigned long long)r->lang[i].bytes,
+                   (unsigned long long)r->lang[i].tokens, (double)r->lang[i].bytes / (double)r->lang[i].tokens,
+                   (double)r->lang[i].chars / (double)r->lang[i].tokens,
                    r->lang[i].words ? (double)r->lang[i].tokens / (double)r->lang[i].words : 0.0);
 }
 
@@ -46,17 +48,17 @@ int tokenizer_report_command(int argc, char **argv, struct err *e)
     const char *dir = NULL, *corpus = NULL, *out = NULL;
     struct opt_list in = {0};
     bool json = false;
-    const struct opt opts[] = {
-        {"tokenizer", 't', OPT_STR, &dir, "DIR", "the tokenizer", 0, 0, NULL},
-        {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
-        {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders; repeatable", 0, 0, NULL},
-        {"out", 'o', OPT_STR, &out, "FILE", "write the report there too", 0, 0, NULL},
-        {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
-        {0}};
-    const struct opt_spec spec = {"dokja tokenizer report --tokenizer DIR --in FILE…",
-                                  "Bytes per token and tokens per word, by language, beside one byte a token. A document counts as "
-                                  "Korean, English or other by most of its letters.",
-                                  opts, 0, 0};
+    const struct opt opts[] = {{"tokenizer", 't', OPT_STR, &dir, "DIR", "the tokenizer", 0, 0, NULL},
+                               {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
+                               {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders; repeatable", 0, 0, NULL},
+                               {"out", 'o', OPT_STR, &out, "FILE", "write the report there too", 0, 0, NULL},
+                               {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
+                               {0}};
+    const struct opt_spec spec = {
+        "dokja tokenizer report --tokenizer DIR --in FILE…",
+        "Bytes per token and tokens per word, by language, beside one byte a token. A document counts as "
+        "Korean, English or other by most of its letters.",
+        opts, 0, 0};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc)
         return rc > 0 ? 0 : rc;
@@ -118,8 +120,8 @@ static bool show(void *ctx, const struct bpe_train_progress *p)
     return !log_stop_asked();
 }
 
-static int write_report(const struct tokenizer *t, struct feed *f, const char *corpus, const struct opt_list *in, const char *out,
-                        bool json, double seconds, struct err *e)
+static int write_report(const struct tokenizer *t, struct feed *f, const char *corpus, const struct opt_list *in,
+                        const char *out, bool json, double seconds, struct err *e)
 {
     struct tok_report r = {0};
     struct buf path = {0};
@@ -166,9 +168,10 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         {"threads", 0, OPT_INT, &threads, "N", "threads; the result does not depend on it", 1, 1024, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
         {0}};
-    const struct opt_spec spec = {"dokja tokenizer train --corpus DIR --vocab N --out DIR",
-                                  "Trains a byte-level BPE vocabulary and writes tokenizer.json, tokenizer_config.json and report.json.",
-                                  opts, 0, 0};
+    const struct opt_spec spec = {
+        "dokja tokenizer train --corpus DIR --vocab N --out DIR",
+        "Trains a byte-level BPE vocabulary and writes tokenizer.json, tokenizer_config.json and report.json.", opts,
+        0, 0};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc)
         return rc > 0 ? 0 : rc;
@@ -179,8 +182,11 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
     double start = clock_seconds();
     log_catch_stop();
     rc = bpe_trainer_new(&f.tr,
-                         &(struct bpe_train_opts){.vocab = (int)vocab, .pattern = pattern, .min_count = (uint64_t)min_count,
-                                                  .threads = (int)threads, .progress = show},
+                         &(struct bpe_train_opts){.vocab = (int)vocab,
+                                                  .pattern = pattern,
+                                                  .min_count = (uint64_t)min_count,
+                                                  .threads = (int)threads,
+                                                  .progress = show},
                          e);
     if (rc == 0)
         rc = docs_each(corpus, &in, feed_trainer, &f, e);
@@ -192,8 +198,8 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         rc = tokenizer_save(t, out, e);
     double seconds = clock_seconds() - start;
     if (rc == 0) {
-        log_line("%s: %d tokens from %.1f MB in %.1f s, %.0f MB of memory at most", out, tokenizer_vocab(t), (double)f.bytes * 1e-6,
-                 seconds, (double)mem_peak_rss() * 1e-6);
+        log_line("%s: %d tokens from %.1f MB in %.1f s, %.0f MB of memory at most", out, tokenizer_vocab(t),
+                 (double)f.bytes * 1e-6, seconds, (double)mem_peak_rss() * 1e-6);
         rc = write_report(t, &f, corpus, &in, out, json, seconds, e);
     }
     tokenizer_close(t);

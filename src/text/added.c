@@ -110,8 +110,8 @@ bool added_next(struct added_walk *w, struct added_match *m)
         w->at = to; /* text of a match that is passed over is not searched again */
         if (t->special && !w->special)
             continue;
-        if (t->single_word && ((from > 0 && is_flag_before(w->text, from, UC_WORD)) ||
-                               (to < w->n && is_flag_at(w->text, to, UC_WORD))))
+        if (t->single_word &&
+            ((from > 0 && is_flag_before(w->text, from, UC_WORD)) || (to < w->n && is_flag_at(w->text, to, UC_WORD))))
             continue;
         *m = (struct added_match){from, to, t};
         /* A match inside the space that the token before it stripped is already spent. */

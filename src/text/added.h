@@ -24,7 +24,8 @@ struct added_set {
 };
 
 /* Takes the tokens whose `normalized` is as given, from an array that must live as long as the set. */
-int added_set_init(struct added_set *s, const struct added_token *t, size_t n, bool normalized, struct err *e) MUST_CHECK;
+int added_set_init(struct added_set *s, const struct added_token *t, size_t n, bool normalized,
+                   struct err *e) MUST_CHECK;
 void added_set_release(struct added_set *s);
 
 struct added_match {

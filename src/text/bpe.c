@@ -304,8 +304,8 @@ static size_t merge_long(const struct bpe *b, struct bpe_work *w, size_t n)
     return k;
 }
 
-static int merge_piece(const struct bpe *b, struct bpe_work *w, struct token_vec *out, const unsigned char *p, size_t n,
-                       struct err *e)
+static int merge_piece(const struct bpe *b, struct bpe_work *w, struct token_vec *out, const unsigned char *p,
+                       size_t n, struct err *e)
 {
     int rc = token_vec_reserve(out, n, e);
     if (rc)
@@ -330,8 +330,8 @@ int bpe_piece(const struct bpe *b, struct bpe_work *w, struct token_vec *out, co
               struct err *e)
 {
     int32_t whole = bpe_find(b, p, n);
-    if (whole >= 0 && ((b->flag[whole] & BPE_TOKEN_WHOLE) ||
-                       (b->ignore_merges && !(b->flag[whole] & BPE_TOKEN_SPECIAL)))) {
+    if (whole >= 0 &&
+        ((b->flag[whole] & BPE_TOKEN_WHOLE) || (b->ignore_merges && !(b->flag[whole] & BPE_TOKEN_SPECIAL)))) {
         int rc = token_vec_reserve(out, 1, e);
         if (rc == 0)
             out->v[out->n++] = whole;

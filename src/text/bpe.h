@@ -17,9 +17,9 @@
 enum { BPE_MAX_VOCAB = 1 << 22 };
 
 enum bpe_token_flag {
-    BPE_TOKEN_USED = 1,  /* the id exists */
-    BPE_TOKEN_TEXT = 2,  /* made of mapped bytes: stands for text and may be looked up */
-    BPE_TOKEN_WHOLE = 4, /* a piece equal to it encodes to it alone */
+    BPE_TOKEN_USED = 1,   /* the id exists */
+    BPE_TOKEN_TEXT = 2,   /* made of mapped bytes: stands for text and may be looked up */
+    BPE_TOKEN_WHOLE = 4,  /* a piece equal to it encodes to it alone */
     BPE_TOKEN_SPECIAL = 8 /* a special token: ordinary text never becomes it by look-up */
 };
 
@@ -30,14 +30,14 @@ struct bpe_slot {
 };
 
 struct bpe {
-    uint32_t n;         /* ids are [0, n) */
-    struct buf bytes;   /* all tokens' bytes */
-    uint32_t *at;       /* n + 1 offsets into bytes */
-    uint8_t *flag;      /* enum bpe_token_flag */
+    uint32_t n;           /* ids are [0, n) */
+    struct buf bytes;     /* all tokens' bytes */
+    uint32_t *at;         /* n + 1 offsets into bytes */
+    uint8_t *flag;        /* enum bpe_token_flag */
     int32_t byte_id[256]; /* −1: the vocabulary lacks this byte */
-    int32_t unk;        /* −1: bytes without a token are dropped, as `tokenizers` does */
+    int32_t unk;          /* −1: bytes without a token are dropped, as `tokenizers` does */
     bool fuse_unk, ignore_merges;
-    int32_t *lookup;    /* open addressing over the bytes; −1: empty */
+    int32_t *lookup; /* open addressing over the bytes; −1: empty */
     uint32_t lookup_mask;
     struct bpe_slot *merge;
     uint32_t merge_mask;

@@ -10,8 +10,8 @@
 /* Pieces longer than one byte, as ids. */
 struct words {
     int32_t *sym;
-    uint64_t *at;   /* where each begins in sym */
-    uint32_t *len;  /* ids left */
+    uint64_t *at;  /* where each begins in sym */
+    uint32_t *len; /* ids left */
     uint64_t *count;
     uint32_t n;
 };
@@ -20,8 +20,8 @@ struct pair {
     uint64_t key, count; /* left << 32 | right */
     uint32_t *word;      /* ascending; may name words the pair has left */
     uint32_t n_word;
-    bool own;            /* word is an allocation of its own */
-    bool merged;         /* recorded; can come back when its token is made a second time */
+    bool own;    /* word is an allocation of its own */
+    bool merged; /* recorded; can come back when its token is made a second time */
 };
 
 struct entry {
@@ -520,7 +520,9 @@ static int merge_all(struct run *r)
     const struct bpe_merge_opts *o = r->o;
     while (r->m->n_token < o->vocab) {
         if (r->n_heap == 0)
-            return err_set(r->e, ERR_VALUE, "the text supports a vocabulary of %u at most, %u were asked for: give a smaller --vocab or more text",
+            return err_set(r->e, ERR_VALUE,
+                           "the text supports a vocabulary of %u at most, %u were asked for: give a smaller --vocab "
+                           "or more text",
                            r->m->n_token, o->vocab);
         struct entry top = heap_pop(r);
         uint64_t count = r->pair[top.pair].count;
@@ -529,7 +531,8 @@ static int merge_all(struct run *r)
             rc = merge(r, top.pair);
         else if (count >= o->min_count)
             rc = heap_push(r, (struct entry){count, top.key, top.pair});
-        if (rc == 0 && count == top.count && r->m->n_merge % 64 == 0 && o->progress && !o->progress(o->ctx, (int)r->m->n_token))
+        if (rc == 0 && count == top.count && r->m->n_merge % 64 == 0 && o->progress &&
+            !o->progress(o->ctx, (int)r->m->n_token))
             rc = err_set(r->e, ERR_STOPPED, "tokenizer training was stopped");
         if (rc)
             return rc;

@@ -29,7 +29,8 @@ struct bpe_merges {
     uint32_t n_merge, cap_merge, n_token;
 };
 /* Empties the counter's shards as it goes. */
-int bpe_merge_run(struct bpe_merges *m, struct piece_counter *c, const struct bpe_merge_opts *o, struct err *e) MUST_CHECK;
+int bpe_merge_run(struct bpe_merges *m, struct piece_counter *c, const struct bpe_merge_opts *o,
+                  struct err *e) MUST_CHECK;
 void bpe_merges_release(struct bpe_merges *m);
 
 #endif

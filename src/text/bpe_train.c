@@ -13,10 +13,10 @@
 enum { BATCH_BYTES = 16 << 20, STRETCH = 256 << 10 };
 static const size_t document_limit = (size_t)3 << 30;
 
-const char *const bpe_default_special[16] = {
-    "<|bos|>",        "<|eos|>",        "<|user|>",       "<|assistant|>",  "<|end|>",        "<|tool|>",
-    "<|reserved_0|>", "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>", "<|reserved_4|>", "<|reserved_5|>",
-    "<|reserved_6|>", "<|reserved_7|>", "<|reserved_8|>", "<|reserved_9|>"};
+const char *const bpe_default_special[16] = {"<|bos|>",        "<|eos|>",        "<|user|>",       "<|assistant|>",
+                                             "<|end|>",        "<|tool|>",       "<|reserved_0|>", "<|reserved_1|>",
+                                             "<|reserved_2|>", "<|reserved_3|>", "<|reserved_4|>", "<|reserved_5|>",
+                                             "<|reserved_6|>", "<|reserved_7|>", "<|reserved_8|>", "<|reserved_9|>"};
 
 struct bpe_trainer {
     struct bpe_train_opts o;
@@ -35,14 +35,15 @@ static int check(struct bpe_train_opts *o, struct err *e)
         o->n_special = 16;
     }
     if (o->vocab < o->n_special + 256)
-        return err_set(e, ERR_VALUE, "a vocabulary of %d is too small: %d special tokens and 256 bytes need %d", o->vocab, o->n_special,
-                       o->n_special + 256);
+        return err_set(e, ERR_VALUE, "a vocabulary of %d is too small: %d special tokens and 256 bytes need %d",
+                       o->vocab, o->n_special, o->n_special + 256);
     if (o->vocab > BPE_MAX_VOCAB)
         return err_set(e, ERR_LIMIT, "a vocabulary of %d, limit %d", o->vocab, BPE_MAX_VOCAB);
     for (int i = 0; i < o->n_special; i++)
         for (int k = 0; k <= i; k++)
             if (strlen(o->special[i]) < 2 || (k < i && strcmp(o->special[i], o->special[k]) == 0))
-                return err_set(e, ERR_VALUE, "special token \"%s\" is given twice or shorter than two bytes", o->special[i]);
+                return err_set(e, ERR_VALUE, "special token \"%s\" is given twice or shorter than two bytes",
+                               o->special[i]);
     if (o->min_count == 0)
         o->min_count = 2;
     if (o->threads <= 0)

@@ -25,9 +25,9 @@ struct bpe_train_opts {
     int vocab;                  /* all ids: special tokens and bytes included */
     const char *const *special; /* NULL: the default set of 16, <|bos|> … */
     int n_special;
-    const char *pattern;        /* NULL: ours (lexer.h) */
-    uint64_t min_count;         /* rarer pairs are not merged; 0: 2 */
-    int threads;                /* 0: as OpenMP has them */
+    const char *pattern; /* NULL: ours (lexer.h) */
+    uint64_t min_count;  /* rarer pairs are not merged; 0: 2 */
+    int threads;         /* 0: as OpenMP has them */
     /* Called now and then by the calling thread; false stops with ERR_STOPPED. */
     bool (*progress)(void *ctx, const struct bpe_train_progress *p);
     void *ctx;
@@ -41,7 +41,8 @@ void bpe_trainer_free(struct bpe_trainer *tr); /* safe on NULL */
 /* One document of any bytes.  Called by one thread; the counting inside is parallel. */
 int bpe_trainer_add(struct bpe_trainer *tr, const char *text, size_t n, struct err *e) MUST_CHECK;
 /* Tests: a piece as if it had been read `count` times. */
-int bpe_trainer_add_piece(struct bpe_trainer *tr, const char *piece, size_t n, uint64_t count, struct err *e) MUST_CHECK;
+int bpe_trainer_add_piece(struct bpe_trainer *tr, const char *piece, size_t n, uint64_t count,
+                          struct err *e) MUST_CHECK;
 /* ERR_VALUE, naming the reachable size, when the documents do not hold enough pairs. */
 int bpe_trainer_finish(struct bpe_trainer *tr, struct tokenizer **t, struct err *e) MUST_CHECK;
 

@@ -12,10 +12,10 @@
 enum { MAX_DEPTH = 200 };
 
 struct walk {
-    const char *p;         /* what is left of the pattern */
+    const char *p; /* what is left of the pattern */
     struct buf *out;
     struct err *e;
-    size_t atom;           /* where the last atom begins in out; SIZE_MAX: none */
+    size_t atom; /* where the last atom begins in out; SIZE_MAX: none */
     size_t open[MAX_DEPTH];
     int depth;
 };
@@ -35,11 +35,11 @@ static int put_new(struct buf *out, const char *cat, struct err *e)
     return rc;
 }
 
-static const char *const category[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",  "Nd", "Nl",
-                                       "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S",  "Sm", "Sc", "Sk",
-                                       "So", "Z",  "Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"};
-static const char *const script[] = {"Han", "Hiragana", "Katakana", "Hangul", "Latin", "Cyrillic", "Greek",
-                                     "Arabic", "Hebrew", "Thai", "Devanagari", "Bopomofo"};
+static const char *const category[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N", "Nd",
+                                       "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S", "Sm",
+                                       "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"};
+static const char *const script[] = {"Han",   "Hiragana", "Katakana", "Hangul", "Latin",      "Cyrillic",
+                                     "Greek", "Arabic",   "Hebrew",   "Thai",   "Devanagari", "Bopomofo"};
 
 /* Appends the members of a property, for use inside a class.  `negated` has no room for new characters. */
 static int put_property(struct walk *w, const char *name, size_t n, bool negated)
@@ -140,17 +140,20 @@ static int common_escape(struct walk *w, bool in_class)
 {
     char c = *w->p;
     switch (c) {
-    case 'p': case 'P':
-        return property(w, in_class);
-    case 'x': case 'u':
-        return code_point(w);
+    case 'p':
+    case 'P': return property(w, in_class);
+    case 'x':
+    case 'u': return code_point(w);
     case 's': return put(w, 1, "\\p{White_Space}");
     case 'S': return put(w, 1, "\\P{White_Space}");
     case 'v': return put(w, 1, "\\x0b");
-    case 'n': case 'r': case 't': case 'f': case 'a': case 'e':
-        return put(w, 1, (char[]){'\\', c, 0});
-    default:
-        break;
+    case 'n':
+    case 'r':
+    case 't':
+    case 'f':
+    case 'a':
+    case 'e': return put(w, 1, (char[]){'\\', c, 0});
+    default: break;
     }
     if (ispunct((unsigned char)c))
         return put(w, 1, (char[]){'\\', c, 0});
@@ -165,16 +168,11 @@ static int class_escape(struct walk *w)
     if (rc != 1)
         return rc;
     switch (*w->p) {
-    case 'd':
-        w->p++;
-        return put_property(w, "Nd", 2, false);
+    case 'd': w->p++; return put_property(w, "Nd", 2, false);
     case 'D': return put(w, 1, "\\P{Nd}");
     case 'h': return put(w, 1, "0-9A-Fa-f");
-    case 'w':
-        w->p++;
-        return put_word(w, true);
-    default:
-        return refuse(w, "this escape in a class");
+    case 'w': w->p++; return put_word(w, true);
+    default: return refuse(w, "this escape in a class");
     }
 }
 
@@ -232,8 +230,9 @@ static int word_boundary(struct walk *w, bool boundary)
     int rc = put_word(w, false);
     w->out = out;
     if (rc == 0)
-        rc = buf_printf(out, w->e, boundary ? "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))"
-                                            : "(?:(?<=[%s])(?=[%s])|(?<![%s])(?![%s]))",
+        rc = buf_printf(out, w->e,
+                        boundary ? "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))"
+                                 : "(?:(?<=[%s])(?=[%s])|(?<![%s])(?![%s]))",
                         cls.p, cls.p, cls.p, cls.p);
     buf_release(&cls);
     w->atom = start;
@@ -249,12 +248,14 @@ static int escape(struct walk *w)
     if (rc != 1)
         return rc;
     switch (*w->p) {
-    case 'd': case 'D':
+    case 'd':
+    case 'D':
         rc = buf_adds(w->out, *w->p++ == 'd' ? "[" : "[^", w->e);
         if (rc == 0)
             rc = put_property(w, "Nd", 2, false);
         return rc ? rc : buf_addc(w->out, ']', w->e);
-    case 'w': case 'W':
+    case 'w':
+    case 'W':
         rc = buf_adds(w->out, *w->p++ == 'w' ? "[" : "[^", w->e);
         if (rc == 0)
             rc = put_word(w, false);
@@ -263,10 +264,10 @@ static int escape(struct walk *w)
     case 'H': return put(w, 1, "[^0-9A-Fa-f]");
     case 'b': return word_boundary(w, true);
     case 'B': return word_boundary(w, false);
-    case 'A': case 'z': case 'Z':
-        return put(w, 1, (char[]){'\\', *w->p, 0});
-    default:
-        break;
+    case 'A':
+    case 'z':
+    case 'Z': return put(w, 1, (char[]){'\\', *w->p, 0});
+    default: break;
     }
     if (*w->p >= '1' && *w->p <= '9' && !isdigit((unsigned char)w->p[1]))
         return put(w, 1, (char[]){'\\', *w->p, 0});
@@ -337,7 +338,7 @@ static int interval(struct walk *w)
         }
     }
     if (rc == 0)
-        rc = !comma ? buf_printf(w->out, w->e, "{%lu}", lo)
+        rc = !comma   ? buf_printf(w->out, w->e, "{%lu}", lo)
              : has_hi ? buf_printf(w->out, w->e, "{%lu,%lu}", lo, hi)
                       : buf_printf(w->out, w->e, "{%lu,}", lo);
     if (rc == 0 && again)
@@ -367,31 +368,21 @@ static int repeat(struct walk *w)
 static int step(struct walk *w)
 {
     switch (*w->p) {
-    case '\\':
-        w->p++;
-        return escape(w);
-    case '[':
-        return char_class(w);
-    case '(':
-        return group(w);
+    case '\\': w->p++; return escape(w);
+    case '[': return char_class(w);
+    case '(': return group(w);
     case ')':
         if (w->depth == 0)
             return refuse(w, "an unmatched )");
         w->atom = w->open[--w->depth];
         return put(w, 1, ")");
-    case '{':
-        return interval(w);
-    case '*': case '+': case '?':
-        return repeat(w);
-    case '|':
-        w->atom = SIZE_MAX;
-        return put(w, 1, "|");
-    case '^':
-        w->atom = SIZE_MAX;
-        return put(w, 1, "(?m:^)");
-    case '$':
-        w->atom = SIZE_MAX;
-        return put(w, 1, "(?m:$)");
+    case '{': return interval(w);
+    case '*':
+    case '+':
+    case '?': return repeat(w);
+    case '|': w->atom = SIZE_MAX; return put(w, 1, "|");
+    case '^': w->atom = SIZE_MAX; return put(w, 1, "(?m:^)");
+    case '$': w->atom = SIZE_MAX; return put(w, 1, "(?m:$)");
     default: {
         size_t len = 1;
         w->atom = w->out->len;

@@ -50,7 +50,8 @@ void tok_encoder_free(struct tok_encoder *enc)
     mem_free(enc);
 }
 
-static int encode_piece(struct tok_encoder *enc, struct token_vec *out, const unsigned char *p, size_t n, struct err *e)
+static int encode_piece(struct tok_encoder *enc, struct token_vec *out, const unsigned char *p, size_t n,
+                        struct err *e)
 {
     if (n > KEY_MAX)
         return bpe_piece(&enc->t->bpe, &enc->bpe, out, p, n, e);
@@ -91,7 +92,8 @@ static int encode_plain(struct tok_encoder *enc, struct token_vec *out, const ch
     }
     rc = splitter_run(enc->t->split, &enc->split, text, n, e);
     for (size_t i = 0; i < enc->split.n && rc == 0; i++)
-        rc = encode_piece(enc, out, (const unsigned char *)enc->split.base + enc->split.piece[i].at, enc->split.piece[i].n, e);
+        rc = encode_piece(enc, out, (const unsigned char *)enc->split.base + enc->split.piece[i].at,
+                          enc->split.piece[i].n, e);
     return rc;
 }
 
@@ -104,8 +106,8 @@ static int push_id(struct token_vec *out, int32_t id, struct err *e)
 }
 
 /* Valid text between tokens matched on the raw text: normalised, then searched for the others. */
-static int encode_normal(struct tok_encoder *enc, struct token_vec *out, const char *text, size_t n, bool nfc, bool special,
-                         struct err *e)
+static int encode_normal(struct tok_encoder *enc, struct token_vec *out, const char *text, size_t n, bool nfc,
+                         bool special, struct err *e)
 {
     int rc = 0;
     if (nfc && n) {
@@ -127,8 +129,8 @@ static int encode_normal(struct tok_encoder *enc, struct token_vec *out, const c
     return rc == 0 && done < n ? encode_plain(enc, out, text + done, n - done, e) : rc;
 }
 
-static int encode_valid(struct tok_encoder *enc, struct token_vec *out, const char *text, size_t n, bool nfc, bool special,
-                        struct err *e)
+static int encode_valid(struct tok_encoder *enc, struct token_vec *out, const char *text, size_t n, bool nfc,
+                        bool special, struct err *e)
 {
     struct added_walk w = {.set = &enc->t->raw, .text = text, .n = n, .special = special};
     struct added_match m;
@@ -144,7 +146,8 @@ static int encode_valid(struct tok_encoder *enc, struct token_vec *out, const ch
     return rc == 0 && done < n ? encode_normal(enc, out, text + done, n - done, nfc, special, e) : rc;
 }
 
-int tok_encode(struct tok_encoder *enc, struct token_vec *out, const char *text, size_t n, bool special, struct err *e)
+int tok_encode(struct tok_encoder *enc, struct token_vec *out, const char *text, size_t n, bool special,
+               struct err *e)
 {
     const unsigned char *p = (const unsigned char *)text;
     int rc = 0;

@@ -3,16 +3,16 @@
 
 #include <string.h>
 
-#define HG "\xe1\x84\x80-\xe1\x87\xbf\xe3\x84\xb1-\xe3\x86\x8e\xea\xa5\xa0-\xea\xa5\xbc\xea\xb0\x80-\xed\x9e\xa3" \
-           "\xed\x9e\xb0-\xed\x9f\x86\xed\x9f\x8b-\xed\x9f\xbb" /* ᄀ-ᇿㄱ-ㆎꥠ-ꥼ가-힣ힰ-ퟆퟋ-ퟻ */
+#define HG                                                                                                           \
+    "\xe1\x84\x80-\xe1\x87\xbf\xe3\x84\xb1-\xe3\x86\x8e\xea\xa5\xa0-\xea\xa5\xbc\xea\xb0\x80-\xed\x9e\xa3"           \
+    "\xed\x9e\xb0-\xed\x9f\x86\xed\x9f\x8b-\xed\x9f\xbb" /* ᄀ-ᇿㄱ-ㆎꥠ-ꥼ가-힣ힰ-ퟆퟋ-ퟻ */
 
-const char lexer_pattern_dokja[] =
-    "['\xe2\x80\x99](?:[sdmtSDMT]|[lL][lL]|[vV][eE]|[rR][eE])(?![\\p{L}\\p{M}])"
-    "| ?[" HG "][" HG "\\p{M}]*"
-    "| ?(?:(?![" HG "])\\p{L})(?:(?![" HG "])[\\p{L}\\p{M}])*"
-    "|\\p{N}{1,3}"
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const char lexer_pattern_dokja[] = "['\xe2\x80\x99](?:[sdmtSDMT]|[lL][lL]|[vV][eE]|[rR][eE])(?![\\p{L}\\p{M}])"
+                                   "| ?[" HG "][" HG "\\p{M}]*"
+                                   "| ?(?:(?![" HG "])\\p{L})(?:(?![" HG "])[\\p{L}\\p{M}])*"
+                                   "|\\p{N}{1,3}"
+                                   "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+                                   "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 const char lexer_pattern_gpt2[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -23,10 +23,10 @@ static const char qwen2[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?
                             "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 struct rules {
-    bool dokja;     /* Hangul apart, marks in words, own contractions */
-    bool any_lead;  /* a word may take any one character before it, not only a space */
-    bool newlines;  /* newline tails and the newline alternative */
-    int digits;     /* longest run of digits; 0: any, with a leading space */
+    bool dokja;    /* Hangul apart, marks in words, own contractions */
+    bool any_lead; /* a word may take any one character before it, not only a space */
+    bool newlines; /* newline tails and the newline alternative */
+    int digits;    /* longest run of digits; 0: any, with a leading space */
 };
 
 /* Is the character at p[0..n) one of the flags?  Gives its length; 0 at the end. */

@@ -27,7 +27,8 @@ struct piece_counter;
 int piece_counter_new(struct piece_counter **c, const struct splitter *s, int threads, struct err *e) MUST_CHECK;
 void piece_counter_free(struct piece_counter *c);
 /* Counts the pieces of text[at[i]..at[i + 1]) for i < n: each a stretch of any bytes, already in normal form. */
-int piece_counter_batch(struct piece_counter *c, const char *text, const size_t *at, size_t n, struct err *e) MUST_CHECK;
+int piece_counter_batch(struct piece_counter *c, const char *text, const size_t *at, size_t n,
+                        struct err *e) MUST_CHECK;
 int piece_counter_one(struct piece_counter *c, const char *piece, size_t n, uint64_t count, struct err *e) MUST_CHECK;
 size_t piece_counter_distinct(const struct piece_counter *c);
 struct piece_shard *piece_counter_shard(struct piece_counter *c, int i);

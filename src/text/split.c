@@ -174,21 +174,14 @@ static int part(struct joiner *j, size_t at, size_t n, bool match, struct err *e
     match ^= j->invert;
     bool join = false;
     switch (j->behavior) {
-    case SPLIT_ISOLATED:
-        break;
+    case SPLIT_ISOLATED: break;
     case SPLIT_REMOVED:
         if (match)
             return close_piece(j, e);
         break;
-    case SPLIT_MERGED_PREVIOUS:
-        join = match && !j->have_match;
-        break;
-    case SPLIT_MERGED_NEXT:
-        join = j->have_match && !match;
-        break;
-    case SPLIT_CONTIGUOUS:
-        join = match == j->have_match;
-        break;
+    case SPLIT_MERGED_PREVIOUS: join = match && !j->have_match; break;
+    case SPLIT_MERGED_NEXT: join = j->have_match && !match; break;
+    case SPLIT_CONTIGUOUS: join = match == j->have_match; break;
     }
     if (j->have && join) {
         j->n += n;
@@ -230,7 +223,8 @@ static int regex_pieces(const struct pass *p, struct split_work *w, struct joine
         if (m == PCRE2_ERROR_NOMATCH)
             break;
         if (m < 0 && m != PCRE2_ERROR_NOMATCH)
-            return err_set(e, ERR_LIMIT, "the split pattern ran out of room on a piece of %zu bytes (PCRE2 code %d)", n, m);
+            return err_set(e, ERR_LIMIT, "the split pattern ran out of room on a piece of %zu bytes (PCRE2 code %d)",
+                           n, m);
         size_t from = ov[0], to = ov[1];
         if (from == to) { /* an empty match cuts, except right behind the match before it */
             if (from == last_end) {

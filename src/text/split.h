@@ -48,6 +48,7 @@ struct split_work {
 void split_work_release(struct split_work *w);
 
 /* Cuts n bytes of valid UTF-8: w->piece[0..w->n), in order, none empty. */
-int splitter_run(const struct splitter *s, struct split_work *w, const char *text, size_t n, struct err *e) MUST_CHECK;
+int splitter_run(const struct splitter *s, struct split_work *w, const char *text, size_t n,
+                 struct err *e) MUST_CHECK;
 
 #endif

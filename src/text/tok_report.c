@@ -101,14 +101,14 @@ json_t *tok_report_json(const struct tok_report *r, const struct tokenizer *t)
 {
     json_t *langs = json_object();
     for (int i = 0; i < REPORT_LANGS; i++) {
-        json_t *v = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "documents", (json_int_t)r->lang[i].documents, "bytes",
-                              (json_int_t)r->lang[i].bytes, "chars", (json_int_t)r->lang[i].chars, "tokens",
-                              (json_int_t)r->lang[i].tokens, "words", (json_int_t)r->lang[i].words, "bytes_per_token",
-                              ratio(r->lang[i].bytes, r->lang[i].tokens), "chars_per_token",
-                              ratio(r->lang[i].chars, r->lang[i].tokens), "tokens_per_word",
-                              ratio(r->lang[i].tokens, r->lang[i].words));
+        json_t *v = json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "documents", (json_int_t)r->lang[i].documents, "bytes",
+            (json_int_t)r->lang[i].bytes, "chars", (json_int_t)r->lang[i].chars, "tokens",
+            (json_int_t)r->lang[i].tokens, "words", (json_int_t)r->lang[i].words, "bytes_per_token",
+            ratio(r->lang[i].bytes, r->lang[i].tokens), "chars_per_token", ratio(r->lang[i].chars, r->lang[i].tokens),
+            "tokens_per_word", ratio(r->lang[i].tokens, r->lang[i].words));
         json_object_set_new(langs, report_lang_name[i], v);
     }
-    return json_pack("{s:i, s:f, s:o, s:o}", "vocab", tokenizer_vocab(t), "byte_baseline", 1.0, "languages", langs, "tokens",
-                     hangul_tokens(t));
+    return json_pack("{s:i, s:f, s:o, s:o}", "vocab", tokenizer_vocab(t), "byte_baseline", 1.0, "languages", langs,
+                     "tokens", hangul_tokens(t));
 }

@@ -23,8 +23,9 @@ int tok_report_init(struct tok_report *r, const struct tokenizer *t, struct err 
 void tok_report_release(struct tok_report *r);
 int tok_report_add(struct tok_report *r, const char *text, size_t n, struct err *e) MUST_CHECK;
 extern const char *const report_lang_name[REPORT_LANGS];
-/* {"vocab", "byte_baseline": 1, "languages": {"ko": {"documents", "bytes", "chars", "tokens", "words", "bytes_per_token",
- * "chars_per_token", "tokens_per_word"}, …}, "tokens": {"hangul", "hangul_one_syllable", "hangul_more"}} */
+/* {"vocab", "byte_baseline": 1, "languages": {"ko": {"documents", "bytes", "chars", "tokens", "words",
+ * "bytes_per_token", "chars_per_token", "tokens_per_word"}, …}, "tokens": {"hangul", "hangul_one_syllable",
+ * "hangul_more"}} */
 json_t *tok_report_json(const struct tok_report *r, const struct tokenizer *t);
 
 #endif

@@ -1,5 +1,6 @@
-/* tokenizer.json to a tokenizer.  The format and its meaning: Hugging Face `tokenizers` 0.23, src/tokenizer/serialization.rs and
- * the components it names; what would give other ids here than there is refused with the field's name. */
+/* tokenizer.json to a tokenizer.  The format and its meaning: Hugging Face `tokenizers` 0.23,
+ * src/tokenizer/serialization.rs and the components it names; what would give other ids here than there is refused
+ * with the field's name. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,8 +66,8 @@ static int vocab_size(struct reader *r, const json_t *vocab, uint32_t *n)
     {
         json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
         if (id < 0 || id >= BPE_MAX_VOCAB)
-            return err_set(r->e, ERR_FORMAT, "%s: field \"model.vocab\": token \"%.60s\" has no id from 0 to %d", r->where, key,
-                           BPE_MAX_VOCAB - 1);
+            return err_set(r->e, ERR_FORMAT, "%s: field \"model.vocab\": token \"%.60s\" has no id from 0 to %d",
+                           r->where, key, BPE_MAX_VOCAB - 1);
         if (id > most)
             most = id;
     }
@@ -89,8 +90,9 @@ static int place_added(struct reader *r, const json_t *vocab, uint32_t *n)
         if (id < 0)
             id = next++;
         if (id != a->id)
-            return err_set(r->e, ERR_FORMAT, "%s: field \"added_tokens[%zu].id\": \"%.60s\" is given %d but its place is %lld", r->where,
-                           i, a->content, (int)a->id, (long long)id);
+            return err_set(r->e, ERR_FORMAT,
+                           "%s: field \"added_tokens[%zu].id\": \"%.60s\" is given %d but its place is %lld",
+                           r->where, i, a->content, (int)a->id, (long long)id);
         if (id >= BPE_MAX_VOCAB)
             return bad(r, ERR_LIMIT, "added_tokens", "ids beyond the limit");
         if ((uint32_t)id >= *n)
@@ -114,7 +116,8 @@ static int collect(struct reader *r, const json_t *vocab, struct entry *v, size_
     {
         struct entry *x = &v[json_integer_value(id)];
         if (x->text)
-            return err_set(r->e, ERR_FORMAT, "%s: field \"model.vocab\": id %lld belongs to \"%.60s\" and to \"%.60s\"", r->where,
+            return err_set(r->e, ERR_FORMAT,
+                           "%s: field \"model.vocab\": id %lld belongs to \"%.60s\" and to \"%.60s\"", r->where,
                            (long long)json_integer_value(id), x->text, key);
         *x = (struct entry){key, strlen(key), false};
         *total += x->n;
@@ -122,8 +125,8 @@ static int collect(struct reader *r, const json_t *vocab, struct entry *v, size_
     for (size_t i = 0; i < r->t->n_added; i++) {
         struct entry *x = &v[r->t->added[i].id];
         if (x->text && !x->added && strcmp(x->text, r->t->added[i].content) != 0)
-            return err_set(r->e, ERR_FORMAT, "%s: field \"added_tokens[%zu].id\": %d belongs to \"%.60s\"", r->where, i,
-                           (int)r->t->added[i].id, x->text);
+            return err_set(r->e, ERR_FORMAT, "%s: field \"added_tokens[%zu].id\": %d belongs to \"%.60s\"", r->where,
+                           i, (int)r->t->added[i].id, x->text);
         bool text = x->text != NULL && !x->added;
         *x = (struct entry){r->t->added[i].content, r->t->added[i].n, !text};
         *total += x->n;
@@ -234,7 +237,8 @@ static int read_merge(struct reader *r, struct buf *tmp, const json_t *m, size_t
     char *to = tmp->p;
     for (int k = 0; k < 2; k++) {
         if (!unmap(to, &len[k], part[k], n[k]) || (id[k] = len[k] ? bpe_find(&r->t->bpe, to, len[k]) : -1) < 0)
-            return err_set(r->e, ERR_FORMAT, "%s: field \"model.merges[%zu]\": \"%.60s\" is not in the vocabulary", r->where, i, part[k]);
+            return err_set(r->e, ERR_FORMAT, "%s: field \"model.merges[%zu]\": \"%.60s\" is not in the vocabulary",
+                           r->where, i, part[k]);
         to += len[k];
     }
     id[2] = bpe_find(&r->t->bpe, tmp->p, len[0] + len[1]);
@@ -256,7 +260,8 @@ static int read_merges(struct reader *r, const json_t *merges)
     bool pairs = n > 0 && json_is_array(json_array_get(merges, 0));
     for (size_t i = 0; i < n && rc == 0; i++) {
         const json_t *m = json_array_get(merges, i);
-        rc = json_is_array(m) == pairs ? read_merge(r, &tmp, m, i) : merge_error(r, i, "is written another way than the first");
+        rc = json_is_array(m) == pairs ? read_merge(r, &tmp, m, i)
+                                       : merge_error(r, i, "is written another way than the first");
     }
     buf_release(&tmp);
     return rc;
@@ -273,11 +278,13 @@ static int read_model(struct reader *r, const json_t *m)
         return bad(r, ERR_FORMAT, "model", "is missing");
     const char *type = type_of(m);
     if (json_object_get(m, "type") ? !type || strcmp(type, "BPE") != 0 : !json_object_get(m, "merges"))
-        return err_set(r->e, ERR_FORMAT, "%s: field \"model.type\": \"%.40s\", expected \"BPE\"", r->where, type ? type : "");
+        return err_set(r->e, ERR_FORMAT, "%s: field \"model.type\": \"%.40s\", expected \"BPE\"", r->where,
+                       type ? type : "");
     if (!is_null(json_object_get(m, "dropout"))) {
         dropout = json_number_value(json_object_get(m, "dropout"));
         if (!json_is_number(json_object_get(m, "dropout")) || dropout != 0)
-            return bad(r, ERR_FORMAT, "model.dropout", "merges left out at random have no fixed ids; expected null or 0");
+            return bad(r, ERR_FORMAT, "model.dropout",
+                       "merges left out at random have no fixed ids; expected null or 0");
     }
     if (!is_empty(json_object_get(m, "continuing_subword_prefix")))
         return bad(r, ERR_FORMAT, "model.continuing_subword_prefix", "is not supported; expected null");
@@ -296,7 +303,8 @@ static int read_model(struct reader *r, const json_t *m)
     b->unk = -1;
     const json_t *unk = json_object_get(m, "unk_token");
     if (!is_null(unk)) {
-        const json_t *id = json_is_string(unk) ? json_object_get(json_object_get(m, "vocab"), json_string_value(unk)) : NULL;
+        const json_t *id =
+            json_is_string(unk) ? json_object_get(json_object_get(m, "vocab"), json_string_value(unk)) : NULL;
         bool whole = true;
         for (int i = 0; i < 256; i++)
             whole = whole && b->byte_id[i] >= 0;
@@ -308,7 +316,8 @@ static int read_model(struct reader *r, const json_t *m)
     if (byte_fallback)
         for (int i = 0; i < 256; i++)
             if (b->byte_id[i] < 0)
-                return bad(r, ERR_FORMAT, "model.byte_fallback", "is true in a byte-level vocabulary that lacks bytes");
+                return bad(r, ERR_FORMAT, "model.byte_fallback",
+                           "is true in a byte-level vocabulary that lacks bytes");
     return read_merges(r, json_object_get(m, "merges"));
 }
 
@@ -398,7 +407,8 @@ static int read_normalizer(struct reader *r, const json_t *v, int depth)
     }
     const json_t *list = json_object_get(v, "normalizers");
     if (!type || strcmp(type, "Sequence") != 0 || !json_is_array(list) || depth > 8)
-        return err_set(r->e, ERR_FORMAT, "%s: field \"normalizer\": \"%.40s\" is not supported; expected null, NFC or a Sequence of it",
+        return err_set(r->e, ERR_FORMAT,
+                       "%s: field \"normalizer\": \"%.40s\" is not supported; expected null, NFC or a Sequence of it",
                        r->where, type ? type : "");
     int rc = 0;
     for (size_t i = 0; i < json_array_size(list) && rc == 0; i++)
@@ -450,7 +460,8 @@ static int read_pre_tokenizer(struct reader *r, const json_t *v, int depth)
     if (!type)
         return bad(r, ERR_FORMAT, "pre_tokenizer", "has no type; a byte-level BPE is expected");
     if (r->byte_level)
-        return err_set(r->e, ERR_FORMAT, "%s: field \"pre_tokenizer\": \"%.40s\" after ByteLevel is not supported", r->where, type);
+        return err_set(r->e, ERR_FORMAT, "%s: field \"pre_tokenizer\": \"%.40s\" after ByteLevel is not supported",
+                       r->where, type);
     if (strcmp(type, "Split") == 0)
         return read_split(r, v);
     if (strcmp(type, "ByteLevel") == 0)
@@ -459,11 +470,15 @@ static int read_pre_tokenizer(struct reader *r, const json_t *v, int depth)
         bool each;
         int rc = json_get_bool(&each, v, "individual_digits", false, false, r->where, r->e);
         /* Rust's own tables decide here: Unicode 17.0, which adds these to the numbers. */
-        return rc ? rc : splitter_add_regex(r->t->split, "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]", each ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, false, r->e);
+        return rc ? rc
+                  : splitter_add_regex(r->t->split, "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]",
+                                       each ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, false, r->e);
     }
     const json_t *list = json_object_get(v, "pretokenizers");
     if (strcmp(type, "Sequence") != 0 || !json_is_array(list) || depth > 8)
-        return err_set(r->e, ERR_FORMAT, "%s: field \"pre_tokenizer\": \"%.40s\" is not supported; expected Split, Digits, ByteLevel or a Sequence",
+        return err_set(r->e, ERR_FORMAT,
+                       "%s: field \"pre_tokenizer\": \"%.40s\" is not supported; expected Split, Digits, ByteLevel "
+                       "or a Sequence",
                        r->where, type);
     int rc = 0;
     for (size_t i = 0; i < json_array_size(list) && rc == 0; i++)
@@ -479,7 +494,8 @@ static int read_decoder(struct reader *r, const json_t *v)
         type = type_of(json_array_get(list, 0));
     if (is_null(v) || (type && strcmp(type, "ByteLevel") == 0))
         return 0;
-    return err_set(r->e, ERR_FORMAT, "%s: field \"decoder\": \"%.40s\" is not supported; expected ByteLevel", r->where, type ? type : "");
+    return err_set(r->e, ERR_FORMAT, "%s: field \"decoder\": \"%.40s\" is not supported; expected ByteLevel",
+                   r->where, type ? type : "");
 }
 
 /* ---- the whole ---- */
@@ -489,13 +505,12 @@ static void find_specials(struct tokenizer *t)
     static const struct {
         size_t at;
         const char *name[4];
-    } want[] = {
-        {offsetof(struct tok_special, bos), {"<|bos|>", "<s>", "<|begin_of_text|>", "<|endoftext|>"}},
-        {offsetof(struct tok_special, eos), {"<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>"}},
-        {offsetof(struct tok_special, user), {"<|user|>"}},
-        {offsetof(struct tok_special, assistant), {"<|assistant|>"}},
-        {offsetof(struct tok_special, end), {"<|end|>", "<|im_end|>", "<|eot_id|>", "[|endofturn|]"}},
-        {offsetof(struct tok_special, tool), {"<|tool|>"}}};
+    } want[] = {{offsetof(struct tok_special, bos), {"<|bos|>", "<s>", "<|begin_of_text|>", "<|endoftext|>"}},
+                {offsetof(struct tok_special, eos), {"<|eos|>", "</s>", "<|end_of_text|>", "<|endoftext|>"}},
+                {offsetof(struct tok_special, user), {"<|user|>"}},
+                {offsetof(struct tok_special, assistant), {"<|assistant|>"}},
+                {offsetof(struct tok_special, end), {"<|end|>", "<|im_end|>", "<|eot_id|>", "[|endofturn|]"}},
+                {offsetof(struct tok_special, tool), {"<|tool|>"}}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         int32_t id = -1;
         for (int k = 0; k < 4 && id < 0 && want[i].name[k]; k++)

@@ -32,28 +32,35 @@ static int put_added(struct buf *out, const struct tokjson_model *m, struct err 
         if (rc == 0)
             rc = put_token(out, m, id, e);
         if (rc == 0)
-            rc = buf_adds(out, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}", e);
+            rc = buf_adds(out,
+                          ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
+                          "\"special\": true}",
+                          e);
     }
     return rc ? rc : buf_adds(out, "\n  ],\n", e);
 }
 
 static int put_components(struct buf *out, const struct tokjson_model *m, struct err *e)
 {
-    int rc = buf_adds(out, "  \"normalizer\": {\"type\": \"NFC\"},\n"
-                           "  \"pre_tokenizer\": {\n"
-                           "    \"type\": \"Sequence\",\n"
-                           "    \"pretokenizers\": [\n"
-                           "      {\"type\": \"Split\", \"pattern\": {\"Regex\": ",
+    int rc = buf_adds(out,
+                      "  \"normalizer\": {\"type\": \"NFC\"},\n"
+                      "  \"pre_tokenizer\": {\n"
+                      "    \"type\": \"Sequence\",\n"
+                      "    \"pretokenizers\": [\n"
+                      "      {\"type\": \"Split\", \"pattern\": {\"Regex\": ",
                       e);
     if (rc == 0)
         rc = json_quote(out, m->pattern, strlen(m->pattern), e);
     if (rc == 0)
-        rc = buf_adds(out, "}, \"behavior\": \"Isolated\", \"invert\": false},\n"
-                           "      {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": false, \"use_regex\": false}\n"
-                           "    ]\n"
-                           "  },\n"
-                           "  \"post_processor\": null,\n"
-                           "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": false, \"use_regex\": false},\n",
+        rc = buf_adds(out,
+                      "}, \"behavior\": \"Isolated\", \"invert\": false},\n"
+                      "      {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": false, "
+                      "\"use_regex\": false}\n"
+                      "    ]\n"
+                      "  },\n"
+                      "  \"post_processor\": null,\n"
+                      "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": "
+                      "false, \"use_regex\": false},\n",
                       e);
     return rc;
 }
@@ -66,10 +73,12 @@ int tokjson_write(struct buf *out, const struct tokjson_model *m, struct err *e)
     if (rc == 0)
         rc = put_components(out, m, e);
     if (rc == 0)
-        rc = buf_adds(out, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
-                           "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
-                           "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {",
-                      e);
+        rc = buf_adds(
+            out,
+            "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
+            "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
+            "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {",
+            e);
     for (uint32_t id = 0; id < m->n && rc == 0; id++) {
         rc = buf_adds(out, id ? ",\n      " : "\n      ", e);
         if (rc == 0)
@@ -100,7 +109,8 @@ static const char chat_template[] =
     "{%- set ns = namespace(system='') -%}"
     "{%- for m in messages -%}"
     "{%- if m['role'] == 'system' -%}{%- set ns.system = m['content'] + '\\n\\n' -%}"
-    "{%- elif m['role'] == 'user' -%}{{ '<|user|>\\n' + ns.system + m['content'] + '<|end|>\\n' }}{%- set ns.system = '' -%}"
+    "{%- elif m['role'] == 'user' -%}{{ '<|user|>\\n' + ns.system + m['content'] + '<|end|>\\n' }}{%- set ns.system "
+    "= '' -%}"
     "{%- elif m['role'] == 'tool' -%}{{ '<|tool|>\\n' + m['content'] + '<|end|>\\n' }}"
     "{%- else -%}{{ '<|assistant|>\\n' + m['content'] + '<|end|>\\n' }}"
     "{%- endif -%}"
@@ -136,9 +146,10 @@ int tokjson_config(struct buf *out, const struct tokenizer *t, struct err *e)
         if (rc == 0)
             rc = json_quote(out, a->content, a->n, e);
         if (rc == 0)
-            rc = buf_printf(out, e, ", \"lstrip\": %s, \"normalized\": %s, \"rstrip\": %s, \"single_word\": %s, \"special\": %s}",
-                            a->lstrip ? "true" : "false", a->normalized ? "true" : "false", a->rstrip ? "true" : "false",
-                            a->single_word ? "true" : "false", a->special ? "true" : "false");
+            rc = buf_printf(
+                out, e, ", \"lstrip\": %s, \"normalized\": %s, \"rstrip\": %s, \"single_word\": %s, \"special\": %s}",
+                a->lstrip ? "true" : "false", a->normalized ? "true" : "false", a->rstrip ? "true" : "false",
+                a->single_word ? "true" : "false", a->special ? "true" : "false");
     }
     if (rc == 0)
         rc = buf_adds(out, "\n  },\n", e);

@@ -20,7 +20,8 @@ refuses() {
 
 mkdir -p in
 for i in 1 2 3; do
-    printf '독자는 자기 힘으로 읽고 쓴다. API를 2026년에 배웠다.\nThe reader does not trust; the reader checks what is claimed.\n\n' >in/$i.txt
+    printf '독자는 자기 힘으로 읽고 쓴다. API를 2026년에 배웠다.\n' >in/$i.txt
+    printf 'The reader does not trust; the reader checks what is claimed.\n\n' >>in/$i.txt
 done
 printf '{"text":"대한민국의 주권은 국민에게 있고, 모든 권력은 국민으로부터 나온다."}\n' | zstd -q -c >in/b.jsonl.zst
 
@@ -28,7 +29,9 @@ printf '{"text":"대한민국의 주권은 국민에게 있고, 모든 권력은
 is "train succeeds" $? 0
 is "one JSON document" "$(wc -l <train.json)" 1
 has "report by language" "$(cat train.json)" '"ko"'
-for f in tokenizer.json tokenizer_config.json report.json; do [ -s t/$f ] && ok "$f is there" || bad "$f is there" missing; done
+for f in tokenizer.json tokenizer_config.json report.json; do
+    [ -s t/$f ] && ok "$f is there" || bad "$f is there" missing
+done
 for n in 1 3 7; do
     "$DOKJA" tokenizer train --in in --vocab 330 --out t$n --threads $n >/dev/null 2>&1
     same "same tokenizer with $n threads" t/tokenizer.json t$n/tokenizer.json
@@ -46,9 +49,10 @@ same "from a file" ids ids2
 same "decode gives the text back" text back
 "$DOKJA" tokenizer encode --tokenizer t <text | "$DOKJA" tokenizer decode --tokenizer t >back
 same "ids without brackets" text back
-is "special text is ordinary" "$(printf '<|end|>' | "$DOKJA" tokenizer encode --tokenizer t --json | grep -c '^\[4\]$')" 0
-is "special on request" "$(printf '<|end|>' | "$DOKJA" tokenizer encode --tokenizer t --json --special)" "[4]"
-is "JSON strings" "$(printf '"a\\nb"\n' | "$DOKJA" tokenizer encode --tokenizer t --json --strings | "$DOKJA" tokenizer decode --tokenizer t --json)" '"a\nb"'
+encode() { "$DOKJA" tokenizer encode --tokenizer t --json "$@"; }
+is "special text is ordinary" "$(printf '<|end|>' | encode | grep -c '^\[4\]$')" 0
+is "special on request" "$(printf '<|end|>' | encode --special)" "[4]"
+is "JSON strings" "$(printf '"a\\nb"\n' | encode --strings | "$DOKJA" tokenizer decode --tokenizer t --json)" '"a\nb"'
 has "report" "$("$DOKJA" tokenizer report --tokenizer t --in in)" "bytes/token"
 has "report --json" "$("$DOKJA" tokenizer report --tokenizer t --in in --json)" '"tokens_per_word"'
 
@@ -64,7 +68,7 @@ refuses "no such command" 2 "train, encode" "$DOKJA" tokenizer bake
 mkdir -p broken foreign
 head -c 2000 t/tokenizer.json >broken/tokenizer.json
 refuses "cut file" 1 "broken/tokenizer.json" "$DOKJA" tokenizer encode --tokenizer broken
-printf '{"version":"1.0","pre_tokenizer":{"type":"Metaspace"},"model":{"type":"Unigram","vocab":[]}}' >foreign/tokenizer.json
+printf '{"version":"1.0","pre_tokenizer":{"type":"Metaspace"},"model":{"type":"Unigram"}}' >foreign/tokenizer.json
 refuses "foreign file" 1 "Metaspace" "$DOKJA" tokenizer encode --tokenizer foreign
 printf '[999999]\n' >wrong
 refuses "id outside" 1 "999999" "$DOKJA" tokenizer decode --tokenizer t --in wrong
@@ -72,8 +76,9 @@ printf '[1, x]\n' >wrong
 refuses "not a list" 1 "line 1" "$DOKJA" tokenizer decode --tokenizer t --in wrong
 
 head -c 1000000 /dev/zero | tr '\0' a >long
-[ "$(timeout 20 "$DOKJA" tokenizer encode --tokenizer t --in long | "$DOKJA" tokenizer decode --tokenizer t | head -c 1000000 | cmp - long && echo yes)" = yes ] &&
-    ok "a megabyte without a space" || bad "a megabyte without a space" "not given back"
+timeout 20 "$DOKJA" tokenizer encode --tokenizer t --in long | "$DOKJA" tokenizer decode --tokenizer t |
+    head -c 1000000 >back
+same "a megabyte without a space" long back
 
 if [ -z "${PEERS_PYTHON:-}" ]; then
     echo "skip ids beside tokenizers: no peers environment"

@@ -3,10 +3,12 @@
 
   tokenizers_equal.py DOKJA [--data DIR] [--lines N] [--full] [--only CONFIGURATION]
 
-1. A tokenizer trained by dokja, read by `tokenizers`.  2. Tokenizers of several configurations trained or written by
-`tokenizers`, read by dokja.  Texts: everything under the data folder (pretrain, sft, eval, raw) and adversarial lines.
-Each text must give the same ids, and decode to its normal form byte for byte.  --full takes all texts, every character and every configuration (an hour); without it
-a sample of each (a minute or two).  Exit 0: all identical."""
+1. A tokenizer trained by dokja, read by `tokenizers`.  2. Tokenizers of several configurations trained or
+written by `tokenizers`, read by dokja.  Texts: everything under the data folder (pretrain, sft, eval, raw) and
+adversarial lines.  Each text must give the same ids, and decode to its normal form byte for byte.  --full takes all
+texts, every character and every configuration (an hour); without it a sample of each (a minute or two).
+Exit 0: all identical."""
+
 import argparse
 import gzip
 import io
@@ -21,20 +23,43 @@ import tempfile
 import time
 
 try:
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
 except ImportError as why:
     print(f"skipped: {why}")
     sys.exit(77)
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tokenizers_lines as adversary
 
-CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CL100K = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 QWEN = CL100K.replace(r"\p{N}{1,3}", r"\p{N}")
-O200K = "|".join([
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-    r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
-POSSESSIVE = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+O200K = "|".join(
+    [
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    ]
+)
+POSSESSIVE = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
+    r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
 WORDY = r"\w+|\d+|\h+|[^\w\s]+|\s+"
 
 
@@ -107,7 +132,7 @@ class Score:
 
     def compare(self, name, hf, dk, texts, norm, roundtrip=True, special=False):
         for at in range(0, len(texts), 2000):
-            part = texts[at:at + 2000]
+            part = texts[at : at + 2000]
             mine = dk.encode(part, special)
             hf.encode_special_tokens = not special
             theirs = [x.ids for x in hf.encode_batch_fast(part, add_special_tokens=False)]
@@ -130,8 +155,10 @@ class Score:
         if what == "ids":
             while k < min(len(mine), len(theirs)) and mine[k] == theirs[k]:
                 k += 1
-            print(f"DIFFERENT {name} {what}: at token {k} of {len(theirs)}: here {mine[k:k+6]} there {theirs[k:k+6]} "
-                  f"{[hf.id_to_token(x) for x in theirs[k:k+4]]} text {ascii(text[:100])}")
+            print(
+                f"DIFFERENT {name} {what}: at token {k} of {len(theirs)}: here {mine[k:k+6]} there {theirs[k:k+6]} "
+                f"{[hf.id_to_token(x) for x in theirs[k:k+4]]} text {ascii(text[:100])}"
+            )
         else:
             print(f"DIFFERENT {name} {what}: {mine!r} text {ascii(text[:100])}")
 
@@ -155,27 +182,57 @@ def configurations():
     yield "o200k", nfc, seq([split(O200K), byte_level()]), {}
     yield "possessive", None, seq([split(POSSESSIVE), byte_level()]), {}
     yield "wordy", normalizers.Sequence([nfc, nfc]), seq([split(WORDY), byte_level()]), {}
-    yield "digits", nfc, seq([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]), {}
-    yield "digits-runs", nfc, seq([pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.ByteLevel(add_prefix_space=False)]), {}
-    yield "deepseek", None, seq([split(r"\p{N}{1,3}"), split(r"[一-龥぀-ゟ゠-ヿ]+"), split(
-        r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
-        r"|\s*[\r\n]+|\s+(?!\S)|\s+"), byte_level()]), {}
-    yield "youtu", nfc, seq([split(r"[가-힣ㄱ-ㆎ]+|[!…“”‘’—:;,.、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"), split(O200K), byte_level()]), {}
+    yield "digits", nfc, seq(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    ), {}
+    yield "digits-runs", nfc, seq(
+        [pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    ), {}
+    yield "deepseek", None, seq(
+        [
+            split(r"\p{N}{1,3}"),
+            split(r"[一-龥぀-ゟ゠-ヿ]+"),
+            split(
+                r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"
+                r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
+                r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+            ),
+            byte_level(),
+        ]
+    ), {}
+    yield "youtu", nfc, seq(
+        [split(r"[가-힣ㄱ-ㆎ]+|[!…“”‘’—:;,.、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"), split(O200K), byte_level()]
+    ), {}
     yield "han-script", nfc, seq([split(r"\p{Han}+|[\p{Hiragana}\p{Katakana}]+"), split(CL100K), byte_level()]), {}
     yield "removed", nfc, seq([split(r"\s+", "removed"), byte_level()]), {"roundtrip": False}
-    yield "merged", nfc, seq([split(r"\s", "merged_with_next"), split(r"[.,!?]", "merged_with_previous"), byte_level()]), {}
-    yield "contiguous", nfc, seq([split(r"\p{P}", "contiguous"), split(r"\p{L}+", "isolated", True), byte_level()]), {}
+    yield "merged", nfc, seq(
+        [split(r"\s", "merged_with_next"), split(r"[.,!?]", "merged_with_previous"), byte_level()]
+    ), {}
+    yield "contiguous", nfc, seq(
+        [split(r"\p{P}", "contiguous"), split(r"\p{L}+", "isolated", True), byte_level()]
+    ), {}
     yield "string", nfc, seq([pre_tokenizers.Split(" ", "merged_with_next"), byte_level()]), {}
     yield "no-alphabet", nfc, seq([split(CL100K), byte_level()]), {"alphabet": False, "roundtrip": False}
-    yield "unknown", nfc, seq([split(CL100K), byte_level()]), {"alphabet": False, "unk": "<unk>", "roundtrip": False}
-    yield "unknown-fused", nfc, seq([split(CL100K), byte_level()]), {"alphabet": False, "unk": "<unk>", "fuse": True, "roundtrip": False}
+    yield "unknown", nfc, seq([split(CL100K), byte_level()]), {
+        "alphabet": False,
+        "unk": "<unk>",
+        "roundtrip": False,
+    }
+    yield "unknown-fused", nfc, seq([split(CL100K), byte_level()]), {
+        "alphabet": False,
+        "unk": "<unk>",
+        "fuse": True,
+        "roundtrip": False,
+    }
 
 
 ADDED = ("ㅋㅋ", "HTTP", "각", "e\u0301", "韓", "99", "<mask>", "[SEP]", "<|end")
 
 
 def train_hf(norm, pre, opts, texts, vocab):
-    model = models.BPE(unk_token=opts.get("unk"), fuse_unk=opts.get("fuse", False), ignore_merges=opts.get("ignore_merges", False))
+    model = models.BPE(
+        unk_token=opts.get("unk"), fuse_unk=opts.get("fuse", False), ignore_merges=opts.get("ignore_merges", False)
+    )
     t = Tokenizer(model)
     if norm:
         t.normalizer = norm
@@ -183,12 +240,26 @@ def train_hf(norm, pre, opts, texts, vocab):
     t.decoder = decoders.ByteLevel()
     t.post_processor = processors.ByteLevel(trim_offsets=False)
     special = ["<|endoftext|>", "<|end|>"] + ([opts["unk"]] if "unk" in opts else [])
-    t.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=vocab, special_tokens=special, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if opts.get("alphabet", True) else []))
-    t.add_tokens([AddedToken("ㅋㅋ", normalized=True), AddedToken("HTTP", normalized=False, single_word=True),
-                  AddedToken("각", normalized=True), AddedToken("e\u0301", normalized=False), AddedToken("韓", lstrip=True, rstrip=True),
-                  AddedToken("韓글", rstrip=True), AddedToken("99", single_word=True)])
+    t.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=vocab,
+            special_tokens=special,
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if opts.get("alphabet", True) else [],
+        ),
+    )
+    t.add_tokens(
+        [
+            AddedToken("ㅋㅋ", normalized=True),
+            AddedToken("HTTP", normalized=False, single_word=True),
+            AddedToken("각", normalized=True),
+            AddedToken("e\u0301", normalized=False),
+            AddedToken("韓", lstrip=True, rstrip=True),
+            AddedToken("韓글", rstrip=True),
+            AddedToken("99", single_word=True),
+        ]
+    )
     t.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("[SEP]", rstrip=True)])
     return t
 
@@ -238,7 +309,11 @@ class Run:
 
     def done(self, name, before):
         bad, texts = before
-        print(f"{name}: {self.score.texts - texts} texts, {self.score.bad - bad} different, {time.time() - self.start:.0f} s", flush=True)
+        seconds = time.time() - self.start
+        print(
+            f"{name}: {self.score.texts - texts} texts, {self.score.bad - bad} different, {seconds:.0f} s",
+            flush=True,
+        )
 
     def so_far(self):
         return self.score.bad, self.score.texts
@@ -254,8 +329,22 @@ class Run:
             for t in self.sample + self.lines[:3000]:
                 f.write(json.dumps({"text": t}) + "\n")
         folder = os.path.join(self.work, "ours")
-        subprocess.run([self.a.dokja, "tokenizer", "train", "--in", train, "--vocab", "12000" if self.have_data else "1500", "--out", folder],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                self.a.dokja,
+                "tokenizer",
+                "train",
+                "--in",
+                train,
+                "--vocab",
+                "12000" if self.have_data else "1500",
+                "--out",
+                folder,
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         return Tokenizer.from_file(os.path.join(folder, "tokenizer.json")), Dokja(self.a.dokja, folder)
 
     def compare_ours(self, hf, dk):
@@ -298,7 +387,9 @@ class Run:
         hf, dk = pairs_tokenizer(norm, pre), Dokja(self.a.dokja, folder)
         hf.save(os.path.join(folder, "tokenizer.json"))
         s.compare("pairs-" + name + "/lines", hf, dk, self.some, norm, False)
-        s.compare("pairs-" + name + "/every-char", hf, dk, self.chars if self.a.full else self.few_chars, norm, False)
+        s.compare(
+            "pairs-" + name + "/every-char", hf, dk, self.chars if self.a.full else self.few_chars, norm, False
+        )
         s.compare("pairs-" + name + "/long", hf, dk, self.long[:6], norm, False)
         s.compare("pairs-" + name + "/text", hf, dk, self.thin(self.sample, 40), norm, False)
         self.done("pairs-" + name, before)
@@ -307,8 +398,11 @@ class Run:
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("dokja")
-    ap.add_argument("--data", default=os.environ.get("DOKJA_DATA") or
-                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/data"))
+    ap.add_argument(
+        "--data",
+        default=os.environ.get("DOKJA_DATA")
+        or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/data"),
+    )
     ap.add_argument("--lines", type=int, default=10000)
     ap.add_argument("--full", action="store_true")
     ap.add_argument("--only", default="")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/tokenizer_*.json: small tokenizers made by Hugging Face `tokenizers` and the ids it gives, so that
-the plain test suite compares with an independent source without installing it."""
+"""Writes tests/golden/tokenizer_*.json: small tokenizers made by Hugging Face `tokenizers` and the ids it gives, so
+that the plain test suite compares with an independent source without installing it."""
+
 import json
 import os
 import sys
@@ -17,7 +18,10 @@ for name, norm, pre, opts in equal.configurations():
         continue
     t = equal.train_hf(norm, pre, opts, lines, 520)
     texts = [x for x in adversary.lines(400, seed=12) if len(x) < 100][:150]
-    texts += ["<|end|>a<|endoftext|> <mask> 韓글 99 a99 ㅋㅋㅋ HTTP xHTTP 각\u1100\u1161\u11a8 e\u0301 [SEP]  b", ""]
+    texts += [
+        "<|end|>a<|endoftext|> <mask> 韓글 99 a99 ㅋㅋㅋ HTTP xHTTP 각\u1100\u1161\u11a8 e\u0301 [SEP]  b",
+        "",
+    ]
     doc = json.loads(t.to_str())
     if name == "gpt2":
         doc["model"]["merges"] = [" ".join(m) for m in doc["model"]["merges"]]

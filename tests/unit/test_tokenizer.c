@@ -159,9 +159,12 @@ static void test_normal_form(void **state)
         {"e\xcc\x81", "é"},
         {"q\xcc\xa3\xcc\x87", "q\xcc\xa3\xcc\x87"},
         {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87"},
-        {"\xe2\x84\xab", "Å"},                       /* ANGSTROM SIGN */
-        {"\xef\xbd\xbb", "\xef\xbd\xbb"},            /* compatibility forms stay */
-        {"\xff" "e\xcc\x81\xff", "\xff" "é\xff"},    /* also between bytes that are not text */
+        {"\xe2\x84\xab", "Å"},            /* ANGSTROM SIGN */
+        {"\xef\xbd\xbb", "\xef\xbd\xbb"}, /* compatibility forms stay */
+        {"\xff"
+         "e\xcc\x81\xff",
+         "\xff"
+         "é\xff"},                                   /* also between bytes that are not text */
         {"\xcd\x84", "\xcc\x88\xcc\x81"},            /* U+0344 never comes back */
         {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"} /* composition exclusion */
     };
@@ -215,7 +218,8 @@ static void test_stream(void **state)
     struct err e = {0};
     struct tokenizer *t = train(272, 1, NULL); /* bytes alone */
     static const char in[] = "가a😀é\xff\xed\xa0\x80\xe1\x84z\xf0\x9f\x98가\xf0\x9f\x98";
-    static const char want[] = "가a😀é\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd가\xef\xbf\xbd";
+    static const char want[] =
+        "가a😀é\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd가\xef\xbf\xbd";
     struct token_vec v = {0};
     struct buf b = {0};
     struct tok_stream s = {0};
@@ -474,8 +478,8 @@ static void test_scan_and_heap(void **state)
     tokenizer_close(t);
 }
 
-/* Every allocation that fails gives an error and loses nothing.  The vocabulary is out of reach, so that training ends
- * before the JSON library, which does not survive all of its own. */
+/* Every allocation that fails gives an error and loses nothing.  The vocabulary is out of reach, so that training
+ * ends before the JSON library, which does not survive all of its own. */
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -519,11 +523,18 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alphabet),         cmocka_unit_test(test_ids_in_order), cmocka_unit_test(test_any_bytes),
-        cmocka_unit_test(test_normal_form),      cmocka_unit_test(test_special),      cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_threads_and_order), cmocka_unit_test(test_counts_and_ties),
-        cmocka_unit_test(test_limits),           cmocka_unit_test(test_save_and_open), cmocka_unit_test(test_long_pieces),
-        cmocka_unit_test(test_scan_and_heap), cmocka_unit_test(test_out_of_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_alphabet),
+                                       cmocka_unit_test(test_ids_in_order),
+                                       cmocka_unit_test(test_any_bytes),
+                                       cmocka_unit_test(test_normal_form),
+                                       cmocka_unit_test(test_special),
+                                       cmocka_unit_test(test_stream),
+                                       cmocka_unit_test(test_threads_and_order),
+                                       cmocka_unit_test(test_counts_and_ties),
+                                       cmocka_unit_test(test_limits),
+                                       cmocka_unit_test(test_save_and_open),
+                                       cmocka_unit_test(test_long_pieces),
+                                       cmocka_unit_test(test_scan_and_heap),
+                                       cmocka_unit_test(test_out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

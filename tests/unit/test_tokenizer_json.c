@@ -73,19 +73,23 @@ static void test_golden(void **state)
 
 /* A small valid file; each row below replaces one part of it. */
 static const char part_head[] = "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":";
-static const char part_added[] = "[{\"id\":0,\"content\":\"<|e|>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
-                                 "\"normalized\":false,\"special\":true}]";
+static const char part_added[] =
+    "[{\"id\":0,\"content\":\"<|e|>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+    "\"normalized\":false,\"special\":true}]";
 static const char part_norm[] = "{\"type\":\"NFC\"}";
-static const char part_pre[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
+static const char part_pre[] =
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
 static const char part_dec[] = "{\"type\":\"ByteLevel\"}";
-static const char part_model[] = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1,\"b\":2,\"ab\":3},\"merges\":[[\"a\",\"b\"]]}";
+static const char part_model[] =
+    "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1,\"b\":2,\"ab\":3},\"merges\":[[\"a\",\"b\"]]}";
 
-static size_t assemble(char *out, size_t cap, const char *head, const char *added, const char *norm, const char *pre, const char *dec,
-                       const char *model)
+static size_t assemble(char *out, size_t cap, const char *head, const char *added, const char *norm, const char *pre,
+                       const char *dec, const char *model)
 {
-    return (size_t)snprintf(out, cap, "%s%s,\"normalizer\":%s,\"pre_tokenizer\":%s,\"post_processor\":null,\"decoder\":%s,\"model\":%s}",
-                            head ? head : part_head, added ? added : part_added, norm ? norm : part_norm, pre ? pre : part_pre,
-                            dec ? dec : part_dec, model ? model : part_model);
+    return (size_t)snprintf(
+        out, cap, "%s%s,\"normalizer\":%s,\"pre_tokenizer\":%s,\"post_processor\":null,\"decoder\":%s,\"model\":%s}",
+        head ? head : part_head, added ? added : part_added, norm ? norm : part_norm, pre ? pre : part_pre,
+        dec ? dec : part_dec, model ? model : part_model);
 }
 
 static void test_damaged(void **state)
@@ -100,29 +104,40 @@ static void test_damaged(void **state)
         {.added = "{}", .want = "added_tokens"},
         {.added = "[7]", .want = "added_tokens[0]"},
         {.added = "[{\"id\":0}]", .want = "content"},
-        {.added = "[{\"id\":0,\"content\":\"\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}]",
+        {.added = "[{\"id\":0,\"content\":\"\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                  "\"normalized\":false,\"special\":true}]",
          .want = "content"},
-        {.added = "[{\"id\":-1,\"content\":\"x\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}]",
+        {.added = "[{\"id\":-1,\"content\":\"x\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                  "\"normalized\":false,\"special\":true}]",
          .want = "id"},
-        {.added = "[{\"id\":9,\"content\":\"x\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}]",
+        {.added = "[{\"id\":9,\"content\":\"x\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                  "\"normalized\":false,\"special\":true}]",
          .want = "added_tokens[0].id"},
-        {.added = "[{\"id\":2,\"content\":\"a\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}]",
+        {.added = "[{\"id\":2,\"content\":\"a\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                  "\"normalized\":false,\"special\":true}]",
          .want = "added_tokens[0].id"},
-        {.added = "[{\"id\":0,\"content\":\"<|e|>\",\"single_word\":0,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}]",
+        {.added = "[{\"id\":0,\"content\":\"<|e|>\",\"single_word\":0,\"lstrip\":false,\"rstrip\":false,"
+                  "\"normalized\":false,\"special\":true}]",
          .want = "single_word"},
         {.norm = "{\"type\":\"NFKC\"}", .want = "normalizer"},
         {.norm = "{\"type\":\"Lowercase\"}", .want = "Lowercase"},
-        {.norm = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Strip\"}]}", .want = "Strip"},
+        {.norm = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Strip\"}]}",
+         .want = "Strip"},
         {.norm = "{\"type\":\"Sequence\"}", .want = "normalizer"},
         {.norm = "7", .want = "normalizer"},
         {.pre = "null", .want = "pre_tokenizer"},
         {.pre = "{\"type\":\"Metaspace\"}", .want = "Metaspace"},
-        {.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Isolated\",\"invert\":false}", .want = "ByteLevel"},
-        {.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a\"},\"behavior\":\"Isolated\",\"invert\":false}", .want = "(a"},
-        {.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Sideways\",\"invert\":false}", .want = "Sideways"},
+        {.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Isolated\",\"invert\":false}",
+         .want = "ByteLevel"},
+        {.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a\"},\"behavior\":\"Isolated\",\"invert\":false}",
+         .want = "(a"},
+        {.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Sideways\",\"invert\":false}",
+         .want = "Sideways"},
         {.pre = "{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\",\"invert\":false}", .want = "pattern"},
-        {.pre = "{\"type\":\"Split\",\"pattern\":{\"String\":\"\"},\"behavior\":\"Isolated\",\"invert\":false}", .want = "empty"},
-        {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\",\"add_prefix_space\":false},{\"type\":\"Digits\"}]}",
+        {.pre = "{\"type\":\"Split\",\"pattern\":{\"String\":\"\"},\"behavior\":\"Isolated\",\"invert\":false}",
+         .want = "empty"},
+        {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\",\"add_prefix_space\":false},{"
+                "\"type\":\"Digits\"}]}",
          .want = "after ByteLevel"},
         {.pre = "{\"type\":\"ByteLevel\",\"add_prefix_space\":1}", .want = "add_prefix_space"},
         {.dec = "{\"type\":\"WordPiece\"}", .want = "decoder"},
@@ -130,25 +145,36 @@ static void test_damaged(void **state)
         {.model = "{\"type\":\"WordPiece\",\"vocab\":{}}", .want = "WordPiece"},
         {.model = "{\"type\":\"BPE\",\"merges\":[]}", .want = "model.vocab"},
         {.model = "{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}", .want = "vocab"},
-        {.model = "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0,\"<|e|>\":1},\"merges\":[]}", .want = "added_tokens[0].id"},
+        {.model = "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0,\"<|e|>\":1},\"merges\":[]}",
+         .want = "added_tokens[0].id"},
         {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1,\"b\":1},\"merges\":[]}", .want = "id 1"},
         {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":\"1\"},\"merges\":[]}", .want = "\"a\""},
         {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":-4},\"merges\":[]}", .want = "\"a\""},
         {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":9999999999},\"merges\":[]}", .want = "\"a\""},
         {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":7}", .want = "model.merges"},
-        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[[\"a\"]]}", .want = "model.merges[0]"},
-        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[\"aa\"]}", .want = "model.merges[0]"},
-        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[\"a a a\"]}", .want = "model.merges[0]"},
+        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[[\"a\"]]}",
+         .want = "model.merges[0]"},
+        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[\"aa\"]}",
+         .want = "model.merges[0]"},
+        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[\"a a a\"]}",
+         .want = "model.merges[0]"},
         {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[\"a c\"]}", .want = "\"c\""},
         {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1},\"merges\":[\"a a\"]}", .want = "result"},
-        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1,\"aa\":2},\"merges\":[\"a a\",[\"a\",\"a\"]]}", .want = "model.merges[1]"},
+        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1,\"aa\":2},\"merges\":[\"a a\",[\"a\",\"a\"]]}",
+         .want = "model.merges[1]"},
         {.model = "{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"<|e|>\":0},\"merges\":[]}", .want = "dropout"},
-        {.model = "{\"type\":\"BPE\",\"continuing_subword_prefix\":\"##\",\"vocab\":{\"<|e|>\":0},\"merges\":[]}", .want = "continuing_subword_prefix"},
-        {.model = "{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"<|e|>\":0},\"merges\":[]}", .want = "end_of_word_suffix"},
-        {.model = "{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{\"<|e|>\":0},\"merges\":[]}", .want = "byte_fallback"},
-        {.model = "{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"vocab\":{\"<|e|>\":0},\"merges\":[]}", .want = "unk_token"},
-        {.model = "{\"type\":\"BPE\",\"ignore_merges\":3,\"vocab\":{\"<|e|>\":0},\"merges\":[]}", .want = "ignore_merges"},
-        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1,\"a\":2},\"merges\":[]}", .want = "tokenizer.json"},
+        {.model = "{\"type\":\"BPE\",\"continuing_subword_prefix\":\"##\",\"vocab\":{\"<|e|>\":0},\"merges\":[]}",
+         .want = "continuing_subword_prefix"},
+        {.model = "{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"<|e|>\":0},\"merges\":[]}",
+         .want = "end_of_word_suffix"},
+        {.model = "{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{\"<|e|>\":0},\"merges\":[]}",
+         .want = "byte_fallback"},
+        {.model = "{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"vocab\":{\"<|e|>\":0},\"merges\":[]}",
+         .want = "unk_token"},
+        {.model = "{\"type\":\"BPE\",\"ignore_merges\":3,\"vocab\":{\"<|e|>\":0},\"merges\":[]}",
+         .want = "ignore_merges"},
+        {.model = "{\"type\":\"BPE\",\"vocab\":{\"<|e|>\":0,\"a\":1,\"a\":2},\"merges\":[]}",
+         .want = "tokenizer.json"},
     };
     char text[4000];
     struct tokenizer *t;
@@ -167,7 +193,8 @@ static void test_damaged(void **state)
     n = assemble(text, sizeof text, NULL, NULL, NULL, NULL, NULL, NULL);
     for (size_t k = 0; k < n; k += 4)
         assert_true(tokenizer_open(&t, write_file(text, k), &e) < 0);
-    static const char binary[] = "\x7f" "ELF\0\1\2\3";
+    static const char binary[] = "\x7f"
+                                 "ELF\0\1\2\3";
     assert_true(tokenizer_open(&t, write_file(binary, sizeof binary), &e) < 0);
     assert_true(tokenizer_open(&t, "/", &e) < 0);
 }
@@ -179,8 +206,8 @@ static void test_both_merges(void **state)
     struct err e = {0};
     char text[4000];
     struct token_vec v[2] = {{0}, {0}};
-    static const char *const model[] = {
-        NULL, "{\"vocab\":{\"<|e|>\":0,\"a\":1,\"b\":2,\"ab\":3},\"merges\":[\"a b\"]}"};
+    static const char *const model[] = {NULL,
+                                        "{\"vocab\":{\"<|e|>\":0,\"a\":1,\"b\":2,\"ab\":3},\"merges\":[\"a b\"]}"};
     for (int k = 0; k < 2; k++) {
         struct tokenizer *t;
         struct tok_encoder *enc;
@@ -208,6 +235,7 @@ static void test_both_merges(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_damaged), cmocka_unit_test(test_both_merges)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_damaged),
+                                       cmocka_unit_test(test_both_merges)};
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }

@@ -15,11 +15,64 @@ static const char qwen2[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?
                             "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 static const char *const known[] = {lexer_pattern_dokja, lexer_pattern_gpt2, cl100k, qwen2};
 
-static const char *const bits[] = {" ",  " ",  "  ", "\n", "\r\n", "\t", "\xc2\xa0", "\xe3\x80\x80", "\xe2\x80\xa8", "가", "나다", "ㅋ",
-                                   "\xe1\x84\x80", "\xe1\x85\xa1", "a",  "B",  "don", "'",    "'s", "'T", "'ll", "'Ve", "'re", "’", "’s",
-                                   "s",  "l",  "ſ",  "é",  "e\xcc\x81", "\xcc\x81", "1",  "22", "2026", "Ⅳ", "½", "!", "...", "「", "😀",
-                                   "\xef\xb8\x8f", "\xe2\x80\x8d", "漢", "ア", "я", "ب", "ก", "\xe0\xb8\xb1", "\x01", "\x7f", "\xc2\x85",
-                                   "\xe1\xa0\x8e", "\xef\xbb\xbf", "\xf0\x9c\xb3\xb0", "\xf0\xb1\x8d\x90", "_", "/", "<|end|>"};
+static const char *const bits[] = {" ",
+                                   " ",
+                                   "  ",
+                                   "\n",
+                                   "\r\n",
+                                   "\t",
+                                   "\xc2\xa0",
+                                   "\xe3\x80\x80",
+                                   "\xe2\x80\xa8",
+                                   "가",
+                                   "나다",
+                                   "ㅋ",
+                                   "\xe1\x84\x80",
+                                   "\xe1\x85\xa1",
+                                   "a",
+                                   "B",
+                                   "don",
+                                   "'",
+                                   "'s",
+                                   "'T",
+                                   "'ll",
+                                   "'Ve",
+                                   "'re",
+                                   "’",
+                                   "’s",
+                                   "s",
+                                   "l",
+                                   "ſ",
+                                   "é",
+                                   "e\xcc\x81",
+                                   "\xcc\x81",
+                                   "1",
+                                   "22",
+                                   "2026",
+                                   "Ⅳ",
+                                   "½",
+                                   "!",
+                                   "...",
+                                   "「",
+                                   "😀",
+                                   "\xef\xb8\x8f",
+                                   "\xe2\x80\x8d",
+                                   "漢",
+                                   "ア",
+                                   "я",
+                                   "ب",
+                                   "ก",
+                                   "\xe0\xb8\xb1",
+                                   "\x01",
+                                   "\x7f",
+                                   "\xc2\x85",
+                                   "\xe1\xa0\x8e",
+                                   "\xef\xbb\xbf",
+                                   "\xf0\x9c\xb3\xb0",
+                                   "\xf0\xb1\x8d\x90",
+                                   "_",
+                                   "/",
+                                   "<|end|>"};
 enum { N_BITS = sizeof bits / sizeof bits[0] };
 
 static struct splitter *make(const char *pattern, bool pcre2)
@@ -33,7 +86,8 @@ static struct splitter *make(const char *pattern, bool pcre2)
     return s;
 }
 
-static void same_pieces(const struct splitter *a, const struct splitter *b, struct split_work w[2], const char *text, size_t n)
+static void same_pieces(const struct splitter *a, const struct splitter *b, struct split_work w[2], const char *text,
+                        size_t n)
 {
     struct err e = {0};
     ok(splitter_run(a, &w[0], text, n, &e));
@@ -41,7 +95,8 @@ static void same_pieces(const struct splitter *a, const struct splitter *b, stru
     size_t at = 0;
     for (size_t i = 0; i < w[0].n; i++) {
         if (i >= w[1].n || w[0].piece[i].n != w[1].piece[i].n)
-            fail_msg("piece %zu of \"%.*s\" has %zu bytes here, %zu there", i, (int)n, text, w[0].piece[i].n, i < w[1].n ? w[1].piece[i].n : 0);
+            fail_msg("piece %zu of \"%.*s\" has %zu bytes here, %zu there", i, (int)n, text, w[0].piece[i].n,
+                     i < w[1].n ? w[1].piece[i].n : 0);
         assert_int_equal(w[0].piece[i].at, at);
         at += w[0].piece[i].n;
     }
@@ -164,8 +219,15 @@ static void test_dialect(void **state)
         {"a{1,2}+", "aaaaab", "aaaaa|b|"},
         {"a{,2}b", "aaab", "a|aab|"},
         {"^b", "a\nb", "a\n|b|"},
-        {"\\v", "a\x0b" "b\nc", "a|\x0b|b\nc|"},
-        {"\\s", "a\xe1\xa0\x8e" "b", "a\xe1\xa0\x8e" "b|"}, /* U+180E is no space any more */
+        {"\\v",
+         "a\x0b"
+         "b\nc",
+         "a|\x0b|b\nc|"},
+        {"\\s",
+         "a\xe1\xa0\x8e"
+         "b",
+         "a\xe1\xa0\x8e"
+         "b|"}, /* U+180E is no space any more */
         {"\\d+", "1२x", "1२|x|"},
         {"[[a-c]x]+", "yabxz", "y|abx|z|"},
         {"\\u0061+", "baac", "b|aa|c|"},
@@ -229,8 +291,9 @@ static void test_utf8(void **state)
         for (int k = 1; k < n; k++)
             assert_int_equal(uc_valid(c, (size_t)k, &maybe), 0);
     }
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80", "\xff"};
+    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",
+                                      "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                      "\xff"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         bool maybe = false;
         assert_int_equal(uc_valid((const unsigned char *)bad[i], strlen(bad[i]), &maybe), 0);
@@ -252,15 +315,16 @@ static void test_nfc(void **state)
         size_t n = 0;
         bool known_to_both = true;
         for (uint32_t j = 1 + rng_below(&r, 8); j > 0; j--) {
-            static const int32_t from[] = {0x41, 0xC0, 0x300, 0x300, 0x900, 0x1100, 0x1161, 0x11A8, 0xAC00, 0x1E00, 0x3040, 0xF900, 0x2F800,
-                                           0x1D150, 0x11080, 0xB00, 0xF40};
-            static const int32_t span[] = {60, 400, 112, 112, 1200, 20, 22, 28, 11172, 512, 96, 512, 540, 100, 400, 900, 150};
+            static const int32_t from[] = {0x41,   0xC0,   0x300,  0x300,   0x900,   0x1100,  0x1161, 0x11A8, 0xAC00,
+                                           0x1E00, 0x3040, 0xF900, 0x2F800, 0x1D150, 0x11080, 0xB00,  0xF40};
+            static const int32_t span[] = {60,  400, 112, 112, 1200, 20,  22,  28, 11172,
+                                           512, 96,  512, 540, 100,  400, 900, 150};
             uint32_t i = rng_below(&r, 17);
             int32_t cp = from[i] + (int32_t)rng_below(&r, (uint32_t)span[i]);
             n += (size_t)uc_put(in + n, cp);
             /* Marks of Unicode 10 to 15 in these ranges. */
-            known_to_both = known_to_both && cp != 0x9FE && cp != 0xC3C && cp != 0xD3B && cp != 0xD3C && cp != 0xEBA && cp != 0xECE &&
-                            !(cp >= 0x11100 && cp < 0x11210);
+            known_to_both = known_to_both && cp != 0x9FE && cp != 0xC3C && cp != 0xD3B && cp != 0xD3C &&
+                            cp != 0xEBA && cp != 0xECE && !(cp >= 0x11100 && cp < 0x11210);
         }
         in[n] = 0;
         buf_clear(&out);
@@ -286,9 +350,9 @@ static void test_nfc(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lexers),  cmocka_unit_test(test_lexers_every_char), cmocka_unit_test(test_our_pattern),
-        cmocka_unit_test(test_behaviors), cmocka_unit_test(test_dialect),         cmocka_unit_test(test_deep_match),
-        cmocka_unit_test(test_utf8),    cmocka_unit_test(test_nfc)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lexers),      cmocka_unit_test(test_lexers_every_char),
+                                       cmocka_unit_test(test_our_pattern), cmocka_unit_test(test_behaviors),
+                                       cmocka_unit_test(test_dialect),     cmocka_unit_test(test_deep_match),
+                                       cmocka_unit_test(test_utf8),        cmocka_unit_test(test_nfc)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
