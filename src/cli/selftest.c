@@ -1,0 +1,44 @@
+/* dokja selftest: the digest of the numeric profile on this build and machine. */
+#include <stdio.h>
+
+#include "base/opt.h"
+#include "cli/cli.h"
+#include "nn/selftest.h"
+
+int cmd_selftest(int argc, char **argv, struct err *e)
+{
+    int64_t threads = 0;
+    bool json = false;
+    int n_args;
+    const struct opt opts[] = {
+        {"threads", 't', OPT_INT, &threads, "N", "threads (OMP_NUM_THREADS, or all cores)", 1,
+         1024, NULL},
+        {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
+        {0}};
+    const struct opt_spec spec = {"dokja selftest [--threads N] [--json]",
+                                  "Runs a fixed battery through every kernel and op and prints the digest of all result "
+                                  "bits.\nIt is the same on every machine, instruction set, compiler and thread count.",
+                                  opts, 0, 0};
+    int rc = opt_parse(&spec, argc, argv, &n_args, e);
+    if (rc != 0)
+        return rc > 0 ? 0 : rc;
+
+    const char *bad;
+    const struct kernels *k = kernels_best(&bad);
+    if (bad)
+        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes ref, avx2, avx512 or amx", bad);
+    struct nn x;
+    rc = nn_init(&x, k, (int)threads, e);
+    if (rc != 0)
+        return rc;
+    struct digest d;
+    rc = selftest_digest(&d, &x, e);
+    nn_release(&x);
+    if (rc != 0)
+        return rc;
+    char hex[65];
+    digest_hex(hex, &d);
+    printf(json ? "{\"profile\":\"%s\",\"digest\":\"%s\",\"isa\":\"%s\"}\n" : "%s %s (%s)\n", SELFTEST_PROFILE, hex,
+           isa_name(k->isa));
+    return 0;
+}

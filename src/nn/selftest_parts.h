@@ -1,0 +1,53 @@
+/* The parts of the self-test's battery and what they draw from.  Private to nn/selftest*.c. */
+#ifndef DK_NN_SELFTEST_PARTS_H
+#define DK_NN_SELFTEST_PARTS_H
+
+#include "base/digest.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "nn/nn.h"
+
+/* One part at a time: its own random stream and an empty arena. */
+struct battery {
+    const struct nn *x;
+    struct sha256 *hash;
+    struct rng rng;
+    struct arena arena;
+};
+
+enum st_input {
+    ST_ZERO,
+    ST_UNIT, /* [−1, 1) */
+    ST_WIDE, /* exponents 2^-60 … 2^60, any sign */
+    ST_TINY, /* exponents down to the denormals: products and differences are flushed */
+    ST_LOGIT, /* [−110, 110): exp from underflow to overflow */
+    ST_EDGE  /* zeros, denormals, limits, infinities, NaN, the thresholds of exp */
+};
+
+real *st_reals(struct battery *b, size_t n, enum st_input kind);
+bf16 *st_halves(struct battery *b, size_t n, enum st_input kind);
+int *st_ints(struct battery *b, size_t n, int below);
+void st_hash_reals(struct battery *b, const real *v, size_t n);
+void st_hash_halves(struct battery *b, const bf16 *v, size_t n);
+void st_hash_doubles(struct battery *b, const double *v, size_t n);
+
+/* selftest_elem.c */
+void st_math(struct battery *b);
+void st_rope(struct battery *b);
+void st_vectors(struct battery *b);
+void st_norm(struct battery *b);
+void st_qk(struct battery *b);
+void st_swiglu(struct battery *b);
+void st_embed(struct battery *b);
+void st_loss(struct battery *b);
+void st_optimizers(struct battery *b);
+/* selftest_ops.c */
+void st_unit(struct battery *b);
+void st_gemv(struct battery *b);
+void st_attn_pieces(struct battery *b);
+void st_gemm(struct battery *b);
+void st_attention(struct battery *b);
+void st_ops(struct battery *b);
+void st_head(struct battery *b);
+
+#endif

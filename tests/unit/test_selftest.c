@@ -1,0 +1,112 @@
+/* The self-test: one digest for every instruction set and thread count, the one that is written down
+ * here; no slot of the table is left out; one wrong bit shows. */
+#include "harness.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "nn/selftest.h"
+
+/* Profile T1.  A change that moves this digest changes results: it is a new profile, never a speed-up. */
+static const char T1[] = "6781b6f09e9cdf6078281cd52b44869b056d47d453e152b6829fc09abba330e0";
+
+static void digest_of(char hex[65], const struct kernels *k, int threads)
+{
+    struct err e = {0};
+    struct nn x;
+    struct digest d;
+    ok(nn_init(&x, k, threads, &e));
+    ok(selftest_digest(&d, &x, &e));
+    nn_release(&x);
+    digest_hex(hex, &d);
+}
+
+/* Each slot in turn is NULL in a child process, which must not come to a digest.  First of all tests: a
+ * process that has started OpenMP threads should not fork. */
+static void test_all_slots(void **state)
+{
+    (void)state;
+    const struct kernels *k = kernels_get(kernels_detect());
+    size_t first = offsetof(struct kernels, gemm.pack_a), last = sizeof *k;
+    assert_int_equal((last - first) % sizeof(void (*)(void)), 0);
+    for (size_t at = first; at < last; at += sizeof(void (*)(void))) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct kernels holed = *k;
+            char hex[65];
+            memset((char *)&holed + at, 0, sizeof(void (*)(void)));
+            if (!freopen("/dev/null", "w", stderr))
+                _exit(1);
+            signal(SIGSEGV, SIG_DFL);
+            digest_of(hex, &holed, 1);
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+            fail_msg("the slot %zu bytes into struct kernels is never called", at);
+    }
+}
+
+static void test_one_digest(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 3, 7};
+    for (int isa = ISA_REF; isa <= ISA_AMX; isa++)
+        for (int t = 0; t < 4; t++) {
+            const struct kernels *k = kernels_get((enum isa)isa);
+            if (!k || (isa == ISA_REF && t == 1))
+                continue;
+            char hex[65];
+            digest_of(hex, k, threads[t]);
+            if (strcmp(hex, T1) != 0)
+                fail_msg("%s with %d threads gives %s, expected %s", isa_name(k->isa), threads[t], hex, T1);
+        }
+}
+
+static const struct kernels *honest;
+
+/* One unit in the last place of one element among a thousand. */
+static void add_wrong(real *y, const real *x, size_t n)
+{
+    uint32_t u;
+    honest->add(y, x, n);
+    if (n == 1003) {
+        memcpy(&u, y + 500, sizeof u);
+        u ^= 1;
+        memcpy(y + 500, &u, sizeof u);
+    }
+}
+
+static void cross_entropy_wrong(bf16 *d, real *loss, const real *z, int n, int target, real scale)
+{
+    honest->cross_entropy(d, loss, z, n, target, scale);
+    if (d && n == 1003 && target == 0)
+        d[1002].bits ^= 1;
+}
+
+static void test_one_bit(void **state)
+{
+    (void)state;
+    char hex[65];
+    honest = kernels_get(kernels_detect());
+    struct kernels k = *honest;
+    k.add = add_wrong;
+    digest_of(hex, &k, 1);
+    assert_string_not_equal(hex, T1);
+    k = *honest;
+    k.cross_entropy = cross_entropy_wrong;
+    digest_of(hex, &k, 1);
+    assert_string_not_equal(hex, T1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_slots),
+        cmocka_unit_test(test_one_digest),
+        cmocka_unit_test(test_one_bit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
