@@ -10,24 +10,32 @@
 
 struct eval_args {
     const char *model, *tasks;
-    int64_t items, seed;
-    bool json, seen, show;
+    int64_t items, seed, show;
+    bool json, seen;
 };
 
 struct watch {
     const struct eval_args *a;
-    int done, of;
+    int done, of, shown[PRIMER_MAX_SKILLS];
 };
+
+/* The question with its context, without the solved examples before it, and the model's answer. */
+static void show(const struct primer_item *it, const char *text, size_t n, bool right)
+{
+    const char *end = memchr(text, '\n', n);
+
+    log_line("%s%.*s  %s%s%s", it->prompt.p + it->question, (int)(end ? end - text : (long)n), text, right ? "(right)" : "(wrong: ",
+             right ? "" : it->answer.p, right ? "" : ")");
+}
 
 static bool on_item(void *user, const struct primer_item *it, const char *text, size_t n, bool right)
 {
     struct watch *w = user;
 
     w->done++;
-    if (w->a->show && !w->a->json) {
-        const char *end = memchr(text, '\n', n);
-        log_line("%s%.*s [%s%s]\n", it->prompt.p, (int)(end ? end - text : (long)n), text, right ? "right" : "wrong, expected ",
-                 right ? "" : it->answer.p);
+    if (!w->a->json && w->shown[it->skill] < w->a->show) {
+        w->shown[it->skill]++;
+        show(it, text, n, right);
     }
     log_progress("eval: %s, %d of %d questions", primer_skill(it->skill)->name, w->done, w->of);
     return !log_stop_asked();
@@ -69,7 +77,7 @@ static int eval_primer(const struct eval_args *a, struct err *e)
     struct nn x = {0};
     struct infer_model *m = NULL;
     struct primer_score score[PRIMER_MAX_SKILLS];
-    struct watch w = {a, 0, (int)a->items * primer_skills()};
+    struct watch w = {.a = a, .of = (int)a->items * primer_skills()};
     const struct primer_eval_opts o = {.items = (int)a->items, .seed = (uint64_t)a->seed, .seen = a->seen, .on_item = on_item, .user = &w};
     double start = clock_seconds();
     const char *bad = NULL;
@@ -104,7 +112,7 @@ int cmd_eval(int argc, char **argv, struct err *e)
         {.name = "items", .letter = 'n', .type = OPT_INT, .dst = &a.items, .arg = "N", .help = "questions a skill (100)", .lo = 1, .hi = 100000},
         {.name = "seed", .type = OPT_INT, .dst = &a.seed, .arg = "N", .help = "which questions (1)", .lo = 0, .hi = 9e15},
         {.name = "seen", .type = OPT_FLAG, .dst = &a.seen, .help = "ask about facts of the textbook instead"},
-        {.name = "show", .type = OPT_FLAG, .dst = &a.show, .help = "print every question and answer"},
+        {.name = "show", .type = OPT_INT, .dst = &a.show, .arg = "N", .help = "print the first N questions of each skill with the answers", .lo = 0, .hi = 1e6},
         {.name = "json", .type = OPT_FLAG, .dst = &a.json, .help = "machine-readable result"},
         {0}};
     const struct opt_spec spec = {"dokja eval -m MODEL [--tasks primer] [--items N]", "Asks a model questions with exact answers and counts.",

@@ -13,7 +13,7 @@
 const struct skill *const primer_table[] = {
     &skill_ko_number, &skill_ko_counting, &skill_ko_addition, &skill_ko_particle, &skill_ko_date, &skill_ko_weekday,
     &skill_ko_clock, &skill_ko_unit, &skill_ko_compare, &skill_ko_order, &skill_ko_story, &skill_ko_code, &skill_ko_form,
-    &skill_ko_pairs, &skill_en_number, &skill_en_addition, &skill_en_compare, &skill_en_story, &skill_en_letters, &skill_en_pairs,
+    &skill_ko_pairs, &skill_ko_copy, &skill_en_number, &skill_en_addition, &skill_en_compare, &skill_en_story, &skill_en_letters, &skill_en_pairs,
 };
 const int primer_table_n = sizeof primer_table / sizeof *primer_table;
 
@@ -163,6 +163,7 @@ int primer_question(struct primer_item *it, int skill, bool held_out, uint64_t s
         s->draw(&f, &r, solved == 0 && held_out);
         sl.used = 0;
         s->fill(&sl, &f);
+        it->question = q.b->len;
         if (s->context) {
             pr_pattern(&q, list_pick(&r, s->context), &sl);
             pr_str(&q, "\n");

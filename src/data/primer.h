@@ -31,6 +31,7 @@ struct primer_item {
     struct buf prompt, answer;
     const char *stop;
     int skill;
+    size_t question;       /* where in the prompt the question proper begins, after the solved examples */
     double chance;         /* probability that a guesser who knows the answer's form is right */
 };
 int primer_question(struct primer_item *it, int skill, bool held_out, uint64_t seed, uint64_t index,

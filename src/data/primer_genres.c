@@ -11,6 +11,9 @@ struct page {
     struct rng *r;
     bool ko;
     struct slots frame;
+    const struct skill *told_of;                             /* facts of this skill told on this page */
+    struct fact told[16];
+    int n_told;
 };
 
 struct labels {
@@ -44,6 +47,7 @@ static void begin(struct page *p, struct pr_out *o, struct rng *r, const struct 
 
     p->o = o;
     p->r = r;
+    p->told_of = NULL;
     p->ko = s->pub.lang[0] == 'k';
     p->frame.used = 0;
     pick_distinct(r, who, 2, p->ko ? N_KO_NAMES : N_EN_NAMES);
@@ -88,11 +92,28 @@ struct asker {
     int next, n_qa;
 };
 
+/* A page comes back to its own facts, as a book does: the answer can then be found further up. */
+static void draw(struct page *p, const struct skill *s, struct fact *f)
+{
+    enum { MOST = sizeof p->told / sizeof *p->told };
+
+    if (p->told_of != s) {
+        p->told_of = s;
+        p->n_told = 0;
+    }
+    if (p->n_told >= 3 && !s->context && pick(p->r, 3) == 0) {
+        *f = p->told[pick(p->r, p->n_told < MOST ? p->n_told : MOST)];
+        return;
+    }
+    s->draw(f, p->r, false);
+    p->told[p->n_told++ % MOST] = *f;
+}
+
 static void ask_begin(struct page *p, struct asker *a, const struct skill *s)
 {
     a->s = s;
     a->n_qa = qa_len(s);
-    s->draw(&a->f, p->r, false);
+    draw(p, s, &a->f);
     a->sl.used = 0;
     s->fill(&a->sl, &a->f);
     a->next = pick(p->r, a->n_qa);
@@ -139,14 +160,12 @@ static void say(struct page *p, const struct skill *s, int n, const char *sep)
 static void exercises(struct page *p, const struct skill *s, int n)
 {
     const struct labels *l = p->ko ? &labels_ko[pick(p->r, 5)] : &labels_en[pick(p->r, 5)];
-    int per = s->context ? 2 + pick(p->r, 2) : 1;
+    int per = s->context ? 3 + pick(p->r, 3) : 1;
     char number[8] = "0. ";
     struct asker a;
 
     if (per > n)
         per = n;
-    if (s->context && per > qa_len(s))
-        per = qa_len(s);
     for (int i = 0; i < n; i++) {
         if (i % per == 0) {
             ask_begin(p, &a, s);
@@ -167,7 +186,7 @@ static int how_many(struct page *p, const struct skill *s, int lo, int hi)
 {
     int n = between(p->r, lo, hi);
 
-    return s->context ? (n + 1) / 2 + 1 : n;
+    return s->context && n > 8 ? (2 * n) / 3 : n;
 }
 
 static void explain(struct page *p, const struct skill *s, int n)
@@ -215,6 +234,27 @@ static void sheet(struct page *p, const struct skill *s)
         frame(p, LIST("Worksheet: {8}\nDate: {3}\n\n", "Exercises on {0}\n\n", "Short test: {8}\nRead slowly and write the answers.\n\n",
             "Homework: {8}\n\n", "Practice with {0}\n{1} and {2} made these questions.\n\n"));
     exercises(p, s, how_many(p, s, 7, 14));
+}
+
+/* A reference table: many facts in few words. */
+static void table(struct page *p, const struct skill *s)
+{
+    if (!s->drill) {
+        sheet(p, s);
+        return;
+    }
+    if (p->ko)
+        frame(p, LIST("{0} 표\n", "한눈에 보는 표: {0}\n", "{0}\n소리 내어 읽어 보자.\n", "{1}의 공책 - {0}\n", "부록. {0}\n"));
+    else
+        frame(p, LIST("A table: {0}\n", "{8}: at a glance\n", "{8}\nRead the lines aloud.\n", "From the notebook of {1}: {0}\n", "Appendix: {0}\n"));
+    for (int i = 0, n = between(p->r, 10, 20); i < n; i++) {
+        struct asker a;
+        ask_begin(p, &a, s);
+        pr_pattern(p->o, s->drill, &a.sl);
+        pr_str(p->o, "\n");
+    }
+    pr_str(p->o, "\n");
+    exercises(p, s, between(p->r, 2, 5));
 }
 
 static void dialogue(struct page *p, const struct skill *s)
@@ -329,7 +369,7 @@ void pr_document(struct pr_out *o, struct rng *r, const struct skill *a, const s
     static const struct {
         void (*write)(struct page *p, const struct skill *s);
         int weight;
-    } genre[] = {{lesson, 28}, {sheet, 32}, {dialogue, 10}, {diary, 8}, {letter, 8}, {notice, 7}, {cards, 7}};
+    } genre[] = {{lesson, 16}, {sheet, 30}, {table, 24}, {dialogue, 7}, {diary, 6}, {letter, 6}, {notice, 5}, {cards, 6}};
     struct page p;
     int at = pick(r, 100), i = 0;
 

@@ -44,13 +44,14 @@ int ko_final(const char *word);
 
 /* Readings; out must hold 64 bytes. */
 void ko_sino(char *out, int n);           /* 1..9999: 삼백사십칠 */
+void ko_sino_places(char *out, int n);    /* 1..999, place by place: 삼백-사십-칠 */
 void ko_native(char *out, int n);         /* 1..99 before a counting word: 스물세 */
 void en_number(char *out, int n);         /* 0..999: three hundred forty-seven */
 
 /* ---- primer_facts.c: spaces and the split ---- */
 enum fact_space {
     SPACE_NUMBER = 1, SPACE_COUNT, SPACE_PARTICLE, SPACE_SUM, SPACE_WEEKDAY, SPACE_CLOCK, SPACE_DATE, SPACE_UNIT,
-    SPACE_LESS, SPACE_SORTED, SPACE_STORY_KO, SPACE_STORY_EN, SPACE_CODE, SPACE_FORM, SPACE_PAIR, SPACE_TALL, SPACE_LETTERS
+    SPACE_LESS, SPACE_SORTED, SPACE_STORY_KO, SPACE_STORY_EN, SPACE_CODE, SPACE_FORM, SPACE_PAIR, SPACE_TALL, SPACE_LETTERS, SPACE_COPY
 };
 bool fact_held(enum fact_space space, int a, int b, int c, int d);
 bool sum_held(int a, int b);              /* unordered */
@@ -75,6 +76,7 @@ struct skill {
     const char *const *explain;           /* NULL-terminated lists */
     const char *const *context;           /* NULL for skills without one */
     const char *const *state;
+    const char *drill;                    /* a line of a table: the fact in as few words as it takes; or NULL */
     const struct qa *qa;                  /* ends with a NULL q */
 };
 extern const struct skill *const primer_table[];
@@ -107,8 +109,9 @@ extern const struct word_pair pair_adjs[], pair_nouns[], big_small_units[];
 extern const struct polar polar_adjs[];
 enum {
     N_KO_NAMES = 24, N_KO_THINGS = 20, N_KO_PLACES = 16, N_SURNAMES = 12, N_DEPTS = 12, N_ROOMS = 8, N_ERRANDS = 8,
-    N_CODES = 60, N_MEANINGS = 40, N_PARTICLE_NOUNS = 132, N_EN_NAMES = 24, N_EN_THINGS = 20, N_EN_PLACES = 14,
-    N_COUNTED = 44, N_PAIR_ADJS = 18, N_PAIR_NOUNS = 36, N_UNITS = 5, N_POLAR = 6
+    N_CODES = 60, N_MEANINGS = 40, N_PARTICLE_NOUNS = 72, N_EN_NAMES = 24, N_EN_THINGS = 20, N_EN_PLACES = 14,
+    N_COUNTED = 44, N_PAIR_ADJS = 14, N_PAIR_NOUNS = 28, N_UNITS = 5, N_POLAR = 6,
+    N_COPY_WORDS = N_CODES + N_MEANINGS + N_KO_THINGS + N_KO_PLACES
 };
 
 /* ---- primer_genres.c ---- */

@@ -49,8 +49,9 @@ const struct skill skill_ko_particle = {
     .explain = LIST("받침이 있는 말 뒤에는 ‘을’, ‘이’, ‘은’, ‘과’를 쓴다.", "받침이 없는 말 뒤에는 ‘를’, ‘가’, ‘는’, ‘와’를 쓴다.",
         "‘으로’는 받침 뒤에 쓰지만, ㄹ 받침 뒤에는 ‘로’를 쓴다.", "조사를 고를 때는 앞말의 마지막 글자만 살핀다.",
         "소리 내어 읽으면 알맞은 조사를 쉽게 찾을 수 있다."),
-    .state = LIST("{5}.", "{5}.", "‘{0}’의 받침: {4}. 그래서 {1}/{2} 가운데 ‘{3}’{3:을} 쓴다.", "‘{0}’ 뒤에는 ‘{3}’{3:이} 온다. 보기: {5}."),
-    .qa = QA({"‘{0}’ 뒤에는 ‘{1}’{1:과} ‘{2}’ 가운데 무엇이 오는가?", "{3}", 0.5}, {"‘{0}’에 알맞은 조사를 고르시오. ({1}/{2})", "{3}", 0.5},
+    .state = LIST("{5}.", "{5}.", "‘{0}’의 받침: {4}. 그래서 {1}/{2} 가운데 ‘{3}’{3:을} 쓴다."),
+    .drill = "{0} ({1}/{2}) → {3}",
+    .qa = QA({"‘{0}’ 뒤에 오는 말은? ({1}/{2})", "{3}", 0.5}, {"‘{0}’에 알맞은 조사를 고르시오. ({1}/{2})", "{3}", 0.5},
         {"‘{0}’의 받침을 쓰시오.", "{4}", 0}),
 };
 
@@ -77,8 +78,9 @@ const struct skill skill_ko_pairs = {
     .weight = 12, .draw = pair_draw, .fill = pair_fill, .title = "우리말을 영어로 옮기기",
     .explain = LIST("꾸미는 말은 우리말에서도 영어에서도 꾸밈을 받는 말 앞에 온다.", "두 낱말을 하나씩 옮긴 다음 차례대로 이어 쓴다.",
         "영어 낱말 사이에는 빈칸을 하나 둔다.", "뜻을 모르는 낱말은 앞쪽의 낱말표에서 찾는다."),
-    .state = LIST("우리말 ‘{0}’, 영어 ‘{1}’.", "‘{0}’ 그림 아래에 {1}, 이렇게 적혀 있다.", "나는 {0}{0:을} 보았다. I saw {2}.", "여기 {0}{0:이} 있다. Here is {2}."),
-    .qa = QA({"‘{0}’{0:을} 영어로 쓰면?", "{1}", 1.0 / (N_PAIR_ADJS * N_PAIR_NOUNS)},
+    .state = LIST("우리말 ‘{0}’, 영어 ‘{1}’.", "나는 {0}{0:을} 보았다. I saw {2}.", "여기 {0}{0:이} 있다. Here is {2}."),
+    .drill = "{0} - {1}",
+    .qa = QA({"‘{0}’의 영어는?", "{1}", 1.0 / (N_PAIR_ADJS * N_PAIR_NOUNS)},
         {"영어로 옮기시오: {0}", "{1}", 1.0 / (N_PAIR_ADJS * N_PAIR_NOUNS)}),
 };
 
@@ -87,7 +89,8 @@ const struct skill skill_en_pairs = {
     .weight = 12, .draw = pair_draw, .fill = pair_fill, .title = "saying it in Korean",
     .explain = LIST("In Korean, as in English, the adjective stands before the noun.", "Translate each of the two words and keep their order.",
         "Korean has no word for a or the.", "Look at the adjective first and then at the noun."),
-    .state = LIST("The Korean for {1} is {0}.", "{0} means {1}.", "I can see {2}. {0}{0:이} 보인다.", "This is {2}. 이것은 {0}{0:다}."),
+    .state = LIST("The Korean for {1} is {0}.", "I can see {2}. {0}{0:이} 보인다.", "This is {2}. 이것은 {0}{0:다}."),
+    .drill = "{1} - {0}",
     .qa = QA({"How do you say {1} in Korean?", "{0}", 1.0 / (N_PAIR_ADJS * N_PAIR_NOUNS)},
         {"Put {1} into Korean.", "{0}", 1.0 / (N_PAIR_ADJS * N_PAIR_NOUNS)}),
 };
@@ -154,11 +157,9 @@ const struct skill skill_ko_story = {
     .context = LIST("{0}{0:은} {1}{1:을} {2}에 두었다. {3}{3:은} {4}{4:을} {5}에 두었다. {6}{6:은} {7}{7:을} {8}에 두었다.",
         "{0}{0:은} {1}{1:을} {2}에 놓았다. {3}{3:은} {4}{4:을} {5}에 놓았다. 그리고 {6}{6:은} {7}{7:을} {8}에 놓았다.",
         "아침에 {0}{0:은} {1}{1:을} {2}에 두고 나왔다. 점심때 {3}{3:은} {4}{4:을} {5}에 두었다. 저녁에 {6}{6:은} {7}{7:을} {8}에 두었다.",
-        "{0}{0:은} {1}{1:을} {2}에 남겨 두었고, {3}{3:은} {4}{4:을} {5}에 남겨 두었다. {6}{6:은} {7}{7:을} {8}에 숨겼다.",
         "술래잡기를 하기 전에 {0}{0:은} {1}{1:을} {2}에, {3}{3:은} {4}{4:을} {5}에, {6}{6:은} {7}{7:을} {8}에 두었다."),
-    .state = LIST("그래서 {a}{a:은} {b}에 있다.", "{b}에 있는 것은 {9}의 {a}{a:다}.", "{a}{a:을} {b}에 둔 사람은 {9}{9:다}."),
-    .qa = QA({"{a}{a:은} 어디에 있는가?", "{b}", 1.0 / 3}, {"{9}{9:은} {a}{a:을} 어디에 두었는가?", "{b}", 1.0 / 3},
-        {"{a}{a:을} 둔 사람은 누구인가?", "{9}", 1.0 / 3}, {"{b}에 있는 것은 무엇인가?", "{a}", 1.0 / 3}),
+    .state = LIST("그래서 {a}{a:은} {b}에 있다.", "{a}{a:을} {b}에 둔 사람은 {9}{9:다}."),
+    .qa = QA({"{9}{9:은} {a}{a:을} 어디에 두었는가?", "{b}에", 1.0 / 3}, {"{9}{9:은} 무엇을 어디에 두었는가?", "{a}{a:을} {b}에", 1.0 / 9}, {"{a}{a:을} 둔 사람은?", "{9}", 1.0 / 3}),
 };
 
 const struct skill skill_en_story = {
@@ -168,12 +169,9 @@ const struct skill skill_en_story = {
         "The answer stands in the same sentence.", "A good answer is short and uses the words of the story."),
     .context = LIST("{0} put the {1} in the {2}. {3} put the {4} in the {5}. {6} put the {7} in the {8}.",
         "{0} left the {1} in the {2}. {3} left the {4} in the {5}. {6} left the {7} in the {8}.",
-        "Before lunch {0} hid the {1} in the {2}. Then {3} hid the {4} in the {5}. Last of all, {6} hid the {7} in the {8}.",
-        "{0} carried the {1} to the {2} and left it there. {3} took the {4} to the {5}. {6} took the {7} to the {8}.",
-        "The {1} of {0} is in the {2}. The {4} of {3} is in the {5}. The {7} of {6} is in the {8}."),
-    .state = LIST("So the {a} is in the {b}.", "The thing in the {b} is the {a}.", "It is {9} who knows about the {a} in the {b}."),
-    .qa = QA({"Where is the {a}?", "in the {b}", 1.0 / 3}, {"Who knows where the {a} is?", "{9}", 1.0 / 3},
-        {"What is in the {b}?", "the {a}", 1.0 / 3}),
+        "Before lunch {0} hid the {1} in the {2}. Then {3} hid the {4} in the {5}. Last of all, {6} hid the {7} in the {8}."),
+    .state = LIST("So the {a} is in the {b}.", "It is {9} who knows about the {a} in the {b}."),
+    .qa = QA({"Where is the {a}?", "in the {b}", 1.0 / 3}, {"Who knows where the {a} is?", "{9}", 1.0 / 3}),
 };
 
 /* ---- a small dictionary of secret words: four rows of (word, meaning) ---- */
@@ -214,7 +212,7 @@ const struct skill skill_ko_code = {
     .context = LIST("암호말 사전\n{0}: {1}\n{2}: {3}\n{4}: {5}\n{6}: {7}", "우리 모둠의 약속\n{0} - {1}\n{2} - {3}\n{4} - {5}\n{6} - {7}",
         "우리 모둠에서는 {0}{0:을} {1}, {2}{2:을} {3}, {4}{4:을} {5}, {6}{6:을} {7}의 암호말로 쓴다."),
     .state = LIST("이 모둠에서 {8}의 뜻은 {9}{9:다}.", "여기서는 {8}{8:라}고 하면 {9}{9:을} 가리킨다."),
-    .qa = QA({"{8}의 뜻은?", "{9}", 0.25}, {"{8}{8:은} 무엇을 가리키는가?", "{9}", 0.25}, {"{9}의 암호말은?", "{8}", 0.25}),
+    .qa = QA({"{8}의 뜻은?", "{9}", 0.25}, {"{8}{8:은} 무엇인가?", "{9}", 0.25}),
 };
 
 /* ---- office forms ---- */
@@ -254,8 +252,8 @@ const struct skill skill_ko_form = {
     .context = LIST("사용 신청서\n이름: {0}\n부서: {1}\n장소: {2}\n용건: {3}\n날짜: {4}", "사용 신청서\n날짜: {4}\n부서: {1}\n이름: {0}\n용건: {3}\n장소: {2}",
         "접수 대장\n용건: {3}\n장소: {2}\n날짜: {4}\n이름: {0}\n부서: {1}", "예약 확인서\n장소: {2}\n날짜: {4}\n이름: {0}\n부서: {1}\n용건: {3}"),
     .state = LIST("신청한 사람은 {1}의 {0}{0:다}.", "{0}{0:은} {4}에 {2}{2:을} 쓰려고 한다.", "{2}{2:을} 쓰는 까닭은 {3} 때문이다."),
-    .qa = QA({"신청한 사람의 이름은?", "{0}", 0.2}, {"신청한 사람의 부서는?", "{1}", 0.2}, {"쓰려는 장소는?", "{2}", 0.2}, {"신청한 용건은?", "{3}", 0.2},
-        {"쓰려는 날짜는?", "{4}", 0.2}),
+    .qa = QA({"‘이름’ 칸에 적힌 말은?", "{0}", 0.2}, {"‘부서’ 칸에 적힌 말은?", "{1}", 0.2}, {"‘장소’ 칸에 적힌 말은?", "{2}", 0.2}, {"‘용건’ 칸에 적힌 말은?", "{3}", 0.2},
+        {"‘날짜’ 칸에 적힌 말은?", "{4}", 0.2}),
 };
 
 /* ---- comparing two people ---- */
@@ -299,13 +297,13 @@ static void letters_draw(struct fact *f, struct rng *r, bool held)
     int *v = f->v;
 
     do
-        pick_distinct(r, v, 4, 26);
-    while ((v[0] < v[3] ? fact_held(SPACE_LETTERS, v[0], v[1], v[2], v[3]) : fact_held(SPACE_LETTERS, v[3], v[2], v[1], v[0])) != held);
+        pick_distinct(r, v, 3, 26);
+    while ((v[0] < v[2] ? fact_held(SPACE_LETTERS, v[0], v[1], v[2], 0) : fact_held(SPACE_LETTERS, v[2], v[1], v[0], 0)) != held);
 }
 
 static void letters_fill(struct slots *sl, const struct fact *f)
 {
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         char t[2] = {(char)('A' + f->v[i]), 0};
         slot_join(sl, i, t, NULL, NULL);
     }
@@ -316,7 +314,43 @@ const struct skill skill_en_letters = {
     .weight = 8, .draw = letters_draw, .fill = letters_fill, .title = "reading letters backwards",
     .explain = LIST("To read a row backwards, begin with the last letter.", "The first letter of the row comes last.", "Reading backwards twice gives the first row again.",
         "Point at each letter while you read."),
-    .state = LIST("{0}, {1}, {2}, {3} from right to left is {3}, {2}, {1}, {0}.", "The row {0}, {1}, {2}, {3} begins with {0} and ends with {3}.",
-        "Backwards, the letters {0}, {1}, {2}, {3} become {3}, {2}, {1}, {0}."),
-    .qa = QA({"Read {0}, {1}, {2}, {3} from right to left.", "{3}, {2}, {1}, {0}", 1.0 / 24}, {"Write the letters {0}, {1}, {2}, {3} backwards.", "{3}, {2}, {1}, {0}", 1.0 / 24}),
+    .state = LIST("{0}, {1}, {2} from right to left is {2}, {1}, {0}.", "The row {0}, {1}, {2} begins with {0} and ends with {2}."),
+    .drill = "{0}, {1}, {2} - {2}, {1}, {0}",
+    .qa = QA({"Read {0}, {1}, {2} from right to left.", "{2}, {1}, {0}", 1.0 / 6}, {"Write the letters {0}, {1}, {2} backwards.", "{2}, {1}, {0}", 1.0 / 6}),
+};
+
+/* ---- copying a row of words: what every beginner does first, and what teaches a model to look back ---- */
+static const char *copy_word(int i)
+{
+    static const struct {
+        const char *const *word;
+        int n;
+    } list[] = {{ko_codes, N_CODES}, {ko_meanings, N_MEANINGS}, {ko_things, N_KO_THINGS}, {ko_places, N_KO_PLACES}};
+    int k = 0;
+
+    while (i >= list[k].n)
+        i -= list[k++].n;
+    return list[k].word[i];
+}
+
+static void copy_draw(struct fact *f, struct rng *r, bool held)
+{
+    do
+        pick_distinct(r, f->v, 4, N_COPY_WORDS);
+    while (fact_held(SPACE_COPY, f->v[0], f->v[1], f->v[2], f->v[3]) != held);
+}
+
+static void copy_fill(struct slots *sl, const struct fact *f)
+{
+    for (int i = 0; i < 4; i++)
+        sl->s[i] = copy_word(f->v[i]);
+}
+
+const struct skill skill_ko_copy = {
+    .pub = {"ko-copy", "ko", "copying a row of words", "낱말을 그대로 옮겨 쓰기"},
+    .weight = 14, .draw = copy_draw, .fill = copy_fill, .title = "그대로 옮겨 쓰기",
+    .explain = LIST("옮겨 쓸 때는 한 글자도 바꾸지 않는다.", "뜻을 모르는 낱말도 소리를 따라 똑같이 쓴다.", "앞에서부터 한 낱말씩 눈으로 짚으며 쓴다.", "다 쓴 뒤에는 본보기와 견주어 본다."),
+    .state = LIST("본보기가 {0} {1} {2} {3}{3:라}면 {0} {1} {2} {3}{3:라}고 쓴다.", "{0} {1} {2} {3}, 이 네 낱말은 {0}{0:로} 시작해서 {3}{3:로} 끝난다."),
+    .drill = "{0} {1} {2} {3} → {0} {1} {2} {3}",
+    .qa = QA({"그대로 쓰시오: {0} {1} {2} {3}", "{0} {1} {2} {3}", 1.0 / 24}, {"{0} {1} {2} {3}, 이 낱말들을 옮겨 쓰시오.", "{0} {1} {2} {3}", 1.0 / 24}),
 };

@@ -136,6 +136,22 @@ void ko_sino(char *out, int n)
     strcat(out, sino_digit[n % 10]);
 }
 
+void ko_sino_places(char *out, int n)
+{
+    static const int place[3] = {100, 10, 1};
+    char t[64];
+
+    assert(n >= 1 && n <= 999);
+    *out = 0;
+    for (int i = 0; i < 3; i++) {
+        int v = n / place[i] % 10 * place[i];
+        if (v == 0)
+            continue;
+        ko_sino(t, v);
+        strcat(strcat(out, *out ? "-" : ""), t);
+    }
+}
+
 void ko_native(char *out, int n)
 {
     static const char *const one[10] = {"", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉"};
