@@ -346,7 +346,8 @@ static void one_shape(const struct test_case *t, struct shape s)
 static void test_equal_bits(void **state)
 {
     (void)state;
-    static const int lengths[] = {0, 1, 2, 7, 8, 9, 15, 16, 17, 23, 24, 31, 32, 33, 47, 48, 63, 64, 65, 100, 127, 129, 256, 1003};
+    static const int lengths[] = {0,  1,  2,  7,  8,  9,  15, 16,  17,  23,  24,  31,
+                                  32, 33, 47, 48, 63, 64, 65, 100, 127, 129, 256, 1003};
     static const int heads[] = {2, 6, 16, 20, 32, 48, 64, 80, 96, 128, 256, 288};
     for (int i = 0; i < N_CASES; i++) {
         const struct test_case *t = &cases[i];
