@@ -18,7 +18,8 @@ int cmd_selftest(int argc, char **argv, struct err *e)
         {0}};
     const struct opt_spec spec = {"dokja selftest [--threads N] [--json]",
                                   "Runs a fixed battery through every kernel and op and prints the digest of "
-                                  "all result bits.\nIt is the same on every machine, instruction set, compiler and thread count.",
+                                  "all result bits.\nIt is the same on every machine, instruction set, "
+                                  "compiler and thread count.",
                                   opts, 0, 0};
     int rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc != 0)
