@@ -24,7 +24,7 @@ struct train_bench {
     int *tok, *pos, *target;
     float *w, *g, *loss;
     size_t weight_bytes;
-    double flops, optim_seconds, step_seconds;
+    double flops, optim_seconds, step_seconds, warm[NET_PHASES]; /* seconds without the first step */
 };
 
 static double limit_rate(void *ctx)
@@ -54,9 +54,12 @@ static double work_rate(void *ctx)
         optim_step(&b->m.nn, &b->optim, b->w, b->g, b->step, 1, 0.95, norm);
     }
     double t2 = clock_seconds();
-    b->step++;
-    b->optim_seconds += t2 - t1;
-    b->step_seconds += t2 - t0;
+    if (b->step++ == 0) {
+        memcpy(b->warm, net_seconds(b->net), sizeof b->warm);
+    } else {
+        b->optim_seconds += t2 - t1;
+        b->step_seconds += t2 - t0;
+    }
     return b->flops * b->rows / (t2 - t0) * 1e-9;
 }
 
@@ -113,17 +116,15 @@ static void close_bench(struct train_bench *b)
 
 static void print_profile(const struct train_bench *b)
 {
-    const double *s = net_seconds(b->net);
-    double total = b->step_seconds, net = 0;
+    double total = b->step_seconds, per = 1e3 / (b->step - 1);
     fprintf(stderr, "%-22s %10s %7s\n", "op", "ms a step", "share");
     for (int p = 0; p < NET_PHASES; p++) {
-        net += s[p];
-        fprintf(stderr, "%-22s %10.1f %6.1f%%\n", net_phase_name((enum net_phase)p), 1e3 * s[p] / b->step,
-                100 * s[p] / total);
+        double s = net_seconds(b->net)[p] - b->warm[p];
+        fprintf(stderr, "%-22s %10.1f %6.1f%%\n", net_phase_name((enum net_phase)p), s * per, 100 * s / total);
     }
-    fprintf(stderr, "%-22s %10.1f %6.1f%%\n", "norm and optimizer", 1e3 * b->optim_seconds / b->step,
+    fprintf(stderr, "%-22s %10.1f %6.1f%%\n", "norm and optimizer", b->optim_seconds * per,
             100 * b->optim_seconds / total);
-    fprintf(stderr, "%-22s %10.1f\n", "whole step", 1e3 * total / b->step);
+    fprintf(stderr, "%-22s %10.1f\n", "whole step", total * per);
 }
 
 struct train_request {
