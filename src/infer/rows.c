@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-enum { LOGITS_BYTES = 16 << 20, FEW_ROWS = 16 };
+enum { LOGITS_BYTES = 16 << 20, FEW_ROWS = 4 };
 
 /* ---- pages ---- */
 
@@ -144,6 +144,16 @@ void infer_space_release(struct infer_space *w)
 
 /* ---- the pass ---- */
 
+/* For the small ops between the products: with a row or two, waking the other threads costs more than the
+ * work. The number of threads changes no bit. */
+static struct nn small(const struct infer_model *m, int rows)
+{
+    struct nn x = *m->x;
+    if (rows <= FEW_ROWS)
+        x.threads = 1;
+    return x;
+}
+
 static int begin(struct infer_space *w, const int32_t *tok, const struct infer_seg *seg, int n_seg)
 {
     int rows = 0;
@@ -196,12 +206,13 @@ static void attention_block(const struct infer_model *m, struct infer_space *w, 
     struct mat x = mat_f32(w->x, rows, m->c.d_model), h = mat_bf16(w->h, rows, m->c.d_model);
     struct mat qkv = mat_bf16(w->qkv, rows, hq + 2 * hk), k = mat_cols(qkv, hq, hk);
     struct mat q = mat_bf16(w->q, rows, hq), o = mat_bf16(w->o, rows, hq);
+    struct nn own = small(m, rows);
     struct rope_table rope = {f->rope ? w->cos : NULL, f->rope ? w->sin : NULL};
-    op_rmsnorm_fwd(m->x, h, w->rstd, x, l->norm1, eps);
+    op_rmsnorm_fwd(&own, h, w->rstd, x, l->norm1, eps);
     gemm_wp(m->x, qkv, (struct mat){0}, h, &l->wqkv);
-    op_qk_fwd(m->x, q, NULL, mat_cols(qkv, 0, hq), l->q_norm, w->pos,
+    op_qk_fwd(&own, q, NULL, mat_cols(qkv, 0, hq), l->q_norm, w->pos,
               (struct qk_shape){f->n_head, f->d_head, eps, rope});
-    op_qk_fwd(m->x, k, NULL, k, l->k_norm, w->pos, (struct qk_shape){f->n_kv, f->d_head, eps, rope});
+    op_qk_fwd(&own, k, NULL, k, l->k_norm, w->pos, (struct qk_shape){f->n_kv, f->d_head, eps, rope});
     store_keys(m, w, layer, qkv, seg, n_seg);
     attention_fwd(m->x, o, NULL, NULL, q, w->seg, n_seg, shape_of(f));
     gemm_wp(m->x, x, x, o, &l->wo);
@@ -214,9 +225,10 @@ static void ff_block(const struct infer_model *m, struct infer_space *w, int lay
     int ff = m->c.layer[layer].d_ff;
     struct mat x = mat_f32(w->x, rows, m->c.d_model), h = mat_bf16(w->h, rows, m->c.d_model);
     struct mat gu = mat_bf16(w->gu, rows, 2 * ff), act = mat_bf16(w->act, rows, ff);
-    op_rmsnorm_fwd(m->x, h, w->rstd, x, l->norm2, (real)m->c.norm_eps);
+    struct nn own = small(m, rows);
+    op_rmsnorm_fwd(&own, h, w->rstd, x, l->norm2, (real)m->c.norm_eps);
     gemm_wp(m->x, gu, (struct mat){0}, h, &l->wgu);
-    op_swiglu_fwd(m->x, act, gu);
+    op_swiglu_fwd(&own, act, gu);
     gemm_wp(m->x, x, x, act, &l->wdown);
 }
 
@@ -225,12 +237,13 @@ void infer_rows(const struct infer_model *m, struct infer_space *w, const int32_
 {
     int rows = begin(w, tok, seg, n_seg);
     struct mat x = mat_f32(w->x, rows, m->c.d_model);
-    op_embed_fwd(m->x, x, m->embed, w->tok);
+    struct nn own = small(m, rows);
+    op_embed_fwd(&own, x, m->embed, w->tok);
     for (int i = 0; i < m->c.n_layer; i++) {
         attention_block(m, w, i, rows, seg, n_seg);
         ff_block(m, w, i, rows);
     }
-    op_rmsnorm_fwd(m->x, mat_bf16(w->h, rows, m->c.d_model), w->rstd, x, m->norm, (real)m->c.norm_eps);
+    op_rmsnorm_fwd(&own, mat_bf16(w->h, rows, m->c.d_model), w->rstd, x, m->norm, (real)m->c.norm_eps);
 }
 
 void infer_logits(const struct infer_model *m, struct infer_space *w, int row, int n, real *logits)
