@@ -1,4 +1,5 @@
 /* Kinds of documents: lesson, exercise sheet, dialogue, diary, letter, notice, cards. */
+#include <stdio.h>
 #include <string.h>
 
 #include "data/primer_skills.h"
@@ -13,7 +14,7 @@ struct page {
     struct slots frame;
     const struct skill *told_of;                             /* facts of this skill told on this page */
     struct fact told[16];
-    int n_told;
+    int n_told, recall;                                      /* exercises come back to the first `recall` of them */
 };
 
 struct labels {
@@ -48,6 +49,7 @@ static void begin(struct page *p, struct pr_out *o, struct rng *r, const struct 
     p->o = o;
     p->r = r;
     p->told_of = NULL;
+    p->recall = 0;
     p->ko = s->pub.lang[0] == 'k';
     p->frame.used = 0;
     pick_distinct(r, who, 2, p->ko ? N_KO_NAMES : N_EN_NAMES);
@@ -90,6 +92,7 @@ struct asker {
     struct fact f;
     struct slots sl;
     int next, n_qa;
+    int rows;                                                /* of the context, where a skill has rows */
 };
 
 /* A page comes back to its own facts, as a book does: the answer can then be found further up. */
@@ -99,14 +102,17 @@ static void draw(struct page *p, const struct skill *s, struct fact *f)
 
     if (p->told_of != s) {
         p->told_of = s;
-        p->n_told = 0;
+        p->n_told = p->recall = 0;
     }
-    if (p->n_told >= 3 && !s->context && pick(p->r, 3) == 0) {
-        *f = p->told[pick(p->r, p->n_told < MOST ? p->n_told : MOST)];
+    if (p->recall > 0 && !s->context && pick(p->r, 2)) {
+        int i = pick(p->r, p->recall--);                     /* each comes back once */
+        *f = p->told[i];
+        p->told[i] = p->told[p->recall];
         return;
     }
     s->draw(f, p->r, false);
-    p->told[p->n_told++ % MOST] = *f;
+    if (p->n_told < MOST)
+        p->told[p->n_told++] = *f;
 }
 
 static void ask_begin(struct page *p, struct asker *a, const struct skill *s)
@@ -114,6 +120,11 @@ static void ask_begin(struct page *p, struct asker *a, const struct skill *s)
     a->s = s;
     a->n_qa = qa_len(s);
     draw(p, s, &a->f);
+    a->rows = s->rows;
+    if (s->shorter[0] && pick(p->r, 2)) {
+        a->rows = 1 + pick(p->r, 2);
+        a->f.v[0] = pick(p->r, a->rows);
+    }
     a->sl.used = 0;
     s->fill(&a->sl, &a->f);
     a->next = pick(p->r, a->n_qa);
@@ -124,7 +135,8 @@ static const struct qa *ask_next(struct page *p, struct asker *a)
     const struct qa *qa = &a->s->qa[a->next];
 
     if (a->s->rows > 1) {                                    /* another row of the same context */
-        a->f.v[0] = pick(p->r, a->s->rows);
+        if (a->rows > 1)
+            a->f.v[0] = (a->f.v[0] + 1 + pick(p->r, a->rows - 1)) % a->rows;
         a->sl.used = 0;
         a->s->fill(&a->sl, &a->f);
     }
@@ -132,9 +144,14 @@ static const struct qa *ask_next(struct page *p, struct asker *a)
     return qa;
 }
 
+static const char *pick_context(struct page *p, const struct asker *a)
+{
+    return list_pick(p->r, a->rows < a->s->rows ? a->s->shorter[a->rows - 1] : a->s->context);
+}
+
 static void say_context(struct page *p, const struct asker *a)
 {
-    pr_pattern(p->o, list_pick(p->r, a->s->context), &a->sl);
+    pr_pattern(p->o, pick_context(p, a), &a->sl);
 }
 
 /* n sentences that state facts, separated by `sep`. */
@@ -146,7 +163,7 @@ static void say(struct page *p, const struct skill *s, int n, const char *sep)
             pr_str(p->o, sep);
         ask_begin(p, &a, s);
         if (s->context) {
-            const char *text = list_pick(p->r, s->context);
+            const char *text = pick_context(p, &a);
             bool table = strchr(text, '\n');
             if (table)
                 pr_newline(p->o);
@@ -160,22 +177,24 @@ static void say(struct page *p, const struct skill *s, int n, const char *sep)
 static void exercises(struct page *p, const struct skill *s, int n)
 {
     const struct labels *l = p->ko ? &labels_ko[pick(p->r, 5)] : &labels_en[pick(p->r, 5)];
-    int per = s->context ? 3 + pick(p->r, 3) : 1;
-    char number[8] = "0. ";
+    char number[16];
     struct asker a;
+    int left = 0;                                            /* questions still to ask about this context */
 
-    if (per > n)
-        per = n;
+    p->recall = p->told_of == s ? p->n_told : 0;
+    p->n_told = 0;
     for (int i = 0; i < n; i++) {
-        if (i % per == 0) {
+        if (left == 0) {
             ask_begin(p, &a, s);
+            left = !s->context ? 1 : s->rows > 1 ? 1 + a.rows : 2 + pick(p->r, 3);
             if (s->context) {
                 say_context(p, &a);
                 pr_str(p->o, "\n");
             }
         }
+        left--;
         const struct qa *qa = ask_next(p, &a);
-        number[0] = (char)('1' + i % 9);
+        snprintf(number, sizeof number, "%d. ", i + 1);
         pr_ask(p->o, qa, &a.sl, l->ask ? l->ask : number, l->answer);
         pr_pattern(p->o, qa->a, &a.sl);
         pr_str(p->o, "\n");
@@ -247,7 +266,8 @@ static void table(struct page *p, const struct skill *s)
         frame(p, LIST("{0} 표\n", "한눈에 보는 표: {0}\n", "{0}\n소리 내어 읽어 보자.\n", "{1}의 공책 - {0}\n", "부록. {0}\n"));
     else
         frame(p, LIST("A table: {0}\n", "{8}: at a glance\n", "{8}\nRead the lines aloud.\n", "From the notebook of {1}: {0}\n", "Appendix: {0}\n"));
-    for (int i = 0, n = between(p->r, 10, 20); i < n; i++) {
+    int n = between(p->r, 10, 20) / (strchr(s->drill, '\n') ? 3 : 1);
+    for (int i = 0; i < n; i++) {
         struct asker a;
         ask_begin(p, &a, s);
         pr_pattern(p->o, s->drill, &a.sl);

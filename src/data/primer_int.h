@@ -75,6 +75,7 @@ struct skill {
     const char *title;                    /* a noun phrase */
     const char *const *explain;           /* NULL-terminated lists */
     const char *const *context;           /* NULL for skills without one */
+    const char *const *shorter[2];        /* documents also have contexts of the first one and the first two rows */
     const char *const *state;
     const char *drill;                    /* a line of a table: the fact in as few words as it takes; or NULL */
     const struct qa *qa;                  /* ends with a NULL q */

@@ -38,9 +38,9 @@ static void number_fill(struct slots *sl, const struct fact *f)
 const struct skill skill_ko_number = {
     .pub = {"ko-number", "ko", "three-digit numbers and their Sino-Korean readings", "세 자리 수와 한자어 읽기"},
     .weight = 10, .draw = number_draw, .fill = number_fill, .title = "세 자리 수 읽기",
-    .explain = LIST("세 자리 수는 백의 자리, 십의 자리, 일의 자리로 이루어진다.", "앞에서부터 자리마다 숫자를 읽고 백과 십을 붙인다.",
+    .explain = LIST("세 자리 수는 백의 자리, 십의 자리, 일의 자리로 이루어진다.", "앞에서부터 자리마다 숫자를 읽고 백과 십을 붙인다.", "끊어 읽을 때는 자리와 자리 사이에 줄표를 넣는다.",
         "백의 자리나 십의 자리 숫자가 1이면 ‘일’을 빼고 ‘백’, ‘십’이라고만 읽는다.", "숫자가 0인 자리는 읽지 않고 건너뛴다.",
-        "일의 자리 숫자 뒤에는 아무 말도 붙이지 않는다.", "읽은 말은 띄지 않고 이어서 쓴다."),
+        "일의 자리 숫자 뒤에는 아무 말도 붙이지 않는다.", "보통 글에서는 줄표 없이 이어서 쓴다."),
     .state = LIST("100이 {0}개, 10이 {1}개, 1이 {2}개인 수는 ‘{9}’{9:라}고 끊어 읽는다.", "‘{9}’{9:은} 붙여 쓰면 ‘{3}’{3:다}.",
         "{4}{4:은} ‘{3}’{3:라}고 읽는다.", "‘{9}’에는 100이 {0}개, 10이 {1}개, 1이 {2}개 들어 있다."),
     .drill = "100이 {0}개, 10이 {1}개, 1이 {2}개 → {9}",
@@ -92,11 +92,11 @@ const struct skill skill_ko_counting = {
     .qa = QA({"{0} {1}, 세는 말로 쓰면?", "{0} {2}", 1.0 / (29 * 14)}, {"세는 말을 붙이시오: {0} {1}", "{0} {2}", 1.0 / (29 * 14)}),
 };
 
-/* ---- adding two-digit numbers without a carry: bundles of ten, and words ---- */
+/* ---- adding two-digit numbers (20 and up) without a carry: bundles of ten, and words ---- */
 static void sum_draw(struct fact *f, struct rng *r, bool held)
 {
     do {
-        int t = between(r, 2, 9), u = between(r, 0, 9), ta = between(r, 1, t - 1), ua = between(r, 0, u);
+        int t = between(r, 4, 9), u = between(r, 0, 9), ta = between(r, 2, t - 2), ua = between(r, 0, u);
         f->v[0] = 10 * ta + ua;
         f->v[1] = 10 * (t - ta) + u - ua;
     } while (sum_held(f->v[0], f->v[1]) != held);
@@ -124,8 +124,8 @@ const struct skill skill_ko_addition = {
     .state = LIST("묶음 {0}, 낱개 {1}에 묶음 {3}, 낱개 {4}{4:을} 더하면 묶음 {6}, 낱개 {7}{7:다}.",
         "묶음은 {0} + {3} = {6}{6:고} 낱개는 {1} + {4} = {7}{7:므} {2} + {5} = {8}{8:다}."),
     .drill = "묶음 {0}, 낱개 {1} 더하기 묶음 {3}, 낱개 {4} → 묶음 {6}, 낱개 {7}",
-    .qa = QA({"묶음 {0}, 낱개 {1} 더하기 묶음 {3}, 낱개 {4}{4:은}?", "묶음 {6}, 낱개 {7}", 1.0 / 80},
-        {"묶음 {0}, 낱개 {1}에 묶음 {3}, 낱개 {4}{4:을} 더하면?", "묶음 {6}, 낱개 {7}", 1.0 / 80}),
+    .qa = QA({"묶음 {0}, 낱개 {1} 더하기 묶음 {3}, 낱개 {4}{4:은}?", "묶음 {6}, 낱개 {7}", 1.0 / 60},
+        {"묶음 {0}, 낱개 {1}에 묶음 {3}, 낱개 {4}{4:을} 더하면?", "묶음 {6}, 낱개 {7}", 1.0 / 60}),
 };
 
 const struct skill skill_en_addition = {
@@ -136,7 +136,7 @@ const struct skill skill_en_addition = {
         "Plus means that we put two amounts together."),
     .state = LIST("{9} plus {a} is {b}.", "If we add {9} and {a}, we get {b}.", "The sum of {9} and {a} is {b}."),
     .drill = "{9} + {a} = {b}",
-    .qa = QA({"What is {9} plus {a}?", "{b}", 1.0 / 80}, {"Add {9} and {a}.", "{b}", 1.0 / 80}),
+    .qa = QA({"What is {9} plus {a}?", "{b}", 1.0 / 60}, {"Add {9} and {a}.", "{b}", 1.0 / 60}),
 };
 
 /* ---- weekdays: N days later, with the reasoning in the answer ---- */
@@ -166,7 +166,7 @@ const struct skill skill_ko_weekday = {
         "남은 날수만큼만 요일을 앞으로 옮기면 된다.", "남은 날이 0일이면 요일은 그대로이다.",
         "요일은 월, 화, 수, 목, 금, 토, 일의 차례로 이어진다."),
     .state = LIST("{1}일은 {2}주 {3}일이므로 {0}에서 {1}일이 지나면 {4}이다.", "{0}에서 {1}일 뒤는 {4}이다. {1}일은 {2}주 {3}일이기 때문이다."),
-    .drill = "{0}에서 {1}일 뒤 → {1}일은 {2}주 {3}일, {0}에서 {3}일 뒤는 {4}",
+    .drill = "{1}일은 {2}주 {3}일, {0}에서 {3}일 뒤는 {4}",
     .qa = QA({"{0}에서 {1}일 뒤는?", "{1}일은 {2}주 {3}일, {0}에서 {3}일 뒤는 {4}", 1.0 / 7},
         {"오늘이 {0}이면 {1}일 뒤는?", "{1}일은 {2}주 {3}일, {0}에서 {3}일 뒤는 {4}", 1.0 / 7}),
 };
@@ -178,7 +178,7 @@ static void clock_draw(struct fact *f, struct rng *r, bool held)
 
     do {
         f->v[0] = between(r, 1, 12);
-        f->v[1] = 5 * pick(r, 12);
+        f->v[1] = 10 * pick(r, 6);
         f->v[2] = step[pick(r, 5)];
     } while (fact_held(SPACE_CLOCK, f->v[0], f->v[1], f->v[2], 0) != held);
 }
@@ -210,7 +210,7 @@ const struct skill skill_ko_clock = {
         "분끼리 더해서 60이거나 60보다 크면 시에 1을 더하고 분에서 60을 뺀다.", "12시 다음은 1시이다.", "시각은 때를 가리키고, 시간은 때와 때의 사이를 가리킨다."),
     .state = LIST("{0}에서 {1}분 뒤는 {2}이다.", "{0}에 시작해서 {1}분 동안 하면 {2}에 끝난다.", "{0}에서 {1}분이 지나면 {2}이 된다."),
     .drill = "{0} + {1}분 = {2}",
-    .qa = QA({"{0}에서 {1}분 뒤는?", "{2}", 1.0 / 144}, {"{0}에서 {1}분이 지나면?", "{2}", 1.0 / 144}),
+    .qa = QA({"{0}에서 {1}분 뒤는?", "{2}", 1.0 / 72}, {"{0}에서 {1}분이 지나면?", "{2}", 1.0 / 72}),
 };
 
 /* ---- dates in words ---- */
