@@ -173,27 +173,46 @@ static void pack_a_along(float *d, const struct gemm_src *s, int row, int nr, in
     }
 }
 
-static void pack_a_across(float *d, const struct gemm_src *s, int row, int nr, int kk, int nk)
+/* 16 lines of the source at a time, up to 16 panels wide, pass through a buffer as f32: rounding then
+ * works on whole vectors, and the 7 rows of a panel are one load and one store. */
+enum { ACROSS_K = 16, ACROSS_ROWS = 16 * MR };
+
+static void pack_a_across(float *dst, const struct gemm_src *s, int m, int k, int r0, int kk)
 {
+    float buf[ACROSS_K][ACROSS_ROWS + 16];
     const __mmask8 seven = 0x7f;
-    __mmask16 rows = mask16(nr < MR ? nr : MR);
-    for (int j = 0; j < 32; j += 2) {
-        __m512i v = pairs_across(s, (kk + (j < nk ? j : 0)) * s->ld + row, rows, nk - j);
-        _mm256_mask_storeu_ps(d + j * MR, seven, _mm512_castps512_ps256(pair_even(v)));
-        _mm256_mask_storeu_ps(d + (j + 1) * MR, seven, _mm512_castps512_ps256(pair_odd(v)));
+    int kp = gemm_kp(k), n = m - r0 < ACROSS_ROWS ? m - r0 : ACROSS_ROWS, panels = (n + MR - 1) / MR;
+    for (int j = 0; j < ACROSS_K; j++)
+        for (int r = 0; r < panels * MR; r += 16) {
+            __mmask16 some = kk + j < k ? mask16(n - r) : 0;
+            ptrdiff_t at = (kk + j < k ? kk + j : 0) * s->ld + r0 + r;
+            __m512i v;
+            if (s->dtype == DT_BF16)
+                v = _mm512_slli_epi32(
+                    _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, (const bf16 *)s->p + at)), 16);
+            else
+                v = round_upper(_mm512_maskz_loadu_epi32(some, (const float *)s->p + at));
+            _mm512_storeu_ps(buf[j] + r, pair_odd(v));
+        }
+    for (int p = 0; p < panels; p++) {
+        float *d = dst + (ptrdiff_t)(r0 + p * MR) * kp + (ptrdiff_t)kk * MR;
+        for (int j = 0; j < ACROSS_K; j++)
+            _mm256_mask_storeu_ps(d + j * MR, seven, _mm256_loadu_ps(buf[j] + p * MR));
     }
 }
 
 static void pack_a_avx512(void *dst, struct gemm_src src, int m, int k)
 {
     int kp = gemm_kp(k), rows = m > 0 ? (m + MR - 1) / MR : 0, steps = kp / 32;
+    if (src.trans) {
+        for (int kk = 0; kk < kp; kk += ACROSS_K)
+            for (int row = 0; row < m; row += ACROSS_ROWS)
+                pack_a_across(dst, &src, m, k, row, kk);
+        return;
+    }
     for (int i = 0; i < rows * steps; i++) {
-        int row = (src.trans ? i % rows : i / steps) * MR, kk = (src.trans ? i / rows : i % steps) * 32;
-        float *d = (float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR;
-        if (src.trans)
-            pack_a_across(d, &src, row, m - row, kk, k - kk);
-        else
-            pack_a_along(d, &src, row, m - row, kk, k - kk);
+        int row = i / steps * MR, kk = i % steps * 32;
+        pack_a_along((float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR, &src, row, m - row, kk, k - kk);
     }
 }
 
