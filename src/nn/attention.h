@@ -45,6 +45,9 @@ void attention_fwd(const struct nn *x, struct mat o, real *m, real *l, struct ma
 
 /* Training only: every segment starts at pos0 = 0 and its kv is its own rows.  d_o is the gradient
  * of o (bf16).  dq (rows, n_head·d_head), dk, dv (rows, n_kv·d_head) are f32 and written (not added).
+ * Order of the sums: dq over keys ascending; dk and dv over the heads of a group ascending and, within
+ * a head, over queries ascending.  Queries and keys are cut into blocks of 64 anchored at the segment's
+ * start, of which a pair contributes where any of its (query, key) is visible, in depths of 32.
  * Threads own (segment, kv head) pairs.  delta (rows, n_head) is space for this op. */
 void attention_bwd(const struct nn *x, struct mat dq, struct mat dk, struct mat dv, real *delta,
                    struct mat d_o, struct mat o, const real *m, const real *l, struct mat q,
