@@ -24,7 +24,8 @@ static void show(const struct primer_item *it, const char *text, size_t n, bool 
 {
     const char *end = memchr(text, '\n', n);
 
-    log_line("%s%.*s  %s%s%s", it->prompt.p + it->question, (int)(end ? end - text : (long)n), text, right ? "(right)" : "(wrong: ",
+    log_line("%s%.*s  %s%s%s", it->prompt.p + it->question, (int)(end ? end - text : (long)n), text, right ? "(right)"
+        : "(wrong: ",
              right ? "" : it->answer.p, right ? "" : ")");
 }
 
@@ -48,8 +49,10 @@ static void print_json(const struct primer_score *score, const char *root, doubl
     printf("{\"task\":\"primer\",\"skills\":[");
     for (int i = 0; i < primer_skills(); i++) {
         const struct primer_score *s = &score[i];
-        printf("%s{\"name\":\"%s\",\"lang\":\"%s\",\"items\":%d,\"correct\":%d,\"accuracy\":%.4f,\"chance\":%.4f}", i ? "," : "",
-               primer_skill(i)->name, primer_skill(i)->lang, s->asked, s->right, (double)s->right / s->asked, s->chance);
+        printf("%s{\"name\":\"%s\",\"lang\":\"%s\",\"items\":%d,\"correct\":%d,\"accuracy\":%.4f,\"chance\":%.4f}", i
+            ? "," : "",
+               primer_skill(i)->name, primer_skill(i)->lang, s->asked, s->right, (double)s->right / s->asked,
+                   s->chance);
         asked += s->asked;
         right += s->right;
     }
@@ -78,7 +81,8 @@ static int eval_primer(const struct eval_args *a, struct err *e)
     struct infer_model *m = NULL;
     struct primer_score score[PRIMER_MAX_SKILLS];
     struct watch w = {.a = a, .of = (int)a->items * primer_skills()};
-    const struct primer_eval_opts o = {.items = (int)a->items, .seed = (uint64_t)a->seed, .seen = a->seen, .on_item = on_item, .user = &w};
+    const struct primer_eval_opts o = {.items = (int)a->items, .seed = (uint64_t)a->seed, .seen = a->seen,
+        .on_item = on_item, .user = &w};
     double start = clock_seconds();
     const char *bad = NULL;
     int rc = nn_init(&x, kernels_best(&bad), 0, e);
@@ -107,15 +111,21 @@ int cmd_eval(int argc, char **argv, struct err *e)
 {
     struct eval_args a = {.tasks = "primer", .items = 100, .seed = 1};
     const struct opt opts[] = {
-        {.name = "model", .letter = 'm', .type = OPT_STR, .dst = &a.model, .arg = "MODEL", .help = "run or Hugging Face folder"},
-        {.name = "tasks", .type = OPT_STR, .dst = &a.tasks, .arg = "LIST", .help = "primer: exact questions about facts held out from the textbook"},
-        {.name = "items", .letter = 'n', .type = OPT_INT, .dst = &a.items, .arg = "N", .help = "questions a skill (100)", .lo = 1, .hi = 100000},
-        {.name = "seed", .type = OPT_INT, .dst = &a.seed, .arg = "N", .help = "which questions (1)", .lo = 0, .hi = 9e15},
+        {.name = "model", .letter = 'm', .type = OPT_STR, .dst = &a.model, .arg = "MODEL",
+            .help = "run or Hugging Face folder"},
+        {.name = "tasks", .type = OPT_STR, .dst = &a.tasks, .arg = "LIST",
+            .help = "primer: exact questions about facts held out from the textbook"},
+        {.name = "items", .letter = 'n', .type = OPT_INT, .dst = &a.items, .arg = "N",
+            .help = "questions a skill (100)", .lo = 1, .hi = 100000},
+        {.name = "seed", .type = OPT_INT, .dst = &a.seed, .arg = "N", .help = "which questions (1)", .lo = 0,
+            .hi = 9e15},
         {.name = "seen", .type = OPT_FLAG, .dst = &a.seen, .help = "ask about facts of the textbook instead"},
-        {.name = "show", .type = OPT_INT, .dst = &a.show, .arg = "N", .help = "print the first N questions of each skill with the answers", .lo = 0, .hi = 1e6},
+        {.name = "show", .type = OPT_INT, .dst = &a.show, .arg = "N",
+            .help = "print the first N questions of each skill with the answers", .lo = 0, .hi = 1e6},
         {.name = "json", .type = OPT_FLAG, .dst = &a.json, .help = "machine-readable result"},
         {0}};
-    const struct opt_spec spec = {"dokja eval -m MODEL [--tasks primer] [--items N]", "Asks a model questions with exact answers and counts.",
+    const struct opt_spec spec = {"dokja eval -m MODEL [--tasks primer] [--items N]",
+        "Asks a model questions with exact answers and counts.",
                                   opts, 0, 0};
     int n_args = 0, rc = opt_parse(&spec, argc, argv, &n_args, e);
 

@@ -15,8 +15,10 @@ int cmd_primer(int argc, char **argv, struct err *e)
     const char *out = NULL;
     bool json = false;
     const struct opt opts[] = {
-        {.name = "bytes", .letter = 'b', .type = OPT_COUNT, .dst = &bytes, .arg = "N", .help = "length of the text (24M); ends with a whole document", .lo = 1, .hi = 1e12},
-        {.name = "seed", .letter = 's', .type = OPT_INT, .dst = &seed, .arg = "N", .help = "another seed, another book (1)", .lo = 0, .hi = 9e15},
+        {.name = "bytes", .letter = 'b', .type = OPT_COUNT, .dst = &bytes, .arg = "N",
+            .help = "length of the text (24M); ends with a whole document", .lo = 1, .hi = 1e12},
+        {.name = "seed", .letter = 's', .type = OPT_INT, .dst = &seed, .arg = "N",
+            .help = "another seed, another book (1)", .lo = 0, .hi = 9e15},
         {.name = "out", .letter = 'o', .type = OPT_STR, .dst = &out, .arg = "FILE.jsonl", .help = "where to write it"},
         {.name = "json", .type = OPT_FLAG, .dst = &json, .help = "machine-readable result"},
         {0}};
@@ -41,9 +43,11 @@ int cmd_primer(int argc, char **argv, struct err *e)
     size_t size = m.len;
     file_map_close(&m);
     if (json)
-        printf("{\"bytes\":%.0f,\"file_bytes\":%zu,\"seed\":%lld,\"skills\":%d,\"seconds\":%.3f}\n", bytes, size, (long long)seed,
+        printf("{\"bytes\":%.0f,\"file_bytes\":%zu,\"seed\":%lld,\"skills\":%d,\"seconds\":%.3f}\n", bytes, size,
+            (long long)seed,
                primer_skills(), seconds);
     else
-        printf("%s: %.1f MB, %d skills, seed %lld, %.1f s\n", out, (double)size / 1e6, primer_skills(), (long long)seed, seconds);
+        printf("%s: %.1f MB, %d skills, seed %lld, %.1f s\n", out, (double)size / 1e6, primer_skills(),
+            (long long)seed, seconds);
     return 0;
 }

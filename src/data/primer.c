@@ -12,8 +12,10 @@
 
 const struct skill *const primer_table[] = {
     &skill_ko_number, &skill_ko_counting, &skill_ko_addition, &skill_ko_particle, &skill_ko_date, &skill_ko_weekday,
-    &skill_ko_clock, &skill_ko_unit, &skill_ko_compare, &skill_ko_order, &skill_ko_story, &skill_ko_code, &skill_ko_form,
-    &skill_ko_pairs, &skill_ko_copy, &skill_en_number, &skill_en_addition, &skill_en_compare, &skill_en_story, &skill_en_letters, &skill_en_pairs,
+    &skill_ko_clock, &skill_ko_unit, &skill_ko_compare, &skill_ko_order, &skill_ko_story, &skill_ko_code,
+        &skill_ko_form,
+    &skill_ko_pairs, &skill_ko_copy, &skill_en_number, &skill_en_addition, &skill_en_compare, &skill_en_story,
+        &skill_en_letters, &skill_en_pairs,
 };
 const int primer_table_n = sizeof primer_table / sizeof *primer_table;
 
@@ -73,7 +75,8 @@ int primer_document(struct buf *b, uint64_t seed, uint64_t index, struct err *e)
     return o.rc;
 }
 
-static int write_line(struct file_new *f, struct buf *line, struct buf *doc, uint64_t seed, uint64_t index, struct err *e)
+static int write_line(struct file_new *f, struct buf *line, struct buf *doc, uint64_t seed, uint64_t index,
+    struct err *e)
 {
     struct pr_out o = {doc, e, 0};
 

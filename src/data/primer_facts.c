@@ -5,8 +5,10 @@
 
 /* Per cent held out in each space; small spaces give more, so that there is something to ask. */
 static const int held_percent[] = {
-    [SPACE_NUMBER] = 15, [SPACE_COUNT] = 15, [SPACE_PARTICLE] = 15, [SPACE_SUM] = 15, [SPACE_WEEKDAY] = 20, [SPACE_CLOCK] = 15,
-    [SPACE_DATE] = 15, [SPACE_UNIT] = 20, [SPACE_LESS] = 15, [SPACE_SORTED] = 15, [SPACE_STORY_KO] = 15, [SPACE_STORY_EN] = 15,
+    [SPACE_NUMBER] = 15, [SPACE_COUNT] = 15, [SPACE_PARTICLE] = 15, [SPACE_SUM] = 15, [SPACE_WEEKDAY] = 20,
+        [SPACE_CLOCK] = 15,
+    [SPACE_DATE] = 15, [SPACE_UNIT] = 20, [SPACE_LESS] = 15, [SPACE_SORTED] = 15, [SPACE_STORY_KO] = 15,
+        [SPACE_STORY_EN] = 15,
     [SPACE_CODE] = 15, [SPACE_FORM] = 15, [SPACE_PAIR] = 15, [SPACE_TALL] = 15, [SPACE_LETTERS] = 15,
     [SPACE_COPY] = 15,
 };

@@ -51,7 +51,8 @@ void en_number(char *out, int n);         /* 0..999: three hundred forty-seven *
 /* ---- primer_facts.c: spaces and the split ---- */
 enum fact_space {
     SPACE_NUMBER = 1, SPACE_COUNT, SPACE_PARTICLE, SPACE_SUM, SPACE_WEEKDAY, SPACE_CLOCK, SPACE_DATE, SPACE_UNIT,
-    SPACE_LESS, SPACE_SORTED, SPACE_STORY_KO, SPACE_STORY_EN, SPACE_CODE, SPACE_FORM, SPACE_PAIR, SPACE_TALL, SPACE_LETTERS, SPACE_COPY
+    SPACE_LESS, SPACE_SORTED, SPACE_STORY_KO, SPACE_STORY_EN, SPACE_CODE, SPACE_FORM, SPACE_PAIR, SPACE_TALL,
+        SPACE_LETTERS, SPACE_COPY
 };
 bool fact_held(enum fact_space space, int a, int b, int c, int d);
 bool sum_held(int a, int b);              /* unordered */
@@ -102,7 +103,8 @@ struct polar {
     const char *more, *less;
 };
 extern const char *const ko_names[], *const ko_things[], *const ko_places[], *const ko_surnames[], *const ko_depts[],
-    *const ko_rooms[], *const ko_errands[], *const ko_codes[], *const ko_meanings[], *const ko_days[], *const ko_weather[],
+    *const ko_rooms[], *const ko_errands[], *const ko_codes[], *const ko_meanings[], *const ko_days[],
+        *const ko_weather[],
     *const particle_nouns[];
 extern const char *const en_names[], *const en_things[], *const en_places[], *const en_weather[], *const en_months[];
 extern const struct counted counted_nouns[];

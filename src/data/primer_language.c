@@ -25,7 +25,8 @@ static void particle_draw(struct fact *f, struct rng *r, bool held)
 
 static void particle_fill(struct slots *sl, const struct fact *f)
 {
-    static const char *const jamo[28] = {NULL, "ㄱ", "ㄲ", "ㄳ", "ㄴ", "ㄵ", "ㄶ", "ㄷ", "ㄹ", "ㄺ", "ㄻ", "ㄼ", "ㄽ", "ㄾ", "ㄿ", "ㅀ",
+    static const char *const jamo[28] = {NULL, "ㄱ", "ㄲ", "ㄳ", "ㄴ", "ㄵ", "ㄶ", "ㄷ", "ㄹ", "ㄺ", "ㄻ", "ㄼ", "ㄽ", "ㄾ", "ㄿ",
+        "ㅀ",
         "ㅁ", "ㅂ", "ㅄ", "ㅅ", "ㅆ", "ㅇ", "ㅈ", "ㅊ", "ㅋ", "ㅌ", "ㅍ", "ㅎ"};
     const char *noun = particle_nouns[f->v[0]];
     int final = ko_final(noun), p = f->v[1];
@@ -87,7 +88,8 @@ const struct skill skill_ko_pairs = {
 const struct skill skill_en_pairs = {
     .pub = {"en-to-ko", "en", "English phrases put into Korean", "영어를 우리말로 옮기기"},
     .weight = 12, .draw = pair_draw, .fill = pair_fill, .title = "saying it in Korean",
-    .explain = LIST("In Korean, as in English, the adjective stands before the noun.", "Translate each of the two words and keep their order.",
+    .explain = LIST("In Korean, as in English, the adjective stands before the noun.",
+        "Translate each of the two words and keep their order.",
         "Korean has no word for a or the.", "Look at the adjective first and then at the noun."),
     .state = LIST("The Korean for {1} is {0}.", "I can see {2}. {0}{0:이} 보인다.", "This is {2}. 이것은 {0}{0:다}."),
     .drill = "{1} - {0}",
@@ -96,7 +98,8 @@ const struct skill skill_en_pairs = {
 };
 
 /* ---- stories: who put what where; three rows of (person, thing, place) ---- */
-static void story_draw(struct fact *f, struct rng *r, bool held, enum fact_space space, int people, int things, int places)
+static void story_draw(struct fact *f, struct rng *r, bool held, enum fact_space space, int people, int things,
+    int places)
 {
     int v[3][3];
 
@@ -162,7 +165,9 @@ const struct skill skill_ko_story = {
         LIST("{0}{0:은} {1}{1:을} {2}에 두었다. {3}{3:은} {4}{4:을} {5}에 두었다.",
             "{0}{0:은} {1}{1:을} {2}에 놓았다. 그리고 {3}{3:은} {4}{4:을} {5}에 놓았다.")},
     .state = LIST("그래서 {a}{a:은} {b}에 있다.", "{a}{a:을} {b}에 둔 사람은 {9}{9:다}."),
-    .qa = QA({"{9}{9:은} {a}{a:을} 어디에 두었는가?", "{b}에", 1.0 / 3}, {"{9}{9:은} 무엇을 어디에 두었는가?", "{a}{a:을} {b}에", 1.0 / 9}, {"{a}{a:을} 둔 사람은?", "{9}", 1.0 / 3}),
+    .qa = QA({"{9}{9:은} 무엇을 어디에 두었는가?", "{9}{9:은} {a}{a:을} {b}에", 1.0 / 3},
+        {"{9}{9:은} {a}{a:을} 어디에 두었는가?", "{9}{9:은} {a}{a:을} {b}에", 1.0 / 3}, {"{a}{a:을} 둔 곳은?", "{a}{a:을} {b}에",
+        1.0 / 3}),
 };
 
 const struct skill skill_en_story = {
@@ -171,12 +176,14 @@ const struct skill skill_en_story = {
     .explain = LIST("Read the story once and then look at the question.", "Find the word of the question in the story.",
         "The answer stands in the same sentence.", "A good answer is short and uses the words of the story."),
     .context = LIST("{0} put the {1} in the {2}. {3} put the {4} in the {5}. {6} put the {7} in the {8}.",
-        "{0} left the {1} in the {2}. {3} left the {4} in the {5}. {6} left the {7} in the {8}.",
-        "Before lunch {0} hid the {1} in the {2}. Then {3} hid the {4} in the {5}. Last of all, {6} hid the {7} in the {8}."),
-    .shorter = {LIST("{0} put the {1} in the {2}.", "{0} left the {1} in the {2}."),
-        LIST("{0} put the {1} in the {2}. {3} put the {4} in the {5}.", "{0} left the {1} in the {2}. {3} left the {4} in the {5}.")},
+        "Before lunch {0} put the {1} in the {2}. Then {3} put the {4} in the {5}. Last of all, {6} "
+        "put the {7} in the {8}."),
+    .shorter = {LIST("{0} put the {1} in the {2}.", "This morning {0} put the {1} in the {2}."),
+        LIST("{0} put the {1} in the {2}. {3} put the {4} in the {5}.",
+            "First {0} put the {1} in the {2}. Then {3} put the {4} in the {5}.")},
     .state = LIST("So the {a} is in the {b}.", "It is {9} who knows about the {a} in the {b}."),
-    .qa = QA({"Where is the {a}?", "in the {b}", 1.0 / 3}, {"Who knows where the {a} is?", "{9}", 1.0 / 3}),
+    .qa = QA({"What did {9} do?", "{9} put the {a} in the {b}", 1.0 / 3}, {"Where did {9} put the {a}?",
+        "{9} put the {a} in the {b}", 1.0 / 3}),
 };
 
 /* ---- a small dictionary of secret words: four rows of (word, meaning) ---- */
@@ -214,11 +221,13 @@ const struct skill skill_ko_code = {
     .weight = 14, .rows = 4, .draw = code_draw, .fill = code_fill, .title = "암호말 사전 찾기",
     .explain = LIST("암호말은 모둠끼리 약속한 말이어서 모둠마다 뜻이 다르다.", "뜻을 알려면 그 모둠의 사전을 찾아보아야 한다.",
         "사전에서 찾는 말과 똑같은 말을 찾고 그 옆에 있는 뜻을 읽는다.", "같은 암호말도 다른 모둠에서는 다른 뜻이 된다."),
-    .context = LIST("암호말 사전\n{0}: {1}\n{2}: {3}\n{4}: {5}\n{6}: {7}", "우리 모둠의 약속\n{0} - {1}\n{2} - {3}\n{4} - {5}\n{6} - {7}",
-        "우리 모둠에서는 {0}{0:을} {1}, {2}{2:을} {3}, {4}{4:을} {5}, {6}{6:을} {7}의 암호말로 쓴다."),
-    .shorter = {LIST("암호말 사전\n{0}: {1}", "새 암호말은 {0}, 뜻은 {1}{1:다}."), LIST("암호말 사전\n{0}: {1}\n{2}: {3}", "우리 모둠의 약속\n{0} - {1}\n{2} - {3}")},
+    .context = LIST("암호말 사전\n{0}: {1}\n{2}: {3}\n{4}: {5}\n{6}: {7}",
+        "우리 모둠의 약속\n{0}: {1}\n{2}: {3}\n{4}: {5}\n{6}: {7}",
+        "{0}: {1}, {2}: {3}, {4}: {5}, {6}: {7}. 이것이 우리 모둠의 사전이다."),
+    .shorter = {LIST("암호말 사전\n{0}: {1}", "우리 모둠의 약속\n{0}: {1}"), LIST("암호말 사전\n{0}: {1}\n{2}: {3}",
+        "우리 모둠의 약속\n{0}: {1}\n{2}: {3}")},
     .state = LIST("이 모둠에서 {8}의 뜻은 {9}{9:다}.", "여기서는 {8}{8:라}고 하면 {9}{9:을} 가리킨다."),
-    .qa = QA({"{8}의 뜻은?", "{9}", 0.25}, {"{8}{8:은} 무엇인가?", "{9}", 0.25}),
+    .qa = QA({"{8}의 뜻은?", "{8}: {9}", 0.25}, {"{8}{8:은} 무엇인가?", "{8}: {9}", 0.25}),
 };
 
 /* ---- office forms ---- */
@@ -255,11 +264,13 @@ const struct skill skill_ko_form = {
     .weight = 12, .draw = form_draw, .fill = form_fill, .title = "서식 읽기",
     .explain = LIST("서식에는 칸마다 이름이 있다.", "묻는 것이 어느 칸에 있는지 먼저 찾는다.", "칸의 이름 뒤에 적힌 말을 그대로 옮겨 쓴다.",
         "이름, 부서, 장소, 날짜를 빠뜨리지 않고 적어야 일을 맡은 사람이 헷갈리지 않는다."),
-    .context = LIST("사용 신청서\n이름: {0}\n부서: {1}\n장소: {2}\n용건: {3}\n날짜: {4}", "사용 신청서\n날짜: {4}\n부서: {1}\n이름: {0}\n용건: {3}\n장소: {2}",
+    .context = LIST("사용 신청서\n이름: {0}\n부서: {1}\n장소: {2}\n용건: {3}\n날짜: {4}",
+        "사용 신청서\n날짜: {4}\n부서: {1}\n이름: {0}\n용건: {3}\n장소: {2}",
         "접수 대장\n용건: {3}\n장소: {2}\n날짜: {4}\n이름: {0}\n부서: {1}", "예약 확인서\n장소: {2}\n날짜: {4}\n이름: {0}\n부서: {1}\n용건: {3}"),
     .state = LIST("신청한 사람은 {1}의 {0}{0:다}.", "{0}{0:은} {4}에 {2}{2:을} 쓰려고 한다.", "{2}{2:을} 쓰는 까닭은 {3} 때문이다."),
-    .qa = QA({"‘이름’ 칸에 적힌 말은?", "{0}", 0.2}, {"‘부서’ 칸에 적힌 말은?", "{1}", 0.2}, {"‘장소’ 칸에 적힌 말은?", "{2}", 0.2}, {"‘용건’ 칸에 적힌 말은?", "{3}", 0.2},
-        {"‘날짜’ 칸에 적힌 말은?", "{4}", 0.2}),
+    .qa = QA({"이름 칸에 적힌 것은?", "이름: {0}", 0.2}, {"부서 칸에 적힌 것은?", "부서: {1}", 0.2}, {"장소 칸에 적힌 것은?", "장소: {2}", 0.2},
+        {"용건 칸에 적힌 것은?", "용건: {3}", 0.2},
+        {"날짜 칸에 적힌 것은?", "날짜: {4}", 0.2}),
 };
 
 /* ---- comparing two people ---- */
@@ -289,10 +300,13 @@ static void tall_fill(struct slots *sl, const struct fact *f)
 const struct skill skill_en_compare = {
     .pub = {"en-compare", "en", "who is taller, older, faster", "누가 더 큰지 영어로 비교하기"},
     .weight = 12, .draw = tall_draw, .fill = tall_fill, .title = "comparing two people",
-    .explain = LIST("We compare two people with words like taller and older.", "Taller and shorter are opposites; so are older and younger.",
-        "Faster is the opposite of slower, and stronger is the opposite of weaker.", "Heavier and lighter are opposites, and so are richer and poorer.",
+    .explain = LIST("We compare two people with words like taller and older.",
+        "Taller and shorter are opposites; so are older and younger.",
+        "Faster is the opposite of slower, and stronger is the opposite of weaker.",
+        "Heavier and lighter are opposites, and so are richer and poorer.",
         "When the first person is taller than the second, the second is shorter than the first."),
-    .context = LIST("{0} is {2} than {1}.", "{0} and {1} are friends. {0} is {2} than {1}.", "We know one thing about {0} and {1}: {0} is {2} than {1}."),
+    .context = LIST("{0} is {2} than {1}.", "{0} and {1} are friends. {0} is {2} than {1}.",
+        "We know one thing about {0} and {1}: {0} is {2} than {1}."),
     .state = LIST("So {1} is {3} than {0}.", "The {2} one is {0}.", "The {3} one is {1}."),
     .qa = QA({"Who is {4}?", "{5}", 0.5}, {"Which of the two is {4}?", "{5}", 0.5}),
 };
@@ -304,7 +318,8 @@ static void letters_draw(struct fact *f, struct rng *r, bool held)
 
     do
         pick_distinct(r, v, 3, 26);
-    while ((v[0] < v[2] ? fact_held(SPACE_LETTERS, v[0], v[1], v[2], 0) : fact_held(SPACE_LETTERS, v[2], v[1], v[0], 0)) != held);
+    while ((v[0] < v[2] ? fact_held(SPACE_LETTERS, v[0], v[1], v[2], 0) : fact_held(SPACE_LETTERS, v[2], v[1], v[0],
+        0)) != held);
 }
 
 static void letters_fill(struct slots *sl, const struct fact *f)
@@ -318,11 +333,14 @@ static void letters_fill(struct slots *sl, const struct fact *f)
 const struct skill skill_en_letters = {
     .pub = {"en-letters", "en", "letters read from right to left", "글자를 거꾸로 읽기"},
     .weight = 8, .draw = letters_draw, .fill = letters_fill, .title = "reading letters backwards",
-    .explain = LIST("To read a row backwards, begin with the last letter.", "The first letter of the row comes last.", "Reading backwards twice gives the first row again.",
+    .explain = LIST("To read a row backwards, begin with the last letter.", "The first letter of the row comes last.",
+        "Reading backwards twice gives the first row again.",
         "Point at each letter while you read."),
-    .state = LIST("{0}, {1}, {2} from right to left is {2}, {1}, {0}.", "The row {0}, {1}, {2} begins with {0} and ends with {2}."),
+    .state = LIST("{0}, {1}, {2} from right to left is {2}, {1}, {0}.",
+        "The row {0}, {1}, {2} begins with {0} and ends with {2}."),
     .drill = "{0}, {1}, {2} - {2}, {1}, {0}",
-    .qa = QA({"Read {0}, {1}, {2} from right to left.", "{2}, {1}, {0}", 1.0 / 6}, {"Write the letters {0}, {1}, {2} backwards.", "{2}, {1}, {0}", 1.0 / 6}),
+    .qa = QA({"Read {0}, {1}, {2} from right to left.", "{2}, {1}, {0}", 1.0 / 6},
+        {"Write the letters {0}, {1}, {2} backwards.", "{2}, {1}, {0}", 1.0 / 6}),
 };
 
 /* ---- copying a row of words: what every beginner does first, and what teaches a model to look back ---- */
@@ -355,8 +373,11 @@ static void copy_fill(struct slots *sl, const struct fact *f)
 const struct skill skill_ko_copy = {
     .pub = {"ko-copy", "ko", "copying a row of words", "낱말을 그대로 옮겨 쓰기"},
     .weight = 14, .draw = copy_draw, .fill = copy_fill, .title = "그대로 옮겨 쓰기",
-    .explain = LIST("옮겨 쓸 때는 한 글자도 바꾸지 않는다.", "뜻을 모르는 낱말도 소리를 따라 똑같이 쓴다.", "앞에서부터 한 낱말씩 눈으로 짚으며 쓴다.", "다 쓴 뒤에는 본보기와 견주어 본다."),
-    .state = LIST("본보기가 {0} {1} {2} {3}{3:라}면 {0} {1} {2} {3}{3:라}고 쓴다.", "{0} {1} {2} {3}, 이 네 낱말은 {0}{0:로} 시작해서 {3}{3:로} 끝난다."),
+    .explain = LIST("옮겨 쓸 때는 한 글자도 바꾸지 않는다.", "뜻을 모르는 낱말도 소리를 따라 똑같이 쓴다.", "앞에서부터 한 낱말씩 눈으로 짚으며 쓴다.",
+        "다 쓴 뒤에는 본보기와 견주어 본다."),
+    .state = LIST("본보기가 {0} {1} {2} {3}{3:라}면 {0} {1} {2} {3}{3:라}고 쓴다.",
+        "{0} {1} {2} {3}, 이 네 낱말은 {0}{0:로} 시작해서 {3}{3:로} 끝난다."),
     .drill = "{0} → {0}\n{1} {2} → {1} {2}\n{0} {1} {2} {3} → {0} {1} {2} {3}",
-    .qa = QA({"그대로 쓰시오: {0} {1} {2} {3}", "{0} {1} {2} {3}", 1.0 / 24}, {"{0} {1} {2} {3}, 이 낱말들을 옮겨 쓰시오.", "{0} {1} {2} {3}", 1.0 / 24}),
+    .qa = QA({"그대로 쓰시오: {0} {1} {2} {3}", "{0} {1} {2} {3}", 1.0 / 24}, {"{0} {1} {2} {3}, 이 낱말들을 옮겨 쓰시오.",
+        "{0} {1} {2} {3}", 1.0 / 24}),
 };

@@ -38,7 +38,8 @@ static void number_fill(struct slots *sl, const struct fact *f)
 const struct skill skill_ko_number = {
     .pub = {"ko-number", "ko", "three-digit numbers and their Sino-Korean readings", "세 자리 수와 한자어 읽기"},
     .weight = 10, .draw = number_draw, .fill = number_fill, .title = "세 자리 수 읽기",
-    .explain = LIST("세 자리 수는 백의 자리, 십의 자리, 일의 자리로 이루어진다.", "앞에서부터 자리마다 숫자를 읽고 백과 십을 붙인다.", "끊어 읽을 때는 자리와 자리 사이에 줄표를 넣는다.",
+    .explain = LIST("세 자리 수는 백의 자리, 십의 자리, 일의 자리로 이루어진다.", "앞에서부터 자리마다 숫자를 읽고 백과 십을 붙인다.",
+        "끊어 읽을 때는 자리와 자리 사이에 줄표를 넣는다.",
         "백의 자리나 십의 자리 숫자가 1이면 ‘일’을 빼고 ‘백’, ‘십’이라고만 읽는다.", "숫자가 0인 자리는 읽지 않고 건너뛴다.",
         "일의 자리 숫자 뒤에는 아무 말도 붙이지 않는다.", "보통 글에서는 줄표 없이 이어서 쓴다."),
     .state = LIST("100이 {0}개, 10이 {1}개, 1이 {2}개인 수는 ‘{9}’{9:라}고 끊어 읽는다.", "‘{9}’{9:은} 붙여 쓰면 ‘{3}’{3:다}.",
@@ -52,12 +53,14 @@ const struct skill skill_ko_number = {
 const struct skill skill_en_number = {
     .pub = {"en-number", "en", "three-digit numbers in English words", "영어로 세 자리 수 쓰기"},
     .weight = 10, .draw = number_draw, .fill = number_fill, .title = "writing numbers in words",
-    .explain = LIST("A three-digit number has hundreds, tens and ones.", "Say the hundreds first, then the tens and the ones.",
+    .explain = LIST("A three-digit number has hundreds, tens and ones.",
+        "Say the hundreds first, then the tens and the ones.",
         "From twenty-one to ninety-nine we put a hyphen between the tens and the ones.", "A zero is not read at all.",
         "The numbers from ten to nineteen have names of their own."),
     .state = LIST("{6}, {7} and {8} make {5}.", "The words {5} stand for {6}, {7} and {8}.", "We read {4} as {5}."),
     .drill = "{6}, {7}, {8} = {5}",
-    .qa = QA({"Write {6}, {7} and {8} in words.", "{5}", 1.0 / 899}, {"Which number has {6}, {7} and {8}?", "{5}", 1.0 / 899}),
+    .qa = QA({"Write {6}, {7} and {8} in words.", "{5}", 1.0 / 899}, {"Which number has {6}, {7} and {8}?", "{5}",
+        1.0 / 899}),
 };
 
 /* ---- counting words: 고양이 네 마리 ---- */
@@ -87,7 +90,8 @@ const struct skill skill_ko_counting = {
     .explain = LIST("물건을 셀 때는 하나, 둘, 셋이 세는 말 앞에서 한, 두, 세로 바뀐다.", "무엇을 세느냐에 따라 세는 말이 다르다.",
         "살아 움직이는 짐승은 마리, 사람은 명으로 센다.", "책은 권, 종이는 장, 연필은 자루로 센다.",
         "스물은 세는 말 바로 앞에서 스무가 된다.", "차는 대, 꽃은 송이, 서 있는 나무는 그루로 센다."),
-    .state = LIST("{0} {2}{3:이} 있다.", "{0}{0:은} ‘{3}’{3:로} 세므로 {1}{1:은} {0} {2}{3:라}고 쓴다.", "그림 속의 {0}{0:은} 모두 {2}{3:다}."),
+    .state = LIST("{0} {2}{3:이} 있다.", "{0}{0:은} ‘{3}’{3:로} 세므로 {1}{1:은} {0} {2}{3:라}고 쓴다.",
+        "그림 속의 {0}{0:은} 모두 {2}{3:다}."),
     .drill = "{0} {1} → {0} {2}",
     .qa = QA({"{0} {1}, 세는 말로 쓰면?", "{0} {2}", 1.0 / (29 * 14)}, {"세는 말을 붙이시오: {0} {1}", "{0} {2}", 1.0 / (29 * 14)}),
 };
@@ -131,7 +135,8 @@ const struct skill skill_ko_addition = {
 const struct skill skill_en_addition = {
     .pub = {"en-addition", "en", "adding two-digit numbers in words", "영어 낱말로 더하기"},
     .weight = 12, .draw = sum_draw, .fill = sum_fill, .title = "adding numbers in words",
-    .explain = LIST("To add two numbers, add the tens to the tens and the ones to the ones.", "The order of the two numbers does not matter.",
+    .explain = LIST("To add two numbers, add the tens to the tens and the ones to the ones.",
+        "The order of the two numbers does not matter.",
         "When the ones make less than ten, nothing is carried.", "First find the tens of the answer, then its ones.",
         "Plus means that we put two amounts together."),
     .state = LIST("{9} plus {a} is {b}.", "If we add {9} and {a}, we get {b}.", "The sum of {9} and {a} is {b}."),
@@ -144,7 +149,7 @@ static void weekday_draw(struct fact *f, struct rng *r, bool held)
 {
     do {
         f->v[0] = pick(r, 7);
-        f->v[1] = between(r, 8, 34);
+        f->v[1] = 7 * between(r, 1, 12) + pick(r, 3);         /* whole weeks and at most two days */
     } while (fact_held(SPACE_WEEKDAY, f->v[0], f->v[1], 0, 0) != held);
 }
 
@@ -174,12 +179,10 @@ const struct skill skill_ko_weekday = {
 /* ---- clock times ---- */
 static void clock_draw(struct fact *f, struct rng *r, bool held)
 {
-    static const int step[5] = {10, 20, 30, 40, 50};
-
-    do {
+        do {
         f->v[0] = between(r, 1, 12);
         f->v[1] = 10 * pick(r, 6);
-        f->v[2] = step[pick(r, 5)];
+        f->v[2] = 10 * between(r, 1, 3);
     } while (fact_held(SPACE_CLOCK, f->v[0], f->v[1], f->v[2], 0) != held);
 }
 
@@ -268,7 +271,8 @@ const struct skill skill_ko_unit = {
         "1미터는 1,000밀리미터이다.", "큰 단위를 작은 단위로 바꾸면 수는 커지고 크기는 그대로이다."),
     .state = LIST("{0}{1}{1:은} {0},000{2}{2:다}.", "{0},000{2}{2:은} {0}{1}{1:과} 같다."),
     .drill = "{0}{1} = {0},000{2}",
-    .qa = QA({"{0}{1}{1:은} 몇 {2}인가?", "{0},000{2}", 1.0 / N_UNITS}, {"{0}{1}{1:을} 더 작은 단위로 바꾸시오.", "{0},000{2}", 1.0 / N_UNITS},
+    .qa = QA({"{0}{1}{1:은} 몇 {2}인가?", "{0},000{2}", 1.0 / N_UNITS}, {"{0}{1}{1:을} 더 작은 단위로 바꾸시오.", "{0},000{2}",
+        1.0 / N_UNITS},
         {"{0},000{2}{2:은} 몇 {1}인가?", "{0}{1}", 1.0 / N_UNITS}),
 };
 
@@ -295,7 +299,8 @@ const struct skill skill_ko_compare = {
     .weight = 10, .draw = less_draw, .fill = less_fill, .title = "두 수의 크기 비교",
     .explain = LIST("두 자리 수끼리는 십의 자리를 먼저 비교한다.", "십의 자리가 같으면 일의 자리를 비교한다.", "한 자리 수는 두 자리 수보다 작다.",
         "수직선에서는 오른쪽에 있는 수가 더 크다.", "큰 쪽으로 벌어진 기호로 크기를 나타낸다."),
-    .state = LIST("{0}, {1} 가운데 큰 수는 {2}{2:다}.", "{0}, {1} 가운데 작은 수는 {3}{3:다}.", "{2}{2:은} {3}보다 크다.", "{3}{3:은} {2}보다 작다."),
+    .state = LIST("{0}, {1} 가운데 큰 수는 {2}{2:다}.", "{0}, {1} 가운데 작은 수는 {3}{3:다}.", "{2}{2:은} {3}보다 크다.",
+        "{3}{3:은} {2}보다 작다."),
     .drill = "{0}, {1} → 큰 수 {2}, 작은 수 {3}",
     .qa = QA({"{0}, {1} 가운데 큰 수는?", "{2}", 0.5}, {"{0}, {1} 가운데 작은 수는?", "{3}", 0.5}),
 };
@@ -345,7 +350,9 @@ const struct skill skill_ko_order = {
     .weight = 12, .draw = order_draw, .fill = order_fill, .title = "수의 차례",
     .explain = LIST("차례로 쓸 때는 먼저 가장 작은 수를 찾는다.", "가장 작은 수를 쓴 다음 남은 수 가운데 작은 수를 쓴다.", "마지막에는 가장 큰 수가 남는다.",
         "다 쓴 뒤에는 뒤로 갈수록 커지는지 다시 살펴본다."),
-    .state = LIST("{0}, {1}, {2}{2:을} 작은 수부터 쓰면 {3}, {4}, {5}{5:다}.", "세 수 {0}, {1}, {2} 가운데 가장 작은 수는 {3}, 가장 큰 수는 {5}{5:다}."),
+    .state = LIST("{0}, {1}, {2}{2:을} 작은 수부터 쓰면 {3}, {4}, {5}{5:다}.",
+        "세 수 {0}, {1}, {2} 가운데 가장 작은 수는 {3}, 가장 큰 수는 {5}{5:다}."),
     .drill = "{0}, {1}, {2} → {3}, {4}, {5}",
-    .qa = QA({"{0}, {1}, {2}{2:을} 작은 수부터 쓰면?", "{3}, {4}, {5}", 1.0 / 6}, {"작은 수부터 쓰시오: {0}, {1}, {2}", "{3}, {4}, {5}", 1.0 / 6}),
+    .qa = QA({"{0}, {1}, {2}{2:을} 작은 수부터 쓰면?", "{3}, {4}, {5}", 1.0 / 6}, {"작은 수부터 쓰시오: {0}, {1}, {2}",
+        "{3}, {4}, {5}", 1.0 / 6}),
 };

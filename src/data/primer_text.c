@@ -164,9 +164,11 @@ void ko_native(char *out, int n)
 
 void en_number(char *out, int n)
 {
-    static const char *const small[20] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    static const char *const small[20] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
+        "nine",
         "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
-    static const char *const tens[10] = {"", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"};
+    static const char *const tens[10] = {"", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty",
+        "ninety"};
 
     assert(n >= 0 && n <= 999);
     *out = 0;

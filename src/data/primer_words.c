@@ -44,16 +44,20 @@ const char *const particle_nouns[N_PARTICLE_NOUNS + 1] = {
     "여왕", "왕관", "군밤", "된장", "김밥", "비빔밥", "떡국", "수박", "레몬", "당근", "버섯", "호박", "라면"};
 
 const char *const en_names[N_EN_NAMES + 1] = {
-    "Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Henry", "Ivy", "Jack", "Kate", "Leo", "Mia", "Noah", "Olivia",
+    "Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Henry", "Ivy", "Jack", "Kate", "Leo", "Mia", "Noah",
+    "Olivia",
     "Paul", "Rose", "Sam", "Tina", "Victor", "Wendy", "Lucy", "Oscar", "Nora"};
 const char *const en_things[N_EN_THINGS + 1] = {
-    "key", "ball", "lamp", "map", "bell", "kite", "drum", "coin", "rope", "vase", "ring", "flute", "brush", "scarf", "ladder",
+    "key", "ball", "lamp", "map", "bell", "kite", "drum", "coin", "rope", "vase", "ring", "flute", "brush", "scarf",
+    "ladder",
     "basket", "candle", "whistle", "blanket", "letter"};
 const char *const en_places[N_EN_PLACES + 1] = {
-    "kitchen", "garden", "garage", "attic", "library", "office", "bedroom", "cellar", "barn", "hallway", "classroom", "museum",
+    "kitchen", "garden", "garage", "attic", "library", "office", "bedroom", "cellar", "barn", "hallway", "classroom",
+    "museum",
     "stable", "workshop"};
 const char *const en_weather[] = {"sunny", "cloudy", "rainy", "windy", "snowy", "warm", NULL};
-const char *const en_months[12 + 1] = {"January", "February", "March", "April", "May", "June", "July", "August", "September",
+const char *const en_months[12 + 1] = {"January", "February", "March", "April", "May", "June", "July", "August",
+    "September",
     "October", "November", "December"};
 
 const struct counted counted_nouns[N_COUNTED] = {

@@ -28,13 +28,16 @@ static int ask(struct asking *a, const struct primer_item *it, struct err *e)
     if (rc)
         return rc;
     if (a->tok.n + ANSWER_TOKENS > PROMPT_TOKENS)
-        return err_set(e, ERR_LIMIT, "primer: a question of %zu tokens, limit %d", a->tok.n, PROMPT_TOKENS - ANSWER_TOKENS);
-    const struct gen_opts g = {.max_tokens = ANSWER_TOKENS, .temp = 0, .top_p = 1, .repeat_penalty = 1, .stop = &it->stop, .n_stop = 1,
+        return err_set(e, ERR_LIMIT, "primer: a question of %zu tokens, limit %d", a->tok.n,
+            PROMPT_TOKENS - ANSWER_TOKENS);
+    const struct gen_opts g = {.max_tokens = ANSWER_TOKENS, .temp = 0, .top_p = 1, .repeat_penalty = 1,
+        .stop = &it->stop, .n_stop = 1,
                                .stop_token = -1};
     return generate(a->s, a->tok.v, (int)a->tok.n, &g, &a->r, e);
 }
 
-static int eval_skill(struct asking *a, int skill, const struct primer_eval_opts *o, struct primer_score *score, struct err *e)
+static int eval_skill(struct asking *a, int skill, const struct primer_eval_opts *o, struct primer_score *score,
+    struct err *e)
 {
     struct primer_item it = {0};
     int rc = 0;
@@ -51,7 +54,8 @@ static int eval_skill(struct asking *a, int skill, const struct primer_eval_opts
         score->right += right;
         score->chance += (it.chance - score->chance) / score->asked;
         if (o->on_item && !o->on_item(o->user, &it, text, a->r.text.len, right))
-            rc = err_set(e, ERR_STOPPED, "primer: stopped after %d questions of %s", score->asked, primer_skill(skill)->name);
+            rc = err_set(e, ERR_STOPPED, "primer: stopped after %d questions of %s", score->asked,
+                primer_skill(skill)->name);
         gen_result_release(&a->r);
         memset(&a->r, 0, sizeof a->r);
     }

@@ -23,6 +23,7 @@ struct primer_eval_opts {
 };
 /* The most likely token at each step, no sampling: the result is a function of the weights.
  * score: primer_skills() entries. */
-int primer_eval(struct infer_model *m, const struct primer_eval_opts *o, struct primer_score *score, struct err *e) MUST_CHECK;
+int primer_eval(struct infer_model *m, const struct primer_eval_opts *o, struct primer_score *score,
+    struct err *e) MUST_CHECK;
 
 #endif
