@@ -265,6 +265,19 @@ LANES_INLINE void qk_rows(int n, float *s, ptrdiff_t lds, const float *q, ptrdif
     }
 }
 
+/* Depth 32 of 16 keys as pairs. */
+LANES_INLINE void whole_pairs(__m512i pairs[16], const bf16 *k, ptrdiff_t ldk)
+{
+    __m512i v[16];
+#pragma GCC unroll 16
+    for (int r = 0; r < 16; r++)
+        v[r] = _mm512_loadu_si512(k + r * ldk);
+    transpose16(v);
+#pragma GCC unroll 16
+    for (int r = 0; r < 16; r++)
+        pairs[r] = v[r];
+}
+
 static void attn_qk_bf16_avx512(float *s, ptrdiff_t lds, const float *q, ptrdiff_t ldq,
                                 const bf16 *k, ptrdiff_t ldk, int rows, int keys, int d)
 {
@@ -274,7 +287,10 @@ static void attn_qk_bf16_avx512(float *s, ptrdiff_t lds, const float *q, ptrdiff
             __m512i pairs[16];
             __mmask16 some = mask16(keys - j);
             int nd = d - i < 32 ? d - i : 32, r = 0;
-            load_row_pairs(pairs, &src, j, keys - j, i, d - i, true);
+            if (nd == 32 && some == 0xffff)
+                whole_pairs(pairs, k + j * ldk + i, ldk);
+            else
+                load_row_pairs(pairs, &src, j, keys - j, i, d - i, true);
             for (; r + 4 <= rows; r += 4)
                 qk_rows(4, s + r * lds + j, lds, q + r * ldq + i, ldq, pairs, nd, some, i == 0);
             for (; r < rows; r++)

@@ -82,8 +82,10 @@ LANES_INLINE void transpose4(__m512i out[4], __m512i a, __m512i b, __m512i c, __
 LANES_INLINE void transpose16(__m512i v[16])
 {
     __m512i t[4][4];
+#pragma GCC unroll 4 /* registers, not memory */
     for (int g = 0; g < 4; g++)
         transpose4(t[g], v[4 * g], v[4 * g + 1], v[4 * g + 2], v[4 * g + 3]);
+#pragma GCC unroll 4
     for (int q = 0; q < 4; q++) {
         __m512i x0 = _mm512_shuffle_i32x4(t[0][q], t[1][q], 0x88); /* groups 0 2 | 0 2 */
         __m512i x1 = _mm512_shuffle_i32x4(t[2][q], t[3][q], 0x88);
