@@ -11,8 +11,7 @@
 enum {
     TILE_ROWS = 64,         /* query rows of one product, rounded down to whole panels */
     SUPER_ROWS = 256,       /* query rows (of all heads of a group) that share a packed key block */
-    CACHE_BYTES = 512 << 10, /* packed keys and values kept at once: about half of a level-2 cache */
-    FEW_ROWS = 8            /* up to here queries read keys and values without packing them */
+    CACHE_BYTES = 512 << 10 /* packed keys and values kept at once: about half of a level-2 cache */
 };
 
 /* ---- space of one thread ---- */
@@ -60,33 +59,12 @@ static struct fwd_space fwd_layout(struct arena *a, const struct kernels *k, str
     return f;
 }
 
-/* For a few rows: the rows of all heads of a group, gathered. */
-struct few_space {
-    real *q, *o, *m, *l, *s, *corr;
-    int *lo, *hi;
-};
-
-static struct few_space few_layout(struct arena *a, struct attn_shape s)
-{
-    struct few_space f;
-    size_t rows = (size_t)(s.n_head / s.n_kv) * FEW_ROWS;
-    f.q = take_reals(a, rows * (size_t)s.d_head);
-    f.o = take_reals(a, rows * (size_t)s.d_head);
-    f.m = take_reals(a, rows);
-    f.l = take_reals(a, rows);
-    f.s = take_reals(a, rows * KEY_BLOCK);
-    f.corr = take_reals(a, rows);
-    f.lo = (int *)arena_take(a, rows, sizeof(int));
-    f.hi = (int *)arena_take(a, rows, sizeof(int));
-    return f;
-}
-
 static size_t attention_fwd_bytes(const struct kernels *k, struct attn_shape s, int max_len)
 {
-    struct arena tiles = {0}, few = {0};
+    struct arena tiles = {0};
     fwd_layout(&tiles, k, s, max_len);
-    few_layout(&few, s);
-    return tiles.used > few.used ? tiles.used : few.used;
+    size_t few = attention_few_bytes(s);
+    return tiles.used > few ? tiles.used : few;
 }
 
 size_t attention_scratch_bytes(const struct kernels *k, struct attn_shape s, int max_len,
@@ -95,40 +73,6 @@ size_t attention_scratch_bytes(const struct kernels *k, struct attn_shape s, int
     size_t fwd = attention_fwd_bytes(k, s, max_len);
     size_t bwd = backward ? attention_bwd_bytes(k, s, max_len) : 0;
     return (fwd > bwd ? fwd : bwd) + 64;
-}
-
-/* ---- one call ---- */
-
-struct fwd {
-    const struct kernels *k;
-    struct attn_shape s;
-    int group;
-    struct mat o, q;
-    real *m, *l;
-};
-
-static const bf16 *query_at(const struct fwd *f, int row, int head)
-{
-    return mat_b(f->q) + (ptrdiff_t)row * f->q.stride + (ptrdiff_t)head * f->s.d_head;
-}
-
-static bf16 *out_at(const struct fwd *f, int row, int head)
-{
-    return mat_b(f->o) + (ptrdiff_t)row * f->o.stride + (ptrdiff_t)head * f->s.d_head;
-}
-
-static ptrdiff_t kv_offset(const struct kv *kv, int block, int g, int d_head)
-{
-    int page = kv->page ? kv->page[block] : block;
-    return (ptrdiff_t)page * kv->page_stride + (ptrdiff_t)g * d_head;
-}
-
-static void keep_m_l(const struct fwd *f, int row, int head, real m, real l)
-{
-    if (!f->m)
-        return;
-    f->m[(ptrdiff_t)row * f->s.n_head + head] = m;
-    f->l[(ptrdiff_t)row * f->s.n_head + head] = l;
 }
 
 /* ---- many rows: packed tiles ---- */
@@ -248,54 +192,6 @@ static void super_run(const struct fwd *f, struct fwd_space *w, const struct par
     super_end(f, w, p);
 }
 
-/* ---- few rows: straight from the cache; row (r, h) of the group at index r·group + h ---- */
-
-static void few_begin(const struct fwd *f, struct few_space *w, const struct part *p)
-{
-    int n = p->rows * f->group, d = f->s.d_head;
-    for (int r = 0; r < p->rows; r++)
-        f->k->f32_from_bf16(w->q + (ptrdiff_t)r * f->group * d,
-                            query_at(f, p->seg->row + r, p->g * f->group),
-                            (size_t)f->group * (size_t)d);
-    for (int i = 0; i < n; i++) {
-        w->m[i] = -(real)INFINITY;
-        w->l[i] = 0;
-    }
-    memset(w->o, 0, (size_t)n * (size_t)d * sizeof(real));
-}
-
-static void few_step(const struct fwd *f, struct few_space *w, const struct part *p, int b)
-{
-    const struct kv *kv = &p->seg->kv;
-    int n = p->rows * f->group, d = f->s.d_head;
-    int keys = min_int(KEY_BLOCK, p->seg->pos0 + p->rows - b * KEY_BLOCK);
-    ptrdiff_t at = kv_offset(kv, b, p->g, d);
-    for (int r = 0; r < p->rows; r++)
-        for (int h = 0; h < f->group; h++)
-            visible_keys(w->lo + r * f->group + h, w->hi + r * f->group + h, 1, p->seg->pos0 + r, b,
-                         f->s.window);
-    f->k->attn_qk(w->s, KEY_BLOCK, w->q, d, kv->k + at, kv->row_stride, n, keys, d);
-    f->k->attn_softmax(w->s, KEY_BLOCK, w->m, w->l, w->corr, w->s, KEY_BLOCK, w->lo, w->hi, n,
-                       f->s.scale);
-    f->k->attn_rescale(w->o, d, w->corr, n, d);
-    f->k->attn_pv(w->o, d, w->s, KEY_BLOCK, kv->v + at, kv->row_stride, n, keys, d);
-}
-
-static void few_run(const struct fwd *f, struct few_space *w, const struct part *p)
-{
-    int d = f->s.d_head, pos = p->seg->pos0;
-    few_begin(f, w, p);
-    for (int b = first_block(pos, f->s.window); b <= (pos + p->rows - 1) / KEY_BLOCK; b++)
-        few_step(f, w, p, b);
-    for (int r = 0; r < p->rows; r++) {
-        int i = r * f->group;
-        f->k->attn_finish(out_at(f, p->seg->row + r, p->g * f->group), d, w->o + (ptrdiff_t)i * d,
-                          d, w->l + i, f->group, d);
-        for (int h = 0; h < f->group; h++)
-            keep_m_l(f, p->seg->row + r, p->g * f->group + h, w->m[i + h], w->l[i + h]);
-    }
-}
-
 /* ---- division among threads ---- */
 
 /* Key blocks times rows of a part: the measure by which work is divided. */
@@ -322,38 +218,50 @@ static bool next_part(struct part *p, const struct attn_seg *end, int n_kv, int 
     return true;
 }
 
+/* Packed blocks belong to one (segment, kv head). */
+static void super_part(const struct fwd *f, struct fwd_space *w, const struct part *p, struct part *held)
+{
+    if (held->seg != p->seg || held->g != p->g)
+        for (int i = 0; i < w->slots; i++)
+            w->tag[i] = -1;
+    *held = *p;
+    super_run(f, w, p);
+}
+
 /* Every thread walks all parts in the same order and runs those that start in its share of the
- * total cost; a part writes rows of its own, so the division cannot change a result. */
+ * total cost; a part writes rows of its own, so the division cannot change a result.  Parts of few
+ * rows are held back until the run of neighbouring kv heads is complete. */
 static void fwd_share(const struct fwd *f, struct arena space, const struct attn_seg *seg,
                       int n_seg, int max_len, int thread, int threads)
 {
-    struct arena few_arena = space;
+    const struct arena few_space = space;
     struct fwd_space w = fwd_layout(&space, f->k, f->s, max_len);
-    struct few_space few = few_layout(&few_arena, f->s);
     int super_rows = w.n_tile * w.tile;
     const struct part start = {seg, -1, seg->n, 0};
+    struct part held = {0};
+    struct few few = {0};
     int64_t total = 0, done = 0;
     for (struct part p = start; next_part(&p, seg + n_seg, f->s.n_kv, super_rows);)
         total += part_cost(&p, f->s.window);
-    const struct attn_seg *held = NULL;
-    int held_g = -1;
     for (struct part p = start; next_part(&p, seg + n_seg, f->s.n_kv, super_rows);) {
         int owner = (int)(done * threads / total);
         done += part_cost(&p, f->s.window);
         if (owner != thread)
             continue;
-        if (p.seg->n <= FEW_ROWS) {
-            few_run(f, &few, &p);
-            held = NULL;
+        if (few.seg == p.seg && few.g1 == p.g) {
+            few.g1++;
             continue;
         }
-        if (held != p.seg || held_g != p.g)
-            for (int i = 0; i < w.slots; i++)
-                w.tag[i] = -1;
-        held = p.seg;
-        held_g = p.g;
-        super_run(f, &w, &p);
+        attention_few_run(f, few_space, &few);
+        few = (struct few){0};
+        if (p.seg->n <= FEW_ROWS) {
+            few = (struct few){p.seg, p.g, p.g + 1};
+            held = (struct part){0}; /* its space is used for other things */
+        } else {
+            super_part(f, &w, &p, &held);
+        }
     }
+    attention_few_run(f, few_space, &few);
 }
 
 void attention_fwd(const struct nn *x, struct mat o, real *m, real *l, struct mat q,

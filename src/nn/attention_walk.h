@@ -35,9 +35,54 @@ static inline void visible_keys(int *lo, int *hi, int rows, int p0, int b, int w
     }
 }
 
-size_t attention_bwd_bytes(const struct kernels *k, struct attn_shape s, int max_len);
-
 static inline int min_int(int a, int b) { return a < b ? a : b; }
 static inline int max_int(int a, int b) { return a > b ? a : b; }
+
+/* One call of the forward. */
+struct fwd {
+    const struct kernels *k;
+    struct attn_shape s;
+    int group; /* query heads of a kv head */
+    struct mat o, q;
+    real *m, *l;
+};
+
+static inline const bf16 *query_at(const struct fwd *f, int row, int head)
+{
+    return mat_b(f->q) + (ptrdiff_t)row * f->q.stride + (ptrdiff_t)head * f->s.d_head;
+}
+
+static inline bf16 *out_at(const struct fwd *f, int row, int head)
+{
+    return mat_b(f->o) + (ptrdiff_t)row * f->o.stride + (ptrdiff_t)head * f->s.d_head;
+}
+
+static inline void keep_m_l(const struct fwd *f, int row, int head, real m, real l)
+{
+    if (!f->m)
+        return;
+    f->m[(ptrdiff_t)row * f->s.n_head + head] = m;
+    f->l[(ptrdiff_t)row * f->s.n_head + head] = l;
+}
+
+static inline ptrdiff_t kv_offset(const struct kv *kv, int block, int g, int d_head)
+{
+    int page = kv->page ? kv->page[block] : block;
+    return (ptrdiff_t)page * kv->page_stride + (ptrdiff_t)g * d_head;
+}
+
+/* Up to this many rows of a segment read keys and values without packing them. */
+enum { FEW_ROWS = 16 };
+
+/* All rows of a segment under kv heads [g0, g1). */
+struct few {
+    const struct attn_seg *seg;
+    int g0, g1;
+};
+void attention_few_run(const struct fwd *f, struct arena space, const struct few *p);
+
+/* Bytes of a thread's scratch. */
+size_t attention_few_bytes(struct attn_shape s);
+size_t attention_bwd_bytes(const struct kernels *k, struct attn_shape s, int max_len);
 
 #endif

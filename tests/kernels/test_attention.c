@@ -392,7 +392,7 @@ static void test_long(void **state)
         struct result got = run(&p, tables[t], 2, true);
         assert_same_result(&p, table_name[t], &want, &got);
         result_free(&got);
-        for (int n = 1; n < 12; n += 5) {
+        for (int n = 1; n < 24; n += 5) {
             struct problem tail = p;
             size_t first = (size_t)(len[0] - n), w = (size_t)(p.s.n_head * p.s.d_head), h = (size_t)p.s.n_head;
             tail.rows = n;
@@ -572,7 +572,7 @@ static void served(const struct problem *p, const struct kernels *k, int chunk, 
 static void test_serving(void **state)
 {
     (void)state;
-    static const int len[] = {SERVED}, chunks[] = {1, 2, 8, 9, 63, 64, 65, 100, 256, SERVED};
+    static const int len[] = {SERVED}, chunks[] = {1, 2, 7, 16, 17, 63, 64, 65, 100, 256, SERVED};
     for (int i = 0; i < N_SHAPES; i++) {
         struct problem p = problem_new(shapes[i], len, 1, i % 2 == 1);
         for (int t = 1; t < n_tables; t++) {
