@@ -72,7 +72,7 @@ static int open_optim(struct train_bench *b, const char *name, struct err *e)
         return 0;
     if (optim_parse(&o.kind, name) != 0)
         return err_set(e, ERR_USAGE, "bench train: --optimizer is \"%s\"; it takes adamw, muon or none", name);
-    return optim_init(&b->optim, &b->t, &o, e);
+    return optim_init(&b->optim, &b->m.nn, &b->t, &o, e);
 }
 
 static int open_data(struct train_bench *b, struct err *e)

@@ -36,6 +36,7 @@ struct plan {
     int group;      /* rows of c per thread that are computed together */
     int threads, row_threads, col_threads;
     bool keep_c;    /* bf16 result of several depths: c of the group rests in scratch */
+    bool lower;     /* blocks above the diagonal of c are left out */
     bool own_b;     /* threads differ in columns only: each packs what it reads, and never waits */
 };
 
@@ -201,6 +202,8 @@ static void rectangle(const struct plan *p, struct range rows, struct range cols
         for (int j = cols.lo; j < cols.hi; j += p->ns) {
             t.col = n0 + j;
             t.cols = min_int(p->ns, cols.hi - j);
+            if (p->lower && t.col >= t.row + t.rows)
+                break;
             if (p->c.dtype == DT_F32) {
                 t.p = mat_f(p->c) + t.row * p->c.stride + t.col;
                 t.ld = p->c.stride;
@@ -281,8 +284,22 @@ void gemm(const struct nn *x, const struct gemm_args *g)
                      .b = {.src = src_of(g->b, !g->b_trans)},
                      .m = g->c.rows,
                      .n = g->c.cols,
-                     .k = k};
+                     .k = k,
+                     .lower = g->lower};
     run(&p);
+}
+
+void gemm_mirror(const struct nn *x, struct mat c)
+{
+    enum { B = 32 }; /* squares that stay in L1 on both sides */
+    real *p = mat_f(c);
+    assert(c.rows == c.cols && c.dtype == DT_F32);
+#pragma omp parallel for schedule(static) num_threads(x->threads)
+    for (int i0 = 0; i0 < c.rows; i0 += B)
+        for (int j0 = i0; j0 < c.cols; j0 += B)
+            for (int i = i0; i < min_int(i0 + B, c.rows); i++)
+                for (int j = j0 > i ? j0 : i + 1; j < min_int(j0 + B, c.cols); j++)
+                    p[i * c.stride + j] = p[j * c.stride + i];
 }
 
 /* ---- weights packed once ---- */

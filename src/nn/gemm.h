@@ -21,8 +21,12 @@
 struct gemm_args {
     struct mat c, init, a, b;
     bool a_trans, b_trans;
+    bool lower;             /* c is known to be symmetric: only blocks that touch its lower triangle are computed,
+                               what lies in the others is undefined; see gemm_mirror */
 };
 void gemm(const struct nn *x, const struct gemm_args *g);
+/* No gradient: the optimizer's. The upper triangle of a square f32 matrix from its lower one. */
+void gemm_mirror(const struct nn *x, struct mat c);
 
 /* Weights packed once for inference: bf16 panels of kernels.h (WP_NR), several matrices of equal
  * cols stacked by rows into one. */

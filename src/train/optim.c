@@ -51,31 +51,95 @@ static struct sizes measure(const struct param_table *t, const struct optim_conf
     return s;
 }
 
-static size_t space_bytes(struct sizes s) { return 2 * (s.matrix + s.gram + 32) * sizeof(real); }
+/* One thread's means for Newton–Schulz. */
+struct optim_lane {
+    struct nn x;             /* of one thread */
+    real *u, *t, *a, *a2;    /* momentum's matrix, a product of its shape, two Gram matrices */
+    size_t bytes;
+};
 
-size_t optim_bytes(const struct param_table *t, const struct optim_config *c)
+static size_t lane_bytes(struct sizes s) { return 2 * (s.matrix + s.gram + 32) * sizeof(real); }
+
+size_t optim_bytes(const struct nn *x, const struct param_table *t, const struct optim_config *c)
 {
     struct sizes s = measure(t, c);
-    return (t->total + s.v) * sizeof(real) + space_bytes(s);
+    size_t lanes = s.matrix ? (size_t)x->threads * lane_bytes(s) : 0;
+    return (t->total + s.v) * sizeof(real) + lanes;
 }
 
-int optim_init(struct optim *o, const struct param_table *t, const struct optim_config *c, struct err *e)
+static int lane_init(struct optim_lane *l, const struct nn *x, struct sizes s, struct err *e)
+{
+    size_t matrix = (s.matrix + 15) & ~(size_t)15, gram = (s.gram + 15) & ~(size_t)15;
+    int rc = nn_init(&l->x, x->k, 1, e);
+    if (rc)
+        return rc;
+    l->bytes = lane_bytes(s);
+    l->u = mem_map(l->bytes);
+    if (!l->u)
+        return err_set(e, ERR_NOMEM, "optimizer: no memory for %zu bytes of working space", l->bytes);
+    l->t = l->u + matrix;
+    l->a = l->t + matrix;
+    l->a2 = l->a + gram;
+    return 0;
+}
+
+/* Multiply-adds of one Newton–Schulz step. */
+static double cost_of(const struct param *p)
+{
+    double side = p->rows < p->cols ? p->rows : p->cols, n = (double)p->n;
+    return side * n * 1.5 + side * side * side * 0.5;
+}
+
+/* Each tensor to the thread with the least work so far. */
+static int share_out(struct optim *o, struct err *e)
+{
+    double *load = mem_new((size_t)o->n_lane, sizeof *load);
+    if (!load)
+        return err_set(e, ERR_NOMEM, "optimizer: out of memory");
+    for (int i = 0; i < o->table->n; i++) {
+        int least = 0;
+        if (!is_muon(&o->config, &o->table->p[i]))
+            continue;
+        for (int k = 1; k < o->n_lane; k++)
+            if (load[k] < load[least])
+                least = k;
+        o->owner[i] = least;
+        load[least] += cost_of(&o->table->p[i]);
+    }
+    mem_free(load);
+    return 0;
+}
+
+static int take_lanes(struct optim *o, const struct nn *x, struct sizes s, struct err *e)
+{
+    int rc = 0;
+    o->lane = mem_new((size_t)x->threads, sizeof *o->lane);
+    if (!o->lane)
+        return err_set(e, ERR_NOMEM, "optimizer: out of memory");
+    o->n_lane = x->threads;
+    for (int i = 0; i < o->n_lane && rc == 0; i++)
+        rc = lane_init(&o->lane[i], x, s, e);
+    return rc ? rc : share_out(o, e);
+}
+
+int optim_init(struct optim *o, const struct nn *x, const struct param_table *t, const struct optim_config *c,
+               struct err *e)
 {
     struct sizes s = measure(t, c);
+    int rc = 0;
     *o = (struct optim){.config = *c, .table = t, .m_total = t->total, .v_total = s.v};
-    o->space_bytes = space_bytes(s);
     o->m = mem_map(o->m_total * sizeof(real) + 1);
     o->v = mem_map(o->v_total * sizeof(real) + 1);
     o->v_offset = mem_new((size_t)t->n, sizeof *o->v_offset);
-    o->space[0] = mem_map(o->space_bytes + 1);
-    if (!o->m || !o->v || !o->v_offset || !o->space[0]) {
+    o->owner = mem_new((size_t)t->n, sizeof *o->owner);
+    if (!o->m || !o->v || !o->v_offset || !o->owner)
+        rc = err_set(e, ERR_NOMEM, "optimizer: no memory for %zu bytes of moments", optim_bytes(x, t, c));
+    else if (s.matrix)
+        rc = take_lanes(o, x, s, e);
+    if (rc) {
         optim_release(o);
-        return err_set(e, ERR_NOMEM, "optimizer: no memory for %zu bytes of moments", optim_bytes(t, c));
+        return rc;
     }
-    size_t round = 16;
-    o->space[1] = o->space[0] + ((s.matrix + round - 1) & ~(round - 1));
-    o->space[2] = o->space[1] + ((s.matrix + round - 1) & ~(round - 1));
-    o->space[3] = o->space[2] + ((s.gram + round - 1) & ~(round - 1));
     size_t at = 0;
     for (int i = 0; i < t->n; i++) {
         bool muon = is_muon(c, &t->p[i]);
@@ -87,10 +151,15 @@ int optim_init(struct optim *o, const struct param_table *t, const struct optim_
 
 void optim_release(struct optim *o)
 {
+    for (int i = 0; i < o->n_lane; i++) {
+        mem_unmap(o->lane[i].u, o->lane[i].bytes);
+        nn_release(&o->lane[i].x);
+    }
+    mem_free(o->lane);
+    mem_free(o->owner);
     mem_unmap(o->m, o->m_total * sizeof(real) + 1);
     mem_unmap(o->v, o->v_total * sizeof(real) + 1);
     mem_free(o->v_offset);
-    mem_unmap(o->space[0], o->space_bytes + 1);
     *o = (struct optim){0};
 }
 
@@ -142,59 +211,60 @@ static const double polar[5][3] = {
     {2.3465413258596377, -1.7097828382687081, 0.42323551169305323},
 };
 
-static void axpby(const struct nn *x, real *y, double a, const real *s, double b, const real *z, size_t n)
+/* X ← a·X + (b·A + c·A·A)·X on the smaller side, A = X·Xᵀ (or Xᵀ·X when there are more rows).  A and A·A are
+ * symmetric: half of each is computed, and fma(p, q, ·) = fma(q, p, ·) makes the mirrored half the same bits. */
+static void orthogonalise(const struct optim_lane *l, real *u, int rows, int cols)
 {
-#pragma omp parallel num_threads(x->threads)
-    {
-        kernels_fp_enter();
-        size_t lo, hi;
-        range_of(n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
-        x->k->axpby(y + lo, (real)a, s + lo, (real)b, z + lo, hi - lo);
-    }
-}
-
-/* X ← a·X + (b·A + c·A·A)·X on the smaller side, A = X·Xᵀ (or Xᵀ·X when there are more rows). */
-void optim_orthogonalise(const struct nn *x, const struct optim *o, real *u, int rows, int cols)
-{
+    const struct nn *x = &l->x;
     size_t n = (size_t)rows * (size_t)cols;
     bool tall = rows > cols;
     int side = tall ? cols : rows;
     size_t gram_n = (size_t)side * (size_t)side;
-    struct mat X = mat_f32(u, rows, cols), T = mat_f32(o->space[1], rows, cols);
-    struct mat A = mat_f32(o->space[2], side, side), A2 = mat_f32(o->space[3], side, side);
+    struct mat X = mat_f32(u, rows, cols), T = mat_f32(l->t, rows, cols);
+    struct mat A = mat_f32(l->a, side, side), A2 = mat_f32(l->a2, side, side);
 
     double norm = sqrt(op_sum_sq(x, u, n));
-    op_scale(x, u, (real)(1.0 / (norm * 1.01 + 1e-6)), n);
+    x->k->scale(u, (real)(1.0 / (norm * 1.01 + 1e-6)), n);
     for (int i = 0; i < 5; i++) {
-        gemm(x, &(struct gemm_args){.c = A, .a = X, .b = X, .a_trans = tall, .b_trans = !tall});
-        gemm(x, &(struct gemm_args){.c = A2, .a = A, .b = A});
-        axpby(x, mat_f(A), polar[i][1], mat_f(A), polar[i][2], mat_f(A2), gram_n);
+        gemm(x, &(struct gemm_args){.c = A, .a = X, .b = X, .a_trans = tall, .b_trans = !tall, .lower = true});
+        gemm_mirror(x, A);
+        gemm(x, &(struct gemm_args){.c = A2, .a = A, .b = A, .b_trans = true, .lower = true});
+        gemm_mirror(x, A2);
+        x->k->axpby(l->a, (real)polar[i][1], l->a, (real)polar[i][2], l->a2, gram_n);
         gemm(x, &(struct gemm_args){.c = T, .a = tall ? X : A, .b = tall ? A : X});
-        axpby(x, u, polar[i][0], u, 1, mat_f(T), n);
+        x->k->axpby(u, (real)polar[i][0], u, 1, l->t, n);
     }
 }
 
-static void muon_tensor(const struct nn *x, struct optim *o, int i, real *w, const real *g, double lr, double mu,
-                        double grad_scale)
+void optim_orthogonalise(const struct optim *o, real *u, int rows, int cols)
 {
-    const struct param *p = &o->table->p[i];
-    real *u = o->space[0], *m = o->m + p->offset;
-#pragma omp parallel num_threads(x->threads)
-    {
-        kernels_fp_enter();
-        size_t lo, hi;
-        range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
-        x->k->muon_momentum(u + lo, m + lo, g + p->offset + lo, hi - lo, (real)mu, (real)grad_scale);
-    }
-    optim_orthogonalise(x, o, u, p->rows, p->cols);
+    orthogonalise(&o->lane[0], u, rows, cols);
+}
+
+/* What one step does to every Muon tensor. */
+struct muon_args {
+    const real *g;
+    double lr, mu, grad_scale;
+};
+
+static void muon_tensor(const struct optim *o, const struct optim_lane *l, const struct param *p, real *w,
+                        const struct muon_args *a)
+{
     double shape = p->rows > p->cols ? sqrt((double)p->rows / (double)p->cols) : 1;
-#pragma omp parallel num_threads(x->threads)
-    {
+    const struct kernels *k = l->x.k;
+    k->muon_momentum(l->u, o->m + p->offset, a->g + p->offset, p->n, (real)a->mu, (real)a->grad_scale);
+    orthogonalise(l, l->u, p->rows, p->cols);
+    k->muon_apply(w + p->offset, l->u, p->n, (real)(a->lr * shape), (real)o->config.decay_matrix, true);
+}
+
+static void muon_all(const struct nn *x, const struct optim *o, real *w, const struct muon_args *a)
+{
+#pragma omp parallel for schedule(static, 1) num_threads(x->threads)
+    for (int lane = 0; lane < o->n_lane; lane++) {
         kernels_fp_enter();
-        size_t lo, hi;
-        range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
-        x->k->muon_apply(w + p->offset + lo, u + lo, hi - lo, (real)(lr * shape),
-                         (real)o->config.decay_matrix, true);
+        for (int i = 0; i < o->table->n; i++)
+            if (is_muon(&o->config, &o->table->p[i]) && o->owner[i] == lane)
+                muon_tensor(o, &o->lane[lane], &o->table->p[i], w, a);
     }
 }
 
@@ -213,13 +283,12 @@ void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int
                            .bias2 = (real)(1 - t1_pow_f64(c->beta2, t)), .grad_scale = (real)scale};
     for (int i = 0; i < o->table->n; i++) {
         const struct param *p = &o->table->p[i];
-        double lr = lr_of[p->group] * lr_factor;
-        if (is_muon(c, p)) {
-            muon_tensor(x, o, i, w, g, lr, mu, scale);
+        if (is_muon(c, p))
             continue;
-        }
-        a.lr = (real)lr;
+        a.lr = (real)(lr_of[p->group] * lr_factor);
         a.weight_decay = (real)decay_of[p->group];
         adamw_tensor(x, o, i, w, g, &a);
     }
+    if (c->kind == OPTIM_MUON)
+        muon_all(x, o, w, &(struct muon_args){g, c->lr_matrix * lr_factor, mu, scale});
 }

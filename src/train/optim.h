@@ -4,7 +4,8 @@
  * Muon (Jordan et al. 2024): Nesterov momentum, then the update is the momentum's matrix pulled towards
  * its nearest semi-orthogonal one by five quintic Newton–Schulz steps with the Polar Express coefficients
  * (Amsel et al. 2025, arXiv 2505.16932), scaled by sqrt(max(1, rows/cols)); cautious weight decay
- * (arXiv 2411.16085).  The products are T1 products of bf16-rounded operands. */
+ * (arXiv 2411.16085).  The products are T1 products of bf16-rounded operands.  A matrix belongs to one thread, so
+ * that its many small products wait for nobody. */
 #ifndef DK_TRAIN_OPTIM_H
 #define DK_TRAIN_OPTIM_H
 
@@ -32,13 +33,15 @@ struct optim {
     real *m, *v;            /* moments: flat like the weights, and compact (v_offset) */
     size_t *v_offset;       /* of each tensor in v; SIZE_MAX: none */
     size_t m_total, v_total;
-    real *space[4];         /* Newton–Schulz: largest matrix ×2, largest Gram matrix ×2 */
-    size_t space_bytes;
+    int *owner;             /* thread that updates each Muon tensor; balanced by cost */
+    struct optim_lane *lane; /* what a thread needs to update a tensor alone */
+    int n_lane;
 };
 
 /* Bytes of moments and working space. */
-size_t optim_bytes(const struct param_table *t, const struct optim_config *c);
-int optim_init(struct optim *o, const struct param_table *t, const struct optim_config *c, struct err *e) MUST_CHECK;
+size_t optim_bytes(const struct nn *x, const struct param_table *t, const struct optim_config *c);
+int optim_init(struct optim *o, const struct nn *x, const struct param_table *t, const struct optim_config *c,
+               struct err *e) MUST_CHECK;
 void optim_release(struct optim *o);
 
 /* Binary64 norm of all gradients; NaN or infinity: *bad names the first tensor that has one. */
@@ -49,9 +52,9 @@ double optim_grad_norm(const struct nn *x, const struct param_table *t, const re
 void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int64_t step, double lr_factor,
                 double mu, double norm);
 
-/* dst ← the matrix optim_step would subtract for momentum matrix u (rows, cols), before learning rate and
- * shape factor: for tests. u is destroyed. */
-void optim_orthogonalise(const struct nn *x, const struct optim *o, real *u, int rows, int cols);
+/* u (rows, cols) ← the matrix optim_step subtracts for momentum u, before learning rate and shape factor, by the
+ * first thread's means: for tests. */
+void optim_orthogonalise(const struct optim *o, real *u, int rows, int cols);
 
 const char *optim_name(enum optim_kind k);
 int optim_parse(enum optim_kind *k, const char *name);

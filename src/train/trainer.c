@@ -61,7 +61,7 @@ static uint64_t resident_now(void)
 static uint64_t fixed_bytes(const struct trainer *t)
 {
     uint64_t flat = t->table.total * sizeof(real);
-    return flat * (1 + (uint64_t)t->n_grad) + optim_bytes(&t->table, &t->c.optim) +
+    return flat * (1 + (uint64_t)t->n_grad) + optim_bytes(t->x, &t->table, &t->c.optim) +
            (uint64_t)t->batch_max * (3 * sizeof(int) + sizeof(real));
 }
 
@@ -138,7 +138,7 @@ int trainer_new(struct trainer **out, const struct trainer_args *a, struct err *
     if (rc == 0)
         rc = take_memory(t, e);
     if (rc == 0)
-        rc = optim_init(&t->optim, &t->table, &t->c.optim, e);
+        rc = optim_init(&t->optim, t->x, &t->table, &t->c.optim, e);
     if (rc == 0) {
         struct net_opts o = net_options(t, t->plan.micro_rows, t->plan.checkpoint);
         rc = net_new(&t->net, t->x, &t->c.model, &t->table, &o, e);
