@@ -2,7 +2,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -51,8 +53,17 @@ static const struct command *find(const char *name) {
     return NULL;
 }
 
+/* OpenMP threads that spin while they wait collapse as soon as another program wants their core (decoding on two
+ * shared cores: 2.5 tokens a second, 120 with waiting in the kernel).  The policy is read before main, so it takes
+ * starting again; whoever sets one keeps it. */
+static void wait_in_kernel(char **argv) {
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || getenv("KMP_BLOCKTIME")) return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv); /* on failure: as it is */
+}
+
 int main(int argc, char **argv) {
     struct err e = {0};
+    wait_in_kernel(argv);
     /* A reader that goes away is an ordinary write error, so that files in the making are cleaned up. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
