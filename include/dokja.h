@@ -44,7 +44,8 @@ int dk_context_new(struct dk_context **context, struct dk_model *model, int max_
 void dk_context_free(struct dk_context *context); /* safe on NULL */
 void dk_context_reset(struct dk_context *context);
 
-/* nll[i] = −log p(ids[i+1] | what the context holds, ids[0..i]) for i < n−1, in nats; the context then holds ids too. */
+/* nll[i] = −log p(ids[i+1] | what the context holds, ids[0..i]) for i < n−1, in nats; the context then holds
+ * ids too. */
 int dk_score(struct dk_context *context, const int32_t *ids, int n, float *nll, struct dk_error *error);
 
 struct dk_generate_options {

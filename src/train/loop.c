@@ -58,8 +58,9 @@ static int metrics_step(struct loop *l, struct err *e)
 static int metrics_eval(struct loop *l, struct err *e)
 {
     char line[256];
-    snprintf(line, sizeof line, "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}\n",
-             l->p.step.step, l->p.eval.bits_per_byte, l->p.eval.bits_per_char);
+    snprintf(line, sizeof line,
+             "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}\n", l->p.step.step,
+             l->p.eval.bits_per_byte, l->p.eval.bits_per_char);
     return metrics_add(l, line, e);
 }
 
@@ -132,8 +133,10 @@ static int run_steps(struct loop *l, struct err *e)
             return rc;
         if (l->o->stop && l->o->stop(l->o->user) && trainer_step_done(l->t) < l->c->schedule.steps) {
             rc = save(l, e);
-            return rc ? rc : err_set(e, ERR_STOPPED, "stopped at step %" PRId64 " of %" PRId64 "; run the same command again to go on",
-                                     l->p.step.step, l->c->schedule.steps);
+            return rc ? rc
+                      : err_set(e, ERR_STOPPED,
+                                "stopped at step %" PRId64 " of %" PRId64 "; run the same command again to go on",
+                                l->p.step.step, l->c->schedule.steps);
         }
     }
     return 0;

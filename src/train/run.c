@@ -135,7 +135,8 @@ int run_resolve_length(struct run_config *c, const struct run_request *r, struct
     double tokens = wanted_tokens(c, r);
     c->batch_tokens = r->batch_tokens > 0 ? r->batch_tokens : recipe_batch(c, r->steps > 0 ? 0 : tokens);
     if (c->batch_tokens % unit)
-        return err_set(e, ERR_VALUE, "--batch-tokens %" PRId64 " is not a multiple of sequence length × workers = %" PRId64,
+        return err_set(e, ERR_VALUE,
+                       "--batch-tokens %" PRId64 " is not a multiple of sequence length × workers = %" PRId64,
                        c->batch_tokens, unit);
     c->schedule.steps = r->steps > 0 ? r->steps : (int64_t)(tokens / (double)c->batch_tokens);
     if (c->schedule.steps < 1)
@@ -149,7 +150,10 @@ int run_resolve_length(struct run_config *c, const struct run_request *r, struct
 
 /* ---- files ---- */
 
-static int path_of(struct buf *b, const char *dir, const char *name, struct err *e) { return file_join(b, dir, name, e); }
+static int path_of(struct buf *b, const char *dir, const char *name, struct err *e)
+{
+    return file_join(b, dir, name, e);
+}
 
 static json_t *hex64(uint64_t v)
 {
@@ -315,8 +319,9 @@ int run_read(struct run_config *c, const char *dir, struct err *e)
 
 static int differs(const char *dir, const char *what, double stored, double asked, struct err *e)
 {
-    return err_set(e, ERR_VALUE, "%s/run.json: this run has %s %.10g and you ask for %.10g; give the same, or another --out",
-                   dir, what, stored, asked);
+    return err_set(e, ERR_VALUE,
+                   "%s/run.json: this run has %s %.10g and you ask for %.10g; give the same, or another --out", dir,
+                   what, stored, asked);
 }
 
 int run_agrees(const struct run_config *c, const struct run_request *r, const char *dir, struct err *e)
@@ -341,8 +346,11 @@ int run_agrees(const struct run_config *c, const struct run_request *r, const ch
         return differs(dir, "seed", (double)c->seed, (double)r->seed, e);
     if (r->tokens > 0 || r->flops > 0) {
         struct run_config want = *c;
-        int rc = run_resolve_length(&want, &(struct run_request){.flops = r->flops, .tokens = r->tokens,
-                                                                  .batch_tokens = c->batch_tokens, .eval_every = -1}, e);
+        int rc = run_resolve_length(
+            &want,
+            &(struct run_request){
+                .flops = r->flops, .tokens = r->tokens, .batch_tokens = c->batch_tokens, .eval_every = -1},
+            e);
         if (rc)
             return rc;
         if (want.schedule.steps != c->schedule.steps)

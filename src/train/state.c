@@ -182,7 +182,8 @@ static int meta_int(const struct safetensors *f, const char *key, int64_t *out, 
     char *end = NULL;
     long long n = v ? strtoll(v, &end, 10) : -1;
     if (!v || end == v || *end || n < 0)
-        return err_set(e, ERR_FORMAT, "%s: __metadata__.%s is %s, expected a whole number", path, key, v ? v : "missing");
+        return err_set(e, ERR_FORMAT, "%s: __metadata__.%s is %s, expected a whole number", path, key,
+                       v ? v : "missing");
     *out = n;
     return 0;
 }

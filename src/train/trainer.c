@@ -92,7 +92,8 @@ static int choose_micro(struct trainer *t, int64_t memory, struct err *e)
             t->plan = (struct trainer_plan){rows, checkpoint, fixed + net_bytes(t->x, &t->c.model, &o)};
             return 0;
         }
-    return err_set(e, ERR_LIMIT, "--memory %.2fG: one sequence of %d tokens needs %.2fG even when activations are computed again",
+    return err_set(e, ERR_LIMIT,
+                   "--memory %.2fG: one sequence of %d tokens needs %.2fG even when activations are computed again",
                    (double)memory / 0x1p30, t->c.seq, (double)need / 0x1p30);
 }
 
@@ -173,7 +174,10 @@ void trainer_free(struct trainer *t)
 struct trainer_plan trainer_planned(const struct trainer *t) { return t->plan; }
 const struct param_table *trainer_params(const struct trainer *t) { return &t->table; }
 int64_t trainer_step_done(const struct trainer *t) { return t->state.step; }
-int trainer_root(const struct trainer *t, struct digest *root, struct err *e) { return state_root(root, t->x, &t->state, e); }
+int trainer_root(const struct trainer *t, struct digest *root, struct err *e)
+{
+    return state_root(root, t->x, &t->state, e);
+}
 
 struct eval_report trainer_last_eval(const struct trainer *t)
 {
@@ -275,7 +279,10 @@ int trainer_eval(struct trainer *t, struct eval_report *r, struct err *e)
     if (rows > want)
         rows = want;
     if (rows < 1)
-        return err_set(e, ERR_VALUE, "the held-out text has fewer than %d tokens: give a shorter --seq, a larger --heldout or more text", t->c.seq);
+        return err_set(
+            e, ERR_VALUE,
+            "the held-out text has fewer than %d tokens: give a shorter --seq, a larger --heldout or more text",
+            t->c.seq);
     for (int64_t at = 0; at < rows; at += micro) {
         int64_t k = rows - at < micro ? rows - at : micro;
         for (int64_t i = 0; i < k; i++)
@@ -334,7 +341,9 @@ int trainer_resume(struct trainer *t, const char *dir, uint64_t *metrics_bytes, 
         rc = state_load(t->x, &t->state, path.p, e);
     if (rc == 0 && (t->state.step > t->c.schedule.steps ||
                     t->state.sample != t->state.step * run_batch_rows(&t->c)))
-        rc = err_set(e, ERR_FORMAT, "%s: step %" PRId64 " and sample %" PRId64 " do not belong to run.json's %" PRId64 " steps of %" PRId64 " rows",
+        rc = err_set(e, ERR_FORMAT,
+                     "%s: step %" PRId64 " and sample %" PRId64 " do not belong to run.json's %" PRId64
+                     " steps of %" PRId64 " rows",
                      path.p, t->state.step, t->state.sample, t->c.schedule.steps, run_batch_rows(&t->c));
     *metrics_bytes = t->state.metrics_bytes;
     buf_release(&path);

@@ -7,7 +7,8 @@ bad() { echo "FAIL $1: $2"; }
 root() { sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
 same() { # name, root file, expected
     local r; r=$(root "$2")
-    if [ -n "$r" ] && [ "$r" = "$3" ]; then ok "$1"; else bad "$1" "root ${r:-none}, expected $3; $(tail -n 1 "$2.err")"; fi
+    if [ -n "$r" ] &&
+    [ "$r" = "$3" ]; then ok "$1"; else bad "$1" "root ${r:-none}, expected $3; $(tail -n 1 "$2.err")"; fi
 }
 
 "$DOKJA" primer --bytes 600k --seed 3 --out p.jsonl 2>err.txt &&
@@ -34,7 +35,8 @@ train small --depth 1 --steps 24 --memory 90M; same "same root with a small memo
 
 # V is part of the recipe: one V gives one root for every thread count.
 train v4 --depth 1 --steps 12 --workers 4 --threads 1; v4=$(root v4.json)
-for n in 2 3; do train v4-$n --depth 1 --steps 12 --workers 4 --threads $n; same "V=4, $n threads" v4-$n.json "$v4"; done
+for n in 2 3; do train v4-$n --depth 1 --steps 12 --workers 4 --threads $n;
+    same "V=4, $n threads" v4-$n.json "$v4"; done
 
 # kill -9 at random moments; the same command again goes on to the same bits.
 kills=${DOKJA_KILLS:-5}
@@ -66,11 +68,13 @@ train base --depth 1 --steps 24; same "a finished run stays" base.json "$want"
 refuse() { # name, pattern, exit, command…
     local name=$1 pattern=$2 code=$3; shift 3
     "$@" >refuse.out 2>refuse.err; local rc=$?
-    if [ $rc = "$code" ] && grep -q -- "$pattern" refuse.err; then ok "$name"; else bad "$name" "exit $rc, $(tail -n 1 refuse.err)"; fi
+    if [ $rc = "$code" ] &&
+    grep -q -- "$pattern" refuse.err; then ok "$name"; else bad "$name" "exit $rc, $(tail -n 1 refuse.err)"; fi
 }
 refuse "another depth on the same run" "depth" 1 "$DOKJA" pretrain $T --out base --depth 2 --steps 24
 refuse "several lengths" "--steps" 2 "$DOKJA" pretrain $T --out x --steps 3 --tokens 1M
-refuse "sequence not a multiple" "multiple of" 1 "$DOKJA" pretrain --corpus corpus --tokenizer tok --out x2 --seq 100 --steps 1
+refuse "sequence not a multiple" "multiple of" 1 \
+    "$DOKJA" pretrain --corpus corpus --tokenizer tok --out x2 --seq 100 --steps 1
 refuse "workers not a power of two" "power of two" 1 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
 refuse "no memory" "needs" 1 "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
 refuse "corpus missing" "nowhere" 1 "$DOKJA" pretrain --corpus nowhere --tokenizer tok --out x5
@@ -80,7 +84,8 @@ refuse "wrong instruction set name" "DOKJA_CPU" 2 env DOKJA_CPU=sse9 "$DOKJA" pr
 cp -r base damaged && printf 'x' | dd of=damaged/state/state.safetensors bs=1 seek=200000 conv=notrunc 2>/dev/null
 sum=$(sha256sum <damaged/state/state.safetensors)
 refuse "damaged state is named" "state.safetensors" 1 "$DOKJA" pretrain $T --out damaged --depth 1 --steps 24
-[ "$sum" = "$(sha256sum <damaged/state/state.safetensors)" ] && ok "damaged state left alone" || bad "damaged state left alone" "changed"
+[ "$sum" = "$(sha256sum <damaged/state/state.safetensors)" ] && ok "damaged state left alone" ||
+    bad "damaged state left alone" "changed"
 
 # A full disk (a file size limit stands in for it) in the middle of a run: the last checkpoint survives.
 train full --depth 1 --steps 24 --save-every 0; full=$(root full.json)
@@ -88,7 +93,8 @@ train full --depth 1 --steps 24 --save-every 0; full=$(root full.json)
 while [ ! -f fulldisk/state/state.safetensors ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
 kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
 sum=$(sha256sum <fulldisk/state/state.safetensors)
-( trap '' XFSZ; ulimit -f 64; exec "$DOKJA" pretrain $T --out fulldisk --depth 1 --steps 24 --save-every 0 >fd.json 2>fd.err )
+( trap '' XFSZ; ulimit -f 64; exec \
+    "$DOKJA" pretrain $T --out fulldisk --depth 1 --steps 24 --save-every 0 >fd.json 2>fd.err )
 rc=$?
 if [ "$(root fd.json)" = "$full" ]; then ok "full disk (run was complete)"
 elif [ $rc = 1 ] && grep -q "fulldisk/" fd.err && [ "$sum" = "$(sha256sum <fulldisk/state/state.safetensors)" ]; then

@@ -33,7 +33,8 @@ static void shape(struct model_config *c, bool tied)
     c->bos = 0;
     c->eos = 1;
     for (int i = 0; i < c->n_layer; i++)
-        c->layer[i] = (struct layer_facts){.n_head = 4, .n_kv = 2, .d_head = 16, .d_ff = 172, .qk_norm = true, .rope = true};
+        c->layer[i] =
+            (struct layer_facts){.n_head = 4, .n_kv = 2, .d_head = 16, .d_ff = 172, .qk_norm = true, .rope = true};
     ok(model_config_check(c, "test", &e));
 }
 
