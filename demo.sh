@@ -7,6 +7,7 @@
 #   ./demo.sh --minutes N [FILE…]  fits itself to N minutes
 #   ./demo.sh --out DIR            where to put it (default ./demo)
 set -eu
+export LC_ALL=C.UTF-8
 here=$(cd "$(dirname "$0")" && pwd)
 minutes=8 out=demo own=()
 while [ $# -gt 0 ]; do
@@ -34,28 +35,36 @@ mkdir -p "$out"
 
 # What is already there is kept: the demo can be stopped and run again.
 if [ ${#own[@]} -gt 0 ]; then
-    step "1  Your text → a corpus"
+    step "1  Your text: a corpus"
     "$dokja" corpus build --in "${own[@]}" --out "$out/corpus"
-    vocab=4096
+    bytes=$("$dokja" corpus stats "$out/corpus" --json | sed 's/.*"bytes":\([0-9]*\).*/\1/')
+    # About one merge for each 500 bytes of text: what a small text can support.
+    vocab=$((272 + bytes / 500)); [ "$vocab" -le 4096 ] || vocab=4096
+    heldout=0.02
 else
     step "1  The primer: a textbook in Korean and English, written by this program"
     [ -f "$out/primer.jsonl" ] || "$dokja" primer --bytes 24M --seed 1 --out "$out/primer.jsonl"
     "$dokja" corpus build --in "$out/primer.jsonl" --out "$out/corpus"
-    vocab=2048
+    vocab=2048 heldout=0.005
 fi
 step "2  A tokenizer from that text"
 [ -f "$out/tokenizer/tokenizer.json" ] ||
-    "$dokja" tokenizer train --corpus "$out/corpus" --vocab $vocab --out "$out/tokenizer" --shrink
+    "$dokja" tokenizer train --corpus "$out/corpus" --vocab $vocab --out "$out/tokenizer"
 step "3  A model from random weights"
 # Questions and answers at the end take about half a minute.
-left=$(awk -v m="$minutes" -v s="$start" -v n="$(date +%s)" 'BEGIN { l = m - (n - s) / 60 - 0.6; print (l < 0.2 ? 0.2 : l) }')
-"$dokja" pretrain --corpus "$out/corpus" --tokenizer "$out/tokenizer" --out "$out/run" --depth 4 --seq 256 --minutes "$left"
+left=$(awk -v m="$minutes" -v s="$start" -v n="$(date +%s)" \
+    'BEGIN { l = m - (n - s) / 60 - 0.6; print (l < 0.2 ? 0.2 : l) }')
+# A run that was begun keeps the length it was given then.
+length="--minutes $left"; [ ! -f "$out/run/run.json" ] || length=
+"$dokja" pretrain --corpus "$out/corpus" --tokenizer "$out/tokenizer" --out "$out/run" \
+    --depth 4 --seq 256 --batch-tokens 1024 --heldout $heldout $length
 if [ ${#own[@]} -gt 0 ]; then
-    step "4  It writes on"
-    "$dokja" generate -m "$out/run" -p "$("$dokja" corpus show "$out/corpus" --head 40 2>/dev/null || echo '')" --max-tokens 60 || true
+    step "4  It writes on from the beginning of your first document"
+    line=$("$dokja" corpus show "$out/corpus" | sed -n 2p) || true
+    "$dokja" generate -m "$out/run" -p "${line:0:12}" --max-tokens 80
 else
-    step "4  Questions it has never seen"
-    "$dokja" eval -m "$out/run" --tasks primer --show 2
+    step "4  Questions about facts that the textbook does not contain"
+    "$dokja" eval -m "$out/run" --tasks primer --items 50 --show 1
 fi
 step "Yours"
 cat <<MSG
