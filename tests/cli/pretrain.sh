@@ -39,21 +39,21 @@ for n in 2 3; do train v4-$n --depth 1 --steps 12 --workers 4 --threads $n;
     same "V=4, $n threads" v4-$n.json "$v4"; done
 
 # kill -9 at random moments; the same command again goes on to the same bits.
-kills=${DOKJA_KILLS:-5}
-train whole --depth 2 --steps 120 --save-every 0; whole=$(root whole.json)
+kills=${DOKJA_KILLS:-20} struck=0
+train whole --depth 2 --steps 200 --save-every 0; whole=$(root whole.json)
 for i in $(seq 1 "$kills"); do
     while :; do
-        "$DOKJA" pretrain $T --out killed --depth 2 --steps 120 --save-every 0.05 >killed.json 2>killed.json.err &
+        "$DOKJA" pretrain $T --out killed --depth 2 --steps 200 --save-every 0.05 >killed.json 2>killed.json.err &
         pid=$!
         sleep "0.$(( (RANDOM % 8) + 1 ))"
-        if kill -9 $pid 2>/dev/null; then wait $pid 2>/dev/null; break; fi
+        if kill -9 $pid 2>/dev/null; then struck=$((struck + 1)); wait $pid 2>/dev/null; break; fi
         wait $pid; break 2
     done
 done
-train killed --depth 2 --steps 120
-same "kill -9 at random moments, then the same root" killed.json "$whole"
+train killed --depth 2 --steps 200
+same "kill -9 at $struck random moments, then the same root" killed.json "$whole"
 n=$(grep -c '"loss"' killed/metrics.jsonl)
-[ "$n" = 120 ] && ok "metrics.jsonl has each step once" || bad "metrics.jsonl has each step once" "$n lines"
+[ "$n" = 200 ] && ok "metrics.jsonl has each step once" || bad "metrics.jsonl has each step once" "$n lines"
 cmp -s whole/model.safetensors killed/model.safetensors && ok "same model file" || bad "same model file" "differs"
 ls killed/*.tmp-* killed/state/*.tmp-* >/dev/null 2>&1 && bad "no leftovers" "temporary files" || ok "no leftovers"
 
