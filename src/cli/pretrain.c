@@ -231,6 +231,7 @@ static int new_trainer(struct pretrain *p, struct err *e)
 {
     struct trainer_args a = {.x = &p->x, .config = &p->run, .tokens = p->tokens, .token_bytes = p->token_bytes,
                              .token_chars = p->token_chars, .memory = p->memory};
+    mem_peak_rss_reset();   /* the figure at the end is of training, not of what prepared it */
     return trainer_new(&p->trainer, &a, e);
 }
 

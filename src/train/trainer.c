@@ -58,11 +58,20 @@ static uint64_t resident_now(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Token shards are mapped: a row brings in the pages around it (64 KiB with Linux' fault-around), until all are. */
+static uint64_t mapped_bytes(const struct trainer *t)
+{
+    uint64_t width = t->c.model.vocab <= 65536 ? 2 : 4, row = (uint64_t)t->c.seq * width + (64 << 10);
+    uint64_t all = (tokens_count(t->tokens, TOKENS_TRAIN) + tokens_count(t->tokens, TOKENS_HELDOUT)) * width;
+    uint64_t touched = (uint64_t)t->c.schedule.steps * (uint64_t)run_batch_rows(&t->c) * row;
+    return touched < all ? touched : all;
+}
+
 static uint64_t fixed_bytes(const struct trainer *t)
 {
     uint64_t flat = t->table.total * sizeof(real);
     return flat * (1 + (uint64_t)t->n_grad) + optim_bytes(t->x, &t->table, &t->c.optim) +
-           (uint64_t)t->batch_max * (3 * sizeof(int) + sizeof(real));
+           mapped_bytes(t) + (uint64_t)t->batch_max * (3 * sizeof(int) + sizeof(real));
 }
 
 static struct net_opts net_options(const struct trainer *t, int rows, bool checkpoint)
