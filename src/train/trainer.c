@@ -280,7 +280,8 @@ int trainer_step(struct trainer *t, struct step_report *r, struct err *e)
 
 int trainer_eval(struct trainer *t, struct eval_report *r, struct err *e)
 {
-    int64_t rows = (int64_t)tokens_rows(t->tokens, TOKENS_HELDOUT, t->c.seq), want = t->c.eval_tokens / t->c.seq;
+    int64_t all = (int64_t)tokens_rows(t->tokens, TOKENS_HELDOUT, t->c.seq), want = t->c.eval_tokens / t->c.seq;
+    int64_t rows = all;
     int64_t seq = t->c.seq, micro = t->plan.micro_rows, bytes = 0, chars = 0, n = 0;
     double nats = 0;
     if (want < 1)
@@ -295,8 +296,8 @@ int trainer_eval(struct trainer *t, struct eval_report *r, struct err *e)
     for (int64_t at = 0; at < rows; at += micro) {
         int64_t k = rows - at < micro ? rows - at : micro;
         for (int64_t i = 0; i < k; i++)
-            tokens_row(t->tokens, TOKENS_HELDOUT, t->c.seq, (uint64_t)(at + i), t->tok + i * seq, t->pos + i * seq,
-                       t->target + i * seq);
+            tokens_row(t->tokens, TOKENS_HELDOUT, t->c.seq, (uint64_t)((at + i) * all / rows), t->tok + i * seq,
+                       t->pos + i * seq, t->target + i * seq);
         /* <|eos|> and the like stand for no text: their bits are not the text's bits. */
         for (int64_t i = 0; i < k * seq; i++) {
             int id = t->target[i];
