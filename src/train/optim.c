@@ -63,7 +63,8 @@ static size_t lane_bytes(struct sizes s) { return 2 * (s.matrix + s.gram + 32) *
 size_t optim_bytes(const struct nn *x, const struct param_table *t, const struct optim_config *c)
 {
     struct sizes s = measure(t, c);
-    size_t lanes = s.matrix ? (size_t)x->threads * lane_bytes(s) : 0;
+    enum { PACKING = 4 << 20 }; /* of a lane's products: two huge pages */
+    size_t lanes = s.matrix ? (size_t)x->threads * (lane_bytes(s) + PACKING) : 0;
     return (t->total + s.v) * sizeof(real) + lanes;
 }
 

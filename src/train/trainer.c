@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,17 +46,20 @@ static int tree_buffers(int workers)
     return n;
 }
 
-/* Resident bytes of the process now: program, libraries, tables of the tokenizer. */
-static uint64_t resident_now(void)
+/* What the process holds before the run: its own memory (freed pages given back first, so that the figure repeats),
+ * program and libraries, and the packing space of ops, which is touched in huge pages as it is needed. */
+static uint64_t resident_now(const struct nn *x)
 {
-    unsigned long long pages = 0, all = 0;
+    enum { PROGRAM = 16 << 20, SPACE_PER_THREAD = 6 << 20 };
+    unsigned long long pages = 0, of_files = 0, all = 0;
+    malloc_trim(0);
     FILE *f = fopen("/proc/self/statm", "r");
     if (f) {
-        if (fscanf(f, "%llu %llu", &all, &pages) != 2)
-            pages = 0;
+        if (fscanf(f, "%llu %llu %llu", &all, &pages, &of_files) != 3)
+            pages = of_files = 0;
         fclose(f);
     }
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return (pages - of_files) * (uint64_t)sysconf(_SC_PAGESIZE) + PROGRAM + (uint64_t)x->threads * SPACE_PER_THREAD;
 }
 
 /* Token shards are mapped: a row brings in the pages around it (64 KiB with Linux' fault-around), until all are. */
@@ -86,7 +90,7 @@ static int choose_micro(struct trainer *t, int64_t memory, struct err *e)
 {
     int share = (int)(run_batch_rows(&t->c) / t->c.workers);
     int most = MICRO_TOKENS / t->c.seq > 1 ? MICRO_TOKENS / t->c.seq : 1;
-    uint64_t fixed = resident_now() + fixed_bytes(t), need = 0;
+    uint64_t fixed = resident_now(t->x) + fixed_bytes(t), need = 0;
     if (most > share)
         most = share;
     for (int checkpoint = 0; checkpoint < 2; checkpoint++)
