@@ -31,7 +31,8 @@ done
 for isa in ref avx2 avx512 amx; do
     DOKJA_CPU=$isa train isa-$isa --depth 1 --steps 24; same "same root with DOKJA_CPU=$isa" isa-$isa.json "$want"
 done
-train small --depth 1 --steps 24 --threads 2 --memory 90M; same "same root with a small memory budget" small.json "$want"
+train small --depth 1 --steps 24 --threads 2 --memory 90M
+same "same root with a small memory budget" small.json "$want"
 
 # Peak memory is what was planned.
 train mem --depth 4 --seq 256 --batch-tokens 4096 --steps 3
