@@ -143,6 +143,27 @@ run_digests() { # run_digests WANT BUILD CPUS THREADS
     done
 }
 
+# A short training run by every build: compilers and optimisation levels must give one state root.
+run_roots() { # run_roots BUILD...
+    local b root want= dir=$work/roots
+    mkdir -p "$dir"
+    if ! { "$1/dokja" primer --bytes 300k --seed 4 --out "$dir/p.jsonl" &&
+           "$1/dokja" corpus build --in "$dir/p.jsonl" --out "$dir/corpus" &&
+           "$1/dokja" tokenizer train --corpus "$dir/corpus" --vocab 512 --out "$dir/tok"; } >"$dir/log" 2>&1; then
+        fail "state roots: $(tail -n 1 "$dir/log")"
+        return
+    fi
+    for b in "$@"; do
+        root=$("$b/dokja" pretrain --corpus "$dir/corpus" --tokenizer "$dir/tok" --out "$dir/$(basename "$b")" \
+            --depth 1 --seq 64 --batch-tokens 512 --steps 12 --heldout 0.02 --json 2>"$dir/log" |
+            sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p')
+        want=${want:-$root}
+        if [ -z "$root" ]; then fail "state root of $b: $(tail -n 1 "$dir/log")"
+        elif [ "$root" != "$want" ]; then fail "state root of $b: $root, expected $want"
+        else pass; fi
+    done
+}
+
 rm -rf "$logs"
 ./setup.sh
 setup_rc=$?
@@ -188,6 +209,7 @@ if [ $quick = 0 ]; then
         run_digests "$want" build/release-clang "ref avx2 avx512 amx" "2"
         run_digests "$want" build/o0-gcc "ref avx2 avx512 amx" "3"
     fi
+    run_roots build/release-gcc build/release-clang build/o0-gcc
 
     stage "sanitizers"
     build asan V=asan tests
