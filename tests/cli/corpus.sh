@@ -76,3 +76,14 @@ done
 is "kill -9, then again: status" $? 0
 is "kill -9, then again: same files" "$(cd k1 && sha256sum *)" "$(cd k2 && sha256sum *)"
 [ -e k2/.building ] && bad "no leftovers" ".building" || ok "no leftovers"
+
+# A line longer than 2^31 bytes is left out and counted, in bounded memory.
+if [ "${DOKJA_QUICK:-0}" = 1 ]; then echo "skip a line of 2.2 GB: not with --quick"
+else
+    head -c 2200000000 /dev/zero | tr '\0' 'a' | zstd -q -1 -c >long.jsonl.zst
+    printf '{"text":"작은 문서"}\n' >short.jsonl
+    out=$(ulimit -v 4000000; "$DOKJA" corpus build --in long.jsonl.zst short.jsonl --out l --json 2>err.txt)
+    is "a line of 2.2 GB: status" $? 0
+    is "a line of 2.2 GB is left out" "$(printf %s "$out" | key docs)" 1
+    is "and counted" "$(printf %s "$out" | key too-long)" 1
+fi
