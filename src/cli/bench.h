@@ -26,6 +26,7 @@ void bench_machine_close(struct bench_machine *m);
 double bench_loop_rate(const struct bench_machine *m, struct peak_loop loop, double seconds);
 double bench_unit_rate(const struct bench_machine *m, double seconds); /* of m->unit */
 double bench_read_rate(struct bench_machine *m, double seconds);
+double bench_update_rate(struct bench_machine *m, double seconds); /* read and written in place, both counted */
 
 /* A measurement of work beside its limit: rate functions are called alternately, limit first,
  * `runs` times (and once unmeasured, to warm caches and pages). */
@@ -41,6 +42,13 @@ struct bench_result {
 int bench_alternate(struct bench_result *r, const struct bench_work *w, int runs, struct err *e) MUST_CHECK;
 
 double bench_median(double *v, int n); /* sorts v */
+
+/* The per-op table of `steps` watched steps beside the machine's limits, GFLOP/s and GB/s: an op is bound by
+ * whichever of the two would take it longer.  Text on stderr, or members of a JSON object on stdout. */
+struct bench_limits {
+    double unit, read, update;
+};
+void bench_print_profile(const struct nn_watch *w, int steps, const struct bench_limits *limit, bool json);
 
 int bench_peak(int argc, char **argv, struct err *e);
 int bench_gemm(int argc, char **argv, struct err *e);

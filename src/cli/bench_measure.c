@@ -63,19 +63,46 @@ double bench_unit_rate(const struct bench_machine *m, double seconds)
     return bench_loop_rate(m, m->amx ? m->peak.amx_bf16 : m->peak.fma_f32, seconds);
 }
 
+/* A thread's part of the memory that is read, mapped on first use; 0: there is none. */
+static size_t memory_share(struct bench_machine *m)
+{
+    size_t share = (size_t)READ_BYTES / (size_t)m->nn.threads / 4096 * 4096;
+    if (m->memory)
+        return share;
+    m->memory = mem_map(READ_BYTES);
+    if (!m->memory)
+        return 0;
+    m->memory_bytes = READ_BYTES;
+#pragma omp parallel num_threads(m->nn.threads)
+    for (size_t i = 0; i < share; i += 4096) /* present pages, near their reader */
+        m->memory[share * (size_t)omp_get_thread_num() + i] = 1;
+    return share;
+}
+
+double bench_update_rate(struct bench_machine *m, double seconds)
+{
+    size_t share = memory_share(m);
+    double t0 = clock_seconds(), t, bytes = 0;
+    if (!share)
+        return -1;
+    do {
+#pragma omp parallel num_threads(m->nn.threads)
+        {
+            kernels_fp_enter();
+            m->nn.k->scale((real *)(void *)(m->memory + share * (size_t)omp_get_thread_num()), 1, share / sizeof(real));
+        }
+        bytes += 2.0 * (double)share * m->nn.threads;
+        t = clock_seconds() - t0;
+    } while (t < seconds);
+    return bytes / t * 1e-9;
+}
+
 double bench_read_rate(struct bench_machine *m, double seconds)
 {
     int threads = m->nn.threads;
-    size_t share = (size_t)READ_BYTES / (size_t)threads / 4096 * 4096;
-    if (!m->memory) {
-        m->memory = mem_map(READ_BYTES);
-        if (!m->memory)
-            return -1;
-        m->memory_bytes = READ_BYTES;
-#pragma omp parallel num_threads(threads)
-        for (size_t i = 0; i < share; i += 4096) /* present pages, near their reader */
-            m->memory[share * (size_t)omp_get_thread_num() + i] = 1;
-    }
+    size_t share = memory_share(m);
+    if (!share)
+        return -1;
     double t0 = clock_seconds(), t;
     double bytes = 0;
     uint64_t sink = 0;

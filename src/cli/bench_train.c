@@ -12,6 +12,7 @@
 #include "train/optim.h"
 
 enum { MICRO_TOKENS = 8192 }; /* of a micro-batch at most, where the sequence allows */
+enum { MAX_STEPS = 101 };
 
 struct train_bench {
     struct bench_machine m;
@@ -24,12 +25,19 @@ struct train_bench {
     int *tok, *pos, *target;
     float *w, *g, *loss;
     size_t weight_bytes;
-    double flops, optim_seconds, step_seconds, warm[NET_PHASES]; /* seconds without the first step */
+    double flops;
+    struct nn_watch watch;
+    double read[MAX_STEPS + 1], update[MAX_STEPS + 1]; /* GB/s beside each step, when watched */
+    int n_rates;
 };
 
 static double limit_rate(void *ctx)
 {
-    const struct train_bench *b = ctx;
+    struct train_bench *b = ctx;
+    if (b->m.nn.watch) {
+        b->read[b->n_rates] = bench_read_rate(&b->m, 0.05);
+        b->update[b->n_rates++] = bench_update_rate(&b->m, 0.05);
+    }
     return bench_unit_rate(&b->m, 0.3);
 }
 
@@ -38,29 +46,26 @@ static double work_rate(void *ctx)
 {
     struct train_bench *b = ctx;
     const char *bad;
+    if (b->m.nn.watch && b->step == 1) /* the first step only warmed up */
+        watch_reset(&b->watch);
+    watch_skip(&b->watch);
     double t0 = clock_seconds();
     op_zero(&b->m.nn, b->g, b->t.total * sizeof *b->g);
+    nn_mark(&b->m.nn, WATCH_ZERO);
     for (int r = 0; r < b->rows; r += b->micro) {
         int n = b->rows - r < b->micro ? b->rows - r : b->micro;
         struct batch batch = {.n = n, .tok = b->tok + r, .pos = b->pos + r, .target = b->target + r};
         net_step(b->net, b->w, b->g, &batch, b->loss + r, 1.0f / (float)b->rows);
     }
     net_grad_end(b->net, b->g);
-    double t1 = clock_seconds();
     if (b->optimize) {
         double norm = optim_grad_norm(&b->m.nn, &b->t, b->g, &bad);
         if (bad)
             return -1;
         optim_step(&b->m.nn, &b->optim, b->w, b->g, b->step, 1, 0.95, norm);
     }
-    double t2 = clock_seconds();
-    if (b->step++ == 0) {
-        memcpy(b->warm, net_seconds(b->net), sizeof b->warm);
-    } else {
-        b->optim_seconds += t2 - t1;
-        b->step_seconds += t2 - t0;
-    }
-    return b->flops * b->rows / (t2 - t0) * 1e-9;
+    b->step++;
+    return b->flops * b->rows / (clock_seconds() - t0) * 1e-9;
 }
 
 static int open_optim(struct train_bench *b, const char *name, struct err *e)
@@ -104,6 +109,7 @@ static void close_bench(struct train_bench *b)
     net_free(b->net);
     if (b->optimize)
         optim_release(&b->optim);
+    watch_release(&b->watch);
     param_table_release(&b->t);
     mem_free(b->tok);
     mem_free(b->pos);
@@ -114,24 +120,19 @@ static void close_bench(struct train_bench *b)
     bench_machine_close(&b->m);
 }
 
-static void print_profile(const struct train_bench *b)
-{
-    double total = b->step_seconds, per = 1e3 / (b->step - 1);
-    fprintf(stderr, "%-22s %10s %7s\n", "op", "ms a step", "share");
-    for (int p = 0; p < NET_PHASES; p++) {
-        double s = net_seconds(b->net)[p] - b->warm[p];
-        fprintf(stderr, "%-22s %10.1f %6.1f%%\n", net_phase_name((enum net_phase)p), s * per, 100 * s / total);
-    }
-    fprintf(stderr, "%-22s %10.1f %6.1f%%\n", "norm and optimizer", b->optim_seconds * per,
-            100 * b->optim_seconds / total);
-    fprintf(stderr, "%-22s %10.1f\n", "whole step", total * per);
-}
-
 struct train_request {
     int64_t depth, vocab, seq, batch, steps, threads;
     const char *config, *optimizer;
     bool json, profile, checkpoint;
 };
+
+static int open_watch(struct train_bench *b, struct err *e)
+{
+    int rc = watch_init(&b->watch, b->m.nn.threads, e);
+    if (rc == 0)
+        b->m.nn.watch = &b->watch;
+    return rc;
+}
 
 static int open_bench(struct train_bench *b, const struct train_request *q, struct err *e)
 {
@@ -155,24 +156,35 @@ static int open_bench(struct train_bench *b, const struct train_request *q, stru
     b->flops = model_flops_per_token(&b->c, b->seq);
     struct net_opts o = {.max_rows = b->micro, .max_len = b->seq, .checkpoint = q->checkpoint, .backward = true};
     if ((rc = bench_machine_open(&b->m, (int)q->threads, e)) || (rc = param_table_new(&b->t, &b->c, e)) ||
-        (rc = net_new(&b->net, &b->m.nn, &b->c, &b->t, &o, e)) || (rc = open_optim(b, q->optimizer, e)))
+        (q->profile && (rc = open_watch(b, e))) || (rc = net_new(&b->net, &b->m.nn, &b->c, &b->t, &o, e)) || (rc = open_optim(b, q->optimizer, e)))
         return rc;
     return open_data(b, e);
 }
 
-static void print_result(const struct train_bench *b, const struct train_request *q, const struct bench_result *r)
+static void print_profile(struct train_bench *b, double unit, bool json)
+{
+    struct bench_limits l = {unit, bench_median(b->read, b->n_rates), bench_median(b->update, b->n_rates)};
+    bench_print_profile(&b->watch, b->step - 1, &l, json);
+}
+
+static void print_result(struct train_bench *b, const struct train_request *q, const struct bench_result *r)
 {
     double tokens = r->figure * 1e9 / b->flops;
-    if (q->profile)
-        print_profile(b);
-    if (q->json)
+    if (q->profile && !q->json)
+        print_profile(b, r->limit, false);
+    if (q->json) {
         printf("{\"gflops\":%.2f,\"limit\":%.2f,\"fraction_of_limit\":%.4f,\"runs\":%d,\"unit\":\"%s\","
                "\"isa\":\"%s\",\"threads\":%d,\"tokens_per_s\":%.1f,\"flops_per_token\":%.0f,"
-               "\"peak_rss_bytes\":%zu,\"parameters\":%llu,\"seq\":%d,\"batch_tokens\":%d,\"optimizer\":\"%s\"}\n",
+               "\"peak_rss_bytes\":%zu,\"parameters\":%llu,\"seq\":%d,\"batch_tokens\":%d,\"optimizer\":\"%s\"",
                r->figure, r->limit, r->fraction, r->runs, b->m.unit, isa_name(b->m.nn.k->isa), b->m.nn.threads,
                tokens, b->flops, mem_peak_rss(), (unsigned long long)model_params_total(&b->c), b->seq, b->rows,
                q->optimizer);
-    else
+        if (q->profile) {
+            putchar(',');
+            print_profile(b, r->limit, true);
+        }
+        printf("}\n");
+    } else
         printf("%.1fM parameters, %d tokens a step, %d threads, %s: %.0f tokens/s, %.1f GFLOP/s of %.1f = %.1f %% "
                "(median of %d), peak memory %.2f GiB\n", 1e-6 * (double)model_params_total(&b->c), b->rows,
                b->m.nn.threads, isa_name(b->m.nn.k->isa), tokens, r->figure, r->limit, 100 * r->fraction, r->runs,
@@ -189,10 +201,10 @@ int bench_train(int argc, char **argv, struct err *e)
         {"vocab", 0, OPT_INT, &q.vocab, "N", "with --depth (default 32768)", 1, 1 << 22, NULL},
         {"seq", 0, OPT_INT, &q.seq, "N", "sequence length (default 1024)", OP_ROWS, 1 << 20, NULL},
         {"batch-tokens", 0, OPT_INT, &q.batch, "N", "tokens of a step (default 4096)", OP_ROWS, 1 << 24, NULL},
-        {"steps", 0, OPT_INT, &q.steps, "N", "measured steps, after one to warm up (default 5)", 1, 101, NULL},
+        {"steps", 0, OPT_INT, &q.steps, "N", "measured steps, after one to warm up (default 5)", 1, MAX_STEPS, NULL},
         {"optimizer", 0, OPT_STR, &q.optimizer, "NAME", "muon, adamw or none (default muon)", 0, 0, NULL},
         {"checkpoint", 0, OPT_FLAG, &q.checkpoint, NULL, "keep layer inputs only", 0, 0, NULL},
-        {"profile", 0, OPT_FLAG, &q.profile, NULL, "wall time per op on stderr", 0, 0, NULL},
+        {"profile", 0, OPT_FLAG, &q.profile, NULL, "per op: time, FLOP/s, GB/s, share of the limit, waiting", 0, 0, NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"json", 0, OPT_FLAG, &q.json, NULL, "one JSON document", 0, 0, NULL},
         {0}};

@@ -2,18 +2,6 @@
 
 #include "model/net_int.h"
 
-static const char *const phase_names[NET_PHASES] = {
-    [NET_EMBED] = "embed", [NET_NORM] = "norm", [NET_QKV] = "qkv", [NET_QK] = "qk norm, rotary",
-    [NET_ATTN] = "attention", [NET_WO] = "wo", [NET_GU] = "gate, up", [NET_SWIGLU] = "swiglu",
-    [NET_DOWN] = "down", [NET_HEAD] = "head and loss", [NET_NORM_BWD] = "norm bwd", [NET_QKV_DX] = "qkv dx",
-    [NET_QKV_DW] = "qkv dw", [NET_QK_BWD] = "qk norm, rotary bwd", [NET_ATTN_BWD] = "attention bwd",
-    [NET_WO_DX] = "wo dx", [NET_WO_DW] = "wo dw", [NET_GU_DX] = "gate, up dx", [NET_GU_DW] = "gate, up dw",
-    [NET_SWIGLU_BWD] = "swiglu bwd", [NET_DOWN_DX] = "down dx", [NET_DOWN_DW] = "down dw",
-    [NET_EMBED_BWD] = "embed bwd"};
-
-const char *net_phase_name(enum net_phase p) { return phase_names[p]; }
-const double *net_seconds(const struct net *n) { return n->seconds; }
-
 /* Runs of rows with consecutive positions; each begins at position 0. */
 static void find_segments(struct net *n, const struct batch *b)
 {
@@ -39,17 +27,17 @@ static struct mat final_stream(const struct net *n, int rows)
 /* Everything up to the head's input. */
 static void forward(struct net *n, const real *w, const struct batch *b)
 {
-    n->clock = clock_seconds();
+    nn_mark(n->x, WATCH_OTHER);
     find_segments(n, b);
     op_embed_fwd(n->x, mat_f32(n->in[0], b->n, n->c.d_model), w + n->p.embed, b->tok);
-    net_mark(n, NET_EMBED);
+    nn_mark(n->x, WATCH_EMBED);
     for (int i = 0; i < n->c.n_layer; i++) {
         net_attn_fwd(n, w, i, b->n);
         net_ff_fwd(n, w, i, b->n, false);
     }
     op_rmsnorm_fwd(n->x, mat_bf16(n->h, b->n, n->c.d_model), n->rstd, final_stream(n, b->n), w + n->p.norm,
                    (real)n->c.norm_eps);
-    net_mark(n, NET_NORM);
+    nn_mark(n->x, WATCH_NORM);
 }
 
 static struct mat head_weight(const struct net *n, const real *w)
@@ -62,7 +50,6 @@ void net_forward(struct net *n, const real *w, const struct batch *b, real *loss
     forward(n, w, b);
     op_head_loss(n->x, loss, (struct mat){0}, NULL, argmax, mat_bf16(n->h, b->n, n->c.d_model),
                  head_weight(n, w), b->target, 1, n->head_space);
-    net_mark(n, NET_HEAD);
 }
 
 void net_step(struct net *n, const real *w, real *g, const struct batch *b, real *loss, real scale)
@@ -73,10 +60,9 @@ void net_step(struct net *n, const real *w, real *g, const struct batch *b, real
     forward(n, w, b);
     op_head_loss(n->x, loss, dh, g + n->p.head, NULL, mat_bf16(n->h, b->n, d), head_weight(n, w), b->target,
                  scale, n->head_space);
-    net_mark(n, NET_HEAD);
     op_zero(n->x, n->dx, (size_t)b->n * (size_t)d * sizeof(real));
     op_rmsnorm_bwd(n->x, dx, g + n->p.norm, dh, final_stream(n, b->n), n->rstd, w + n->p.norm);
-    net_mark(n, NET_NORM_BWD);
+    nn_mark(n->x, WATCH_NORM_BWD);
     for (int i = last; i >= 0; i--) {
         if (n->o.checkpoint && i < last) {
             net_attn_fwd(n, w, i, b->n);
@@ -86,7 +72,7 @@ void net_step(struct net *n, const real *w, real *g, const struct batch *b, real
         net_attn_bwd(n, w, g, i, b->n);
     }
     op_embed_bwd(n->x, n->c.tied ? n->dembed : g + n->p.embed, dx, b->tok);
-    net_mark(n, NET_EMBED_BWD);
+    nn_mark(n->x, WATCH_EMBED_BWD);
 }
 
 void net_grad_end(struct net *n, real *g)
@@ -94,8 +80,8 @@ void net_grad_end(struct net *n, real *g)
     if (!n->dembed)
         return;
     size_t elems = (size_t)n->c.vocab * (size_t)n->c.d_model;
-    n->clock = clock_seconds();
+    nn_mark(n->x, WATCH_OTHER);
     op_add(n->x, g + n->p.embed, n->dembed, elems);
     op_zero(n->x, n->dembed, elems * sizeof(real));
-    net_mark(n, NET_EMBED_BWD);
+    nn_mark(n->x, WATCH_EMBED_BWD);
 }

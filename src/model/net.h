@@ -48,14 +48,4 @@ void net_forward(struct net *n, const real *w, const struct batch *b, real *loss
 void net_step(struct net *n, const real *w, real *g, const struct batch *b, real *loss, real scale);
 void net_grad_end(struct net *n, real *g);
 
-/* Wall time per kind of op since the network was made, for profiles. */
-enum net_phase {
-    NET_EMBED, NET_NORM, NET_QKV, NET_QK, NET_ATTN, NET_WO, NET_GU, NET_SWIGLU, NET_DOWN, NET_HEAD,
-    NET_NORM_BWD, NET_QKV_DX, NET_QKV_DW, NET_QK_BWD, NET_ATTN_BWD, NET_WO_DX, NET_WO_DW, NET_GU_DX, NET_GU_DW,
-    NET_SWIGLU_BWD, NET_DOWN_DX, NET_DOWN_DW, NET_EMBED_BWD, NET_PHASES
-};
-const char *net_phase_name(enum net_phase p);
-/* (NET_PHASES) seconds. */
-const double *net_seconds(const struct net *n);
-
 #endif

@@ -81,17 +81,17 @@ void net_attn_fwd(struct net *n, const real *w, int i, int rows)
     struct mat x_in = stream(n, n->in[i], rows);
     bool norm = n->c.layer[i].qk_norm;
     op_rmsnorm_fwd(n->x, v.h1, b->rstd1, x_in, w + p->norm1, (real)n->c.norm_eps);
-    net_mark(n, NET_NORM);
+    nn_mark(n->x, WATCH_NORM);
     linear(n, v.qkv, (struct mat){0}, v.h1, weight(w, p->wqkv, v.qkv.cols, n->c.d_model));
-    net_mark(n, NET_QKV);
+    nn_mark(n->x, WATCH_QKV);
     op_qk_fwd(n->x, v.q, b->rstd_q, v.q_in, norm ? w + p->q_norm : NULL, n->pos, v.qs);
     op_qk_fwd(n->x, v.k, b->rstd_k, v.k_in, norm ? w + p->k_norm : NULL, n->pos, v.ks);
-    net_mark(n, NET_QK);
+    nn_mark(n->x, WATCH_QK);
     point_segments(n, &v);
     attention_fwd(n->x, v.o, b->m, b->l, v.q, n->seg, n->n_seg, v.shape);
-    net_mark(n, NET_ATTN);
+    nn_mark(n->x, WATCH_ATTN);
     linear(n, stream(n, b->x_mid, rows), x_in, v.o, weight(w, p->wo, n->c.d_model, v.o.cols));
-    net_mark(n, NET_WO);
+    nn_mark(n->x, WATCH_WO);
 }
 
 /* Given dx = dL/d(x + o·Woᵀ): do = dx·Wo, dWo += dxᵀ·o; back through attention, rotation and norm to
@@ -108,24 +108,24 @@ void net_attn_bwd(struct net *n, const real *w, real *g, int i, int rows)
     struct mat dq = mat_f32(n->dq, rows, hq), dk = mat_f32(n->dk, rows, hk), dv = mat_f32(n->dv, rows, hk);
 
     linear_dx(n, d_o, dx, weight(w, p->wo, d, hq));
-    net_mark(n, NET_WO_DX);
+    nn_mark(n->x, WATCH_WO_DX);
     linear_dw(n, g, p->wo, dx, v.o);
-    net_mark(n, NET_WO_DW);
+    nn_mark(n->x, WATCH_WO_DW);
     point_segments(n, &v);
     attention_bwd(n->x, dq, dk, dv, n->delta, d_o, v.o, b->m, b->l, v.q, v.k, v.v, n->seg, n->n_seg, v.shape);
-    net_mark(n, NET_ATTN_BWD);
+    nn_mark(n->x, WATCH_ATTN_BWD);
     op_qk_bwd(n->x, mat_cols(dqkv, 0, hq), norm ? g + p->q_norm : NULL, dq, v.q_in, b->rstd_q,
               norm ? w + p->q_norm : NULL, n->pos, v.qs);
     op_qk_bwd(n->x, mat_cols(dqkv, hq, hk), norm ? g + p->k_norm : NULL, dk, v.k_in, b->rstd_k,
               norm ? w + p->k_norm : NULL, n->pos, v.ks);
     op_to_bf16(n->x, mat_cols(dqkv, hq + hk, hk), dv);
-    net_mark(n, NET_QK_BWD);
+    nn_mark(n->x, WATCH_QK_BWD);
     linear_dx(n, dh, dqkv, weight(w, p->wqkv, dqkv.cols, d));
-    net_mark(n, NET_QKV_DX);
+    nn_mark(n->x, WATCH_QKV_DX);
     linear_dw(n, g, p->wqkv, dqkv, v.h1);
-    net_mark(n, NET_QKV_DW);
+    nn_mark(n->x, WATCH_QKV_DW);
     op_rmsnorm_bwd(n->x, dx, g + p->norm1, dh, stream(n, n->in[i], rows), b->rstd1, w + p->norm1);
-    net_mark(n, NET_NORM_BWD);
+    nn_mark(n->x, WATCH_NORM_BWD);
 }
 
 /* ---- feed-forward ---- */
@@ -138,15 +138,15 @@ void net_ff_fwd(struct net *n, const real *w, int i, int rows, bool again)
     struct mat x_mid = stream(n, b->x_mid, rows), h2 = mat_bf16(b->h2, rows, d);
     struct mat gu = mat_bf16(b->gu, rows, 2 * ff), act = mat_bf16(b->act, rows, ff);
     op_rmsnorm_fwd(n->x, h2, b->rstd2, x_mid, w + p->norm2, (real)n->c.norm_eps);
-    net_mark(n, NET_NORM);
+    nn_mark(n->x, WATCH_NORM);
     linear(n, gu, (struct mat){0}, h2, weight(w, p->wgu, 2 * ff, d));
-    net_mark(n, NET_GU);
+    nn_mark(n->x, WATCH_GU);
     op_swiglu_fwd(n->x, act, gu);
-    net_mark(n, NET_SWIGLU);
+    nn_mark(n->x, WATCH_SWIGLU);
     if (again)
         return;
     linear(n, stream(n, n->in[i + 1], rows), x_mid, act, weight(w, p->wdown, d, ff));
-    net_mark(n, NET_DOWN);
+    nn_mark(n->x, WATCH_DOWN);
 }
 
 /* Given dx = dL/d(x_mid + act·Wdownᵀ): dact = dx·Wdown, dWdown += dxᵀ·act; dgu through SwiGLU;
@@ -160,15 +160,15 @@ void net_ff_bwd(struct net *n, const real *w, real *g, int i, int rows)
     struct mat dact = mat_bf16(n->dact, rows, ff), dgu = mat_bf16(n->dgu, rows, 2 * ff);
 
     linear_dx(n, dact, dx, weight(w, p->wdown, d, ff));
-    net_mark(n, NET_DOWN_DX);
+    nn_mark(n->x, WATCH_DOWN_DX);
     linear_dw(n, g, p->wdown, dx, mat_bf16(b->act, rows, ff));
-    net_mark(n, NET_DOWN_DW);
+    nn_mark(n->x, WATCH_DOWN_DW);
     op_swiglu_bwd(n->x, dgu, dact, mat_bf16(b->gu, rows, 2 * ff));
-    net_mark(n, NET_SWIGLU_BWD);
+    nn_mark(n->x, WATCH_SWIGLU_BWD);
     linear_dx(n, dh, dgu, weight(w, p->wgu, 2 * ff, d));
-    net_mark(n, NET_GU_DX);
+    nn_mark(n->x, WATCH_GU_DX);
     linear_dw(n, g, p->wgu, dgu, mat_bf16(b->h2, rows, d));
-    net_mark(n, NET_GU_DW);
+    nn_mark(n->x, WATCH_GU_DW);
     op_rmsnorm_bwd(n->x, dx, g + p->norm2, dh, stream(n, b->x_mid, rows), b->rstd2, w + p->norm2);
-    net_mark(n, NET_NORM_BWD);
+    nn_mark(n->x, WATCH_NORM_BWD);
 }

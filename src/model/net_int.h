@@ -4,7 +4,6 @@
 #ifndef DK_MODEL_NET_INT_H
 #define DK_MODEL_NET_INT_H
 
-#include "base/clock.h"
 #include "model/net.h"
 
 /* What a layer's forward leaves for its backward. */
@@ -45,15 +44,7 @@ struct net {
 
     void *mem;
     size_t bytes;
-    double seconds[NET_PHASES], clock;
 };
-
-static inline void net_mark(struct net *n, enum net_phase p)
-{
-    double now = clock_seconds();
-    n->seconds[p] += now - n->clock;
-    n->clock = now;
-}
 
 static inline int layer_hq(const struct layer_facts *f) { return f->n_head * f->d_head; }
 static inline int layer_hk(const struct layer_facts *f) { return f->n_kv * f->d_head; }

@@ -264,6 +264,16 @@ static void fwd_share(const struct fwd *f, struct arena space, const struct attn
     attention_few_run(f, few_space, &few);
 }
 
+static void count(const struct nn *x, const struct attn_seg *seg, int n_seg, struct attn_shape s)
+{
+    double pairs = 0, values = 0;
+    for (int i = 0; x->watch && i < n_seg; i++) {
+        pairs += visible_pairs(&seg[i], s);
+        values += 2.0 * s.d_head * ((double)seg[i].n * s.n_head + ((double)seg[i].pos0 + seg[i].n) * s.n_kv);
+    }
+    nn_count(x, 4 * s.d_head * pairs, values * sizeof(bf16));
+}
+
 void attention_fwd(const struct nn *x, struct mat o, real *m, real *l, struct mat q,
                    const struct attn_seg *seg, int n_seg, struct attn_shape s)
 {
@@ -276,10 +286,12 @@ void attention_fwd(const struct nn *x, struct mat o, real *m, real *l, struct ma
     assert(attention_scratch_bytes(x->k, s, max_len, false) <= x->scratch_bytes);
 #pragma omp parallel num_threads(x->threads)
     {
-        kernels_fp_enter();
+        nn_begin(x);
         x->k->gemm.enter();
         fwd_share(&f, arena_of_thread(x, omp_get_thread_num()), seg, n_seg, max_len,
                   omp_get_thread_num(), omp_get_num_threads());
         x->k->gemm.leave();
+        nn_end(x);
     }
+    count(x, seg, n_seg, s);
 }

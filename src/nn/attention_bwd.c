@@ -244,6 +244,18 @@ static void bwd_share(const struct bwd *f, struct bwd_space *w, const struct att
     }
 }
 
+/* Five products; q, o and do are read and dq written, k and v read and dk and dv written. */
+static void count(const struct nn *x, const struct attn_seg *seg, int n_seg, struct attn_shape s)
+{
+    double pairs = 0, rows = 0;
+    for (int i = 0; x->watch && i < n_seg; i++) {
+        pairs += visible_pairs(&seg[i], s);
+        rows += seg[i].n;
+    }
+    double q = 3 * sizeof(bf16) + sizeof(real), k = 2 * sizeof(bf16) + 2 * sizeof(real);
+    nn_count(x, 10 * s.d_head * pairs, rows * s.d_head * (s.n_head * q + s.n_kv * k));
+}
+
 void attention_bwd(const struct nn *x, struct mat dq, struct mat dk, struct mat dv, real *delta,
                    struct mat d_o, struct mat o, const real *m, const real *l, struct mat q,
                    struct mat k, struct mat v, const struct attn_seg *seg, int n_seg,
@@ -260,9 +272,11 @@ void attention_bwd(const struct nn *x, struct mat dq, struct mat dk, struct mat 
     {
         struct arena a = arena_of_thread(x, omp_get_thread_num());
         struct bwd_space w = bwd_layout(&a, x->k, s, max_len);
-        kernels_fp_enter();
+        nn_begin(x);
         x->k->gemm.enter();
         bwd_share(&f, &w, seg, n_seg, omp_get_thread_num(), omp_get_num_threads());
         x->k->gemm.leave();
+        nn_end(x);
     }
+    count(x, seg, n_seg, s);
 }

@@ -35,6 +35,15 @@ static inline void visible_keys(int *lo, int *hi, int rows, int p0, int b, int w
     }
 }
 
+/* Visible (query, key) pairs of a segment times query heads: a product over d_head costs 2·d_head for each. */
+static inline double visible_pairs(const struct attn_seg *s, struct attn_shape a)
+{
+    double n = s->n, p = s->pos0, w = a.window > 0 ? a.window : p + n, full = w > p ? w - p : 0;
+    if (full > n)
+        full = n; /* the first rows see all before them, the others the window */
+    return a.n_head * (full * p + full * (full + 1) / 2 + (n - full) * w);
+}
+
 static inline int min_int(int a, int b) { return a < b ? a : b; }
 static inline int max_int(int a, int b) { return a > b ? a : b; }
 

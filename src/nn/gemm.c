@@ -225,7 +225,7 @@ static void work(const struct plan *p, int t)
     struct range rows = share(p->m, u->mr, t / p->col_threads, p->row_threads);
     int longest = longest_share(p->m, u->mr, p->row_threads);
     bool first = true;
-    kernels_fp_enter();
+    nn_begin(p->x);
     u->enter();
     for (int n0 = 0; n0 < p->n; n0 += p->nc) {
         int width = min_int(p->nc, p->n - n0);
@@ -235,20 +235,19 @@ static void work(const struct plan *p, int t)
             int k0 = 0;
             do {
                 int depth = min_int(p->kb, p->k - k0);
-                if (!first && !p->own_b) { /* others may still read */
-#pragma omp barrier
-                }
+                if (!first && !p->own_b) /* others may still read */
+                    nn_barrier(p->x);
                 first = false;
                 pack_b(p, n0, width, k0, depth, t);
-                if (!p->own_b) {
-#pragma omp barrier
-                }
+                if (!p->own_b)
+                    nn_barrier(p->x);
                 rectangle(p, part, cols, n0, k0, depth, t);
                 k0 += p->kb;
             } while (k0 < p->k);
         }
     }
     u->leave();
+    nn_end(p->x);
 }
 
 static void run(struct plan *p)
@@ -271,6 +270,14 @@ static struct gemm_src src_of(struct mat a, bool trans)
     return (struct gemm_src){.p = a.p, .dtype = a.dtype, .trans = trans, .ld = a.stride};
 }
 
+static void count(const struct plan *p, const struct gemm_args *g)
+{
+    double m = p->m, n = p->n, k = p->k, half = p->lower ? 0.5 : 1;
+    double c = half * m * n * (double)((p->init.p ? sizeof(real) : 0) + dtype_size(p->c.dtype));
+    nn_count(p->x, 2 * half * m * n * k, m * k * (double)dtype_size(g->a.dtype) +
+             k * n * (double)dtype_size(g->b.dtype) + c);
+}
+
 void gemm(const struct nn *x, const struct gemm_args *g)
 {
     int k = g->a_trans ? g->a.rows : g->a.cols;
@@ -287,6 +294,7 @@ void gemm(const struct nn *x, const struct gemm_args *g)
                      .k = k,
                      .lower = g->lower};
     run(&p);
+    count(&p, g);
 }
 
 void gemm_mirror(const struct nn *x, struct mat c)

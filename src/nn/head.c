@@ -63,8 +63,8 @@ static void chunk_loss(const struct nn *x, const struct chunk *c)
 {
 #pragma omp parallel num_threads(x->threads)
     {
-        kernels_fp_enter();
-#pragma omp for schedule(static)
+        nn_begin(x);
+#pragma omp for schedule(static) nowait
         for (int r = 0; r < c->logits.rows; r++) {
             const real *z = mat_f(c->logits) + (ptrdiff_t)r * c->logits.stride;
             bf16 *dz = c->dlogits.p ? mat_b(c->dlogits) + (ptrdiff_t)r * c->dlogits.stride : NULL;
@@ -72,7 +72,10 @@ static void chunk_loss(const struct nn *x, const struct chunk *c)
                 c->argmax[r] = arg_max(z, c->logits.cols);
             x->k->cross_entropy(dz, &c->loss[r], z, c->logits.cols, c->target[r], c->scale);
         }
+        nn_end(x);
     }
+    double n = (double)c->logits.rows * c->logits.cols;
+    nn_count(x, 5 * n, n * (sizeof(real) + (c->dlogits.p ? sizeof(bf16) : 0)));
 }
 
 /* With p = softmax(h·Wᵀ) of a row and t its target: dlogits = scale·(p − e_t), dh = dlogits·W,
@@ -93,11 +96,15 @@ void op_head_loss(const struct nn *x, real *loss, struct mat dh, real *dw, int *
         if (dh.p)
             c.dlogits = mat_bf16(dz, n, w.rows);
         gemm(x, &(struct gemm_args){.c = c.logits, .a = hc, .b = w, .b_trans = true});
+        nn_mark(x, WATCH_LOGITS);
         chunk_loss(x, &c);
+        nn_mark(x, WATCH_LOSS);
         if (!dh.p)
             continue;
         struct mat dwm = mat_f32(dw, w.rows, w.cols);
         gemm(x, &(struct gemm_args){.c = mat_rows(dh, r0, n), .a = c.dlogits, .b = w});
+        nn_mark(x, WATCH_HEAD_DX);
         gemm(x, &(struct gemm_args){.c = dwm, .init = dwm, .a = c.dlogits, .a_trans = true, .b = hc});
+        nn_mark(x, WATCH_HEAD_DW);
     }
 }

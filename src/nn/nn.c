@@ -3,6 +3,7 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum { MAX_THREADS = 1024 };
@@ -48,4 +49,25 @@ void nn_release(struct nn *x)
     if (x->shared)
         mem_unmap(x->shared, x->shared_bytes);
     x->scratch = x->shared = NULL;
+}
+
+void nn_begin(const struct nn *x)
+{
+    kernels_fp_enter();
+    if (x->watch)
+        watch_begin(x->watch, omp_get_thread_num(), omp_get_num_threads());
+}
+
+void nn_end(const struct nn *x)
+{
+    if (x->watch)
+        watch_end(x->watch, omp_get_thread_num(), omp_get_num_threads());
+}
+
+void nn_barrier(const struct nn *x)
+{
+    double t0 = x->watch ? clock_seconds() : 0;
+#pragma omp barrier
+    if (x->watch)
+        watch_barrier(x->watch, omp_get_thread_num(), t0);
 }

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "kernels/kernels.h"
+#include "nn/watch.h"
 
 /* A typed 2-D view, by value: element (r, c) at p[r*stride + c]. */
 struct mat {
@@ -53,6 +54,7 @@ struct nn {
     void *shared;           /* packing space all threads of an op share */
     size_t shared_bytes;
     size_t l1, l2, l3;      /* data cache sizes in bytes, found at start */
+    struct nn_watch *watch;    /* NULL, or who measures (bench) */
 };
 
 /* threads ≤ 0: OMP_NUM_THREADS or the cores this process may use. */
@@ -61,6 +63,25 @@ void nn_release(struct nn *x);
 static inline void *nn_scratch(const struct nn *x, int thread)
 {
     return (char *)x->scratch + (size_t)thread * x->scratch_bytes;
+}
+
+/* The first and the last thing each thread does in a parallel region, and a barrier inside one. */
+void nn_begin(const struct nn *x);
+void nn_end(const struct nn *x);
+void nn_barrier(const struct nn *x);
+/* For a watch: the work of one op (once a call), and the end of an op. */
+static inline void nn_count(const struct nn *x, double flop, double bytes)
+{
+    if (!x->watch)
+        return;
+    x->watch->now.flop += flop;
+    x->watch->now.bytes += bytes;
+    x->watch->now.calls++;
+}
+static inline void nn_mark(const struct nn *x, enum watch_op op)
+{
+    if (x->watch)
+        watch_mark(x->watch, op);
 }
 
 #endif

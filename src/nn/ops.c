@@ -15,6 +15,9 @@ static void my_part(size_t n, size_t *a, size_t *b)
     *b = *a + n / nt + (t < n % nt);
 }
 
+/* Operations counted for an element (`nn_count`) are the arithmetic of its formula, an exponential as one. */
+static double elems(struct mat m) { return (double)m.rows * m.cols; }
+
 static const real *row_f(struct mat m, size_t r) { return mat_f(m) + (ptrdiff_t)r * m.stride; }
 static real *row_fw(struct mat m, size_t r) { return mat_f(m) + (ptrdiff_t)r * m.stride; }
 static bf16 *row_b(struct mat m, size_t r) { return mat_b(m) + (ptrdiff_t)r * m.stride; }
@@ -28,7 +31,7 @@ static void add_blocks(const struct kernels *k, real *dgain, const real *part, i
 {
     enum { COLS = 64 };
     int pieces = (n + COLS - 1) / COLS;
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
     for (int i = 0; i < pieces; i++) {
         int c0 = i * COLS, w = n - c0 < COLS ? n - c0 : COLS;
         for (int b = 0; b < blocks; b++)
@@ -47,10 +50,10 @@ static void by_row_blocks(const struct nn *x, real *dgain, int n, int rows, gain
     assert(group > 0 || blocks == 0);
 #pragma omp parallel num_threads(x->threads)
     {
-        kernels_fp_enter();
+        nn_begin(x);
         for (int g0 = 0; g0 < blocks; g0 += group) {
             int here = blocks - g0 < group ? blocks - g0 : group;
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
             for (int b = 0; b < here; b++) {
                 int r0 = (g0 + b) * OP_ROWS;
                 real *mine = part ? part + (size_t)b * (size_t)n : NULL;
@@ -58,9 +61,14 @@ static void by_row_blocks(const struct nn *x, real *dgain, int n, int rows, gain
                     memset(mine, 0, (size_t)n * sizeof *mine);
                 run(ctx, mine, r0, rows - r0 < OP_ROWS ? rows - r0 : OP_ROWS);
             }
-            if (dgain)
+            if (dgain) {
+                nn_barrier(x);
                 add_blocks(x->k, dgain, part, n, here);
+                if (g0 + here < blocks)
+                    nn_barrier(x);
+            }
         }
+        nn_end(x);
     }
 }
 
@@ -71,11 +79,13 @@ void op_rmsnorm_fwd(const struct nn *x, struct mat y, real *rstd, struct mat in,
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_part((size_t)in.rows, &a, &b);
         x->k->rmsnorm_fwd(row_b(y, a), y.stride, rstd + a, row_f(in, a), in.stride, gain, (int)(b - a), in.cols,
                           eps);
+        nn_end(x);
     }
+    nn_count(x, 4 * elems(in), elems(in) * (sizeof(real) + sizeof(bf16)));
 }
 
 struct rmsnorm_bwd {
@@ -97,6 +107,7 @@ void op_rmsnorm_bwd(const struct nn *x, struct mat dx, real *dgain, struct mat d
 {
     struct rmsnorm_bwd j = {x->k, dx, dy, in, rstd, gain};
     by_row_blocks(x, dgain, in.cols, in.rows, rmsnorm_bwd_block, &j);
+    nn_count(x, 8 * elems(in), elems(in) * (3 * sizeof(real) + sizeof(bf16)));
 }
 
 /* ---- per-head norm and rotary ---- */
@@ -107,11 +118,13 @@ void op_qk_fwd(const struct nn *x, struct mat y, real *rstd, struct mat in, cons
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_part((size_t)in.rows, &a, &b);
         x->k->qk_fwd(row_b(y, a), y.stride, rstd ? rstd + a * (size_t)s.n_head : NULL, row_b(in, a), in.stride,
                      gain, s.rope, pos + a, (int)(b - a), s.n_head, s.d_head, s.eps);
+        nn_end(x);
     }
+    nn_count(x, 7 * elems(y), elems(y) * 2 * sizeof(bf16));
 }
 
 struct qk_bwd {
@@ -136,6 +149,7 @@ void op_qk_bwd(const struct nn *x, struct mat dx, real *dgain, struct mat dy, st
 {
     struct qk_bwd j = {x->k, dx, dy, in, rstd, gain, pos, s};
     by_row_blocks(x, gain ? dgain : NULL, s.d_head, in.rows, qk_bwd_block, &j);
+    nn_count(x, 11 * elems(dx), elems(dx) * (sizeof(real) + 2 * sizeof(bf16)));
 }
 
 /* ---- SwiGLU ---- */
@@ -145,10 +159,12 @@ void op_swiglu_fwd(const struct nn *x, struct mat y, struct mat gu)
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_part((size_t)y.rows, &a, &b);
         x->k->swiglu_fwd(row_b(y, a), y.stride, row_b(gu, a), gu.stride, (int)(b - a), y.cols);
+        nn_end(x);
     }
+    nn_count(x, 4 * elems(y), elems(y) * 3 * sizeof(bf16));
 }
 
 void op_swiglu_bwd(const struct nn *x, struct mat dgu, struct mat dy, struct mat gu)
@@ -156,11 +172,13 @@ void op_swiglu_bwd(const struct nn *x, struct mat dgu, struct mat dy, struct mat
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_part((size_t)dy.rows, &a, &b);
         x->k->swiglu_bwd(row_b(dgu, a), dgu.stride, row_b(dy, a), dy.stride, row_b(gu, a), gu.stride,
                          (int)(b - a), dy.cols);
+        nn_end(x);
     }
+    nn_count(x, 9 * elems(dy), elems(dy) * 5 * sizeof(bf16));
 }
 
 /* ---- embedding ---- */
@@ -170,10 +188,12 @@ void op_embed_fwd(const struct nn *x, struct mat out, const real *table, const i
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_part((size_t)out.rows, &a, &b);
         x->k->embed_fwd(row_fw(out, a), out.stride, table, tok + a, (int)(b - a), out.cols);
+        nn_end(x);
     }
+    nn_count(x, 0, elems(out) * 2 * sizeof(real));
 }
 
 void op_embed_bwd(const struct nn *x, real *dtable, struct mat dx, const int *tok)
@@ -182,12 +202,14 @@ void op_embed_bwd(const struct nn *x, real *dtable, struct mat dx, const int *to
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b, pieces = ((size_t)dx.cols + COLS - 1) / COLS;
-        kernels_fp_enter();
+        nn_begin(x);
         my_part(pieces, &a, &b);
         int c0 = (int)(a * COLS), c1 = b == pieces ? dx.cols : (int)(b * COLS);
         if (c0 < c1)
             x->k->embed_bwd(dtable, mat_f(dx), dx.stride, tok, dx.rows, dx.cols, c0, c1);
+        nn_end(x);
     }
+    nn_count(x, elems(dx), elems(dx) * 3 * sizeof(real));
 }
 
 /* ---- vectors ---- */
@@ -197,11 +219,13 @@ void op_to_bf16(const struct nn *x, struct mat y, struct mat in)
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_part((size_t)in.rows, &a, &b);
         for (size_t r = a; r < b; r++)
             x->k->bf16_from_f32(row_b(y, r), row_f(in, r), (size_t)in.cols);
+        nn_end(x);
     }
+    nn_count(x, 0, elems(in) * (sizeof(real) + sizeof(bf16)));
 }
 
 /* This thread's elements [*a, *b) of n, cut at whole blocks. */
@@ -217,10 +241,12 @@ void op_add(const struct nn *x, real *y, const real *v, size_t n)
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_elems(n, &a, &b);
         x->k->add(y + a, v + a, b - a);
+        nn_end(x);
     }
+    nn_count(x, (double)n, (double)n * 3 * sizeof(real));
 }
 
 void op_scale(const struct nn *x, real *y, real s, size_t n)
@@ -228,9 +254,10 @@ void op_scale(const struct nn *x, real *y, real s, size_t n)
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_elems(n, &a, &b);
         x->k->scale(y + a, s, b - a);
+        nn_end(x);
     }
 }
 
@@ -239,9 +266,12 @@ void op_zero(const struct nn *x, void *p, size_t bytes)
 #pragma omp parallel num_threads(x->threads)
     {
         size_t a, b;
+        nn_begin(x);
         my_elems(bytes, &a, &b);
         memset((char *)p + a, 0, b - a);
+        nn_end(x);
     }
+    nn_count(x, 0, (double)bytes);
 }
 
 bool op_finite(const struct nn *x, const real *v, size_t n)
@@ -250,9 +280,10 @@ bool op_finite(const struct nn *x, const real *v, size_t n)
 #pragma omp parallel num_threads(x->threads) reduction(+ : bad)
     {
         size_t a, b;
-        kernels_fp_enter();
+        nn_begin(x);
         my_elems(n, &a, &b);
         bad += !x->k->finite(v + a, b - a);
+        nn_end(x);
     }
     return bad == 0;
 }
@@ -284,16 +315,18 @@ static double sum_blocks(const struct nn *x, const real *v, size_t n, block_sum_
 #pragma omp parallel num_threads(x->threads)
         {
             size_t a, b;
-            kernels_fp_enter();
+            nn_begin(x);
             my_part(here, &a, &b);
             for (size_t i = a; i < b; i++) {
                 size_t e0 = (g0 + i) * SUM_BLOCK;
                 part[i] = f(v + e0, n - e0 < SUM_BLOCK ? n - e0 : SUM_BLOCK);
             }
+            nn_end(x);
         }
         for (size_t i = 0; i < here; i++)
             total += (double)part[i];
     }
+    nn_count(x, 2 * (double)n, (double)n * sizeof(real));
     return total;
 }
 

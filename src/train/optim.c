@@ -164,6 +164,7 @@ void optim_release(struct optim *o)
     *o = (struct optim){0};
 }
 
+/* Tensors one after the other, block sums of all of them in one region. */
 double optim_grad_norm(const struct nn *x, const struct param_table *t, const real *g, const char **bad)
 {
     double sum = 0;
@@ -174,6 +175,7 @@ double optim_grad_norm(const struct nn *x, const struct param_table *t, const re
             *bad = t->p[i].name;
         sum += s;
     }
+    nn_mark(x, WATCH_GRAD_NORM);
     return sqrt(sum);
 }
 
@@ -196,11 +198,13 @@ static void adamw_tensor(const struct nn *x, struct optim *o, int i, real *w, co
     real *m = o->m + p->offset, *v = o->v + o->v_offset[i];
 #pragma omp parallel num_threads(x->threads)
     {
-        kernels_fp_enter();
+        nn_begin(x);
         size_t lo, hi;
         range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
         x->k->adamw(w + p->offset + lo, m + lo, v + lo, g + p->offset + lo, hi - lo, a);
+        nn_end(x);
     }
+    nn_count(x, 15 * (double)p->n, 7 * (double)p->n * sizeof(real));
 }
 
 /* Polar Express, five steps (arXiv 2505.16932, as tabulated for safety .02, cushion 2). */
@@ -260,13 +264,19 @@ static void muon_tensor(const struct optim *o, const struct optim_lane *l, const
 
 static void muon_all(const struct nn *x, const struct optim *o, real *w, const struct muon_args *a)
 {
-#pragma omp parallel for schedule(static, 1) num_threads(x->threads)
-    for (int lane = 0; lane < o->n_lane; lane++) {
-        kernels_fp_enter();
-        for (int i = 0; i < o->table->n; i++)
-            if (is_muon(&o->config, &o->table->p[i]) && o->owner[i] == lane)
-                muon_tensor(o, &o->lane[lane], &o->table->p[i], w, a);
+#pragma omp parallel num_threads(x->threads)
+    {
+        nn_begin(x);
+#pragma omp for schedule(static, 1) nowait
+        for (int lane = 0; lane < o->n_lane; lane++)
+            for (int i = 0; i < o->table->n; i++)
+                if (is_muon(&o->config, &o->table->p[i]) && o->owner[i] == lane)
+                    muon_tensor(o, &o->lane[lane], &o->table->p[i], w, a);
+        nn_end(x);
     }
+    for (int i = 0; x->watch && i < o->table->n; i++)
+        if (is_muon(&o->config, &o->table->p[i])) /* momentum, 2 passes of a step in and out, the update */
+            nn_count(x, 2 * 5 * cost_of(&o->table->p[i]), (double)o->table->p[i].n * (4 + 5 * 2 + 3) * sizeof(real));
 }
 
 void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int64_t step, double lr_factor,
@@ -290,6 +300,8 @@ void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int
         a.weight_decay = (real)decay_of[p->group];
         adamw_tensor(x, o, i, w, g, &a);
     }
+    nn_mark(x, WATCH_ADAMW);
     if (c->kind == OPTIM_MUON)
         muon_all(x, o, w, &(struct muon_args){g, c->lr_matrix * lr_factor, mu, scale});
+    nn_mark(x, WATCH_MUON);
 }
