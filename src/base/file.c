@@ -228,7 +228,8 @@ int file_new_commit(struct file_new **fp, struct err *e) {
         rc = err_set(e, ERR_IO, "%s: cannot rename into place: %s", f->path, strerror(errno));
     if (rc) unlink(f->tmp);
     else if (sync_folder(f->path))
-        rc = err_set(e, ERR_IO, "%s: written, but its folder cannot be synced: %s", f->path, strerror(errno));
+        rc = err_set(e, errno == ENOMEM ? ERR_NOMEM : ERR_IO, "%s: written, but its folder cannot be synced: %s",
+                     f->path, strerror(errno));
     free_new(f);
     return rc;
 }

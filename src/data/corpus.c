@@ -171,7 +171,7 @@ struct corpus_reader {
     const struct corpus *c;
     size_t file;
     uint64_t docs;
-    struct textsrc *src;
+    struct textsrc *src, *idle; /* idle: at the end of its file, for the next one */
     struct buf path;
 };
 
@@ -190,6 +190,7 @@ void corpus_reader_free(struct corpus_reader *r)
     if (!r)
         return;
     textsrc_close(r->src);
+    textsrc_close(r->idle);
     buf_release(&r->path);
     mem_free(r);
 }
@@ -207,8 +208,13 @@ static int next_file(struct corpus_reader *r, struct err *e)
         if (rc == 0)
             rc = file_join(&r->path, r->c->dir, name, e);
         if (rc == 0)
-            rc = textsrc_open(&r->src, r->path.p, (size_t)r->c->max_doc * QUOTED + OTHER_FIELDS, e);
-        return rc == 0 ? 1 : rc;
+            rc = r->idle ? textsrc_switch(r->idle, r->path.p, e)
+                         : textsrc_open(&r->idle, r->path.p, (size_t)r->c->max_doc * QUOTED + OTHER_FIELDS, e);
+        if (rc != 0)
+            return rc;
+        r->src = r->idle;
+        r->idle = NULL;
+        return 1;
     }
     if (r->docs != r->c->counts.docs)
         return err_set(e, ERR_FORMAT, "%s: %llu documents in the files, the manifest says %llu", r->c->dir,
@@ -234,7 +240,7 @@ int corpus_reader_next_text(struct corpus_reader *r, struct corpus_doc *d, struc
                                      .lang = t.lang, .n = t.n};
             return 1;
         }
-        textsrc_close(r->src);
+        r->idle = r->src;
         r->src = NULL;
     }
 }

@@ -157,7 +157,7 @@ struct input_stream {
     const struct inputs *l;
     size_t max_doc, piece;
     int file;               /* the next to open; the open one is file − 1 */
-    struct textsrc *records;
+    struct textsrc *records, *idle; /* idle: at the end of its file, for the next one */
     struct instream *text;  /* a text file being cut */
     struct buf buf, id;     /* its bytes in memory, `given` of them handed out */
     size_t given;
@@ -182,6 +182,7 @@ void input_stream_free(struct input_stream *s)
     if (!s)
         return;
     textsrc_close(s->records);
+    textsrc_close(s->idle);
     instream_close(s->text);
     buf_release(&s->buf);
     buf_release(&s->id);
@@ -196,7 +197,7 @@ static int next_record(struct input_stream *s, struct input_doc *d, struct err *
     struct nfc_look look;
     int got = textsrc_next(s->records, &t, e);
     if (got <= 0) {
-        textsrc_close(s->records);
+        s->idle = s->records;
         s->records = NULL;
         return got;
     }
@@ -281,10 +282,14 @@ static int open_next(struct input_stream *s, struct err *e)
     buf_clear(&s->buf);
     if (f->kind == TEXTSRC_TXT)
         return instream_open(&s->text, f->path, e);
-    int rc = textsrc_open(&s->records, f->path, s->max_doc * QUOTED + OTHER_FIELDS, e);
-    if (rc == 0)
-        textsrc_report(s->records, true);
-    return rc;
+    int rc = s->idle ? textsrc_switch(s->idle, f->path, e)
+                     : textsrc_open(&s->idle, f->path, s->max_doc * QUOTED + OTHER_FIELDS, e);
+    if (rc != 0)
+        return rc;
+    s->records = s->idle;
+    s->idle = NULL;
+    textsrc_report(s->records, true);
+    return 0;
 }
 
 int input_stream_next(struct input_stream *s, struct input_doc *d, struct err *e)

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/scan.h"
 #include "data/corpus_batch.h"
 
 struct digest corpus_leaf(const struct digest *text, const char *id, const char *source, const char *license,
@@ -40,41 +41,28 @@ struct digest corpus_leaf(const struct digest *text, const char *id, const char 
     return merkle_leaf(leaf, sizeof leaf);
 }
 
-/* Length of a run that needs no escape in a JSON string, eight bytes at a time. */
-static size_t plain_run(const char *p, size_t n)
-{
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    size_t i = 0;
-    for (uint64_t w; i + 8 <= n; i += 8) {
-        memcpy(&w, p + i, 8);
-        uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-        /* a zero byte in quote or slash, or a byte below 0x20 */
-        uint64_t hit = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
-        if (hit & high)
-            break;
-    }
-    while (i < n && (unsigned char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
-        i++;
-    return i;
-}
-
 static int add_string(struct buf *b, const char *s, size_t n, struct err *e)
 {
     static const char hex[] = "0123456789abcdef";
+    static const char two[128] = {['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     int rc = buf_reserve(b, n + n / 16 + 16, e);
     if (rc == 0)
         rc = buf_addc(b, '"', e);
     for (size_t i = 0; i < n && rc == 0;) {
-        size_t run = plain_run(s + i, n - i);
-        rc = buf_add(b, s + i, run, e);
+        size_t run = scan_json_plain(s + i, n - i);
+        rc = buf_reserve(b, run + 6, e);
+        if (rc != 0)
+            break;
+        memcpy(b->p + b->len, s + i, run);
+        b->len += run;
         i += run;
-        if (i == n || rc != 0)
+        if (i == n)
             break;
         unsigned c = (unsigned char)s[i++];
-        const char *two = c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : c == '"' ? "\\\"" :
-                          c == '\\' ? "\\\\" : NULL;
-        char esc[6] = {'\\', 'u', '0', '0', hex[c >> 4 & 15], hex[c & 15]};
-        rc = two ? buf_add(b, two, 2, e) : buf_add(b, esc, sizeof esc, e);
+        const char esc[6] = {'\\', two[c] ? two[c] : 'u', '0', '0', hex[c >> 4 & 15], hex[c & 15]};
+        size_t k = two[c] ? 2 : 6;
+        memcpy(b->p + b->len, esc, k);
+        b->len += k;
     }
     return rc == 0 ? buf_addc(b, '"', e) : rc;
 }

@@ -2,17 +2,12 @@
 
 #include <string.h>
 
+#include "base/scan.h"
 #include "text/unicode.h"
 
 void nfc_init(void) { (void)uc_table(); }
 
-uint64_t nfc_count_chars(const char *text, size_t n)
-{
-    uint64_t c = 0;
-    for (size_t i = 0; i < n; i++)
-        c += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return c;
-}
+uint64_t nfc_count_chars(const char *text, size_t n) { return scan_count_chars(text, n); }
 
 /* Ends at the first character that shows, which in most documents is the first. */
 static bool blank(const unsigned char *p, size_t n)

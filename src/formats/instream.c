@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -143,35 +144,51 @@ static int start_codec(struct instream *s, struct err *e) {
     } else if (ends_with(s->path, ".zst")) {
         s->read = read_zst;
         s->zst_inside = true; /* an empty file is no frame */
-        s->zst = ZSTD_createDStream();
+        if (!s->zst) s->zst = ZSTD_createDStream();
         if (!s->zst) return err_set(e, ERR_NOMEM, "%s: out of memory", s->path);
+        ZSTD_initDStream(s->zst);
     }
     return 0;
 }
 
-int instream_open(struct instream **out, const char *path, struct err *e) {
+static int start_file(struct instream *s, const char *path, struct err *e) {
     struct stat st;
-    int rc = 0;
+    s->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (s->fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (fstat(s->fd, &st)) return err_set(e, ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode)) return err_set(e, ERR_IO, "%s: is a folder, expected a file", path);
+    if (!(s->path = mem_strdup(path))) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    return start_codec(s, e);
+}
+
+int instream_open(struct instream **out, const char *path, struct err *e) {
     *out = NULL;
     struct instream *s = mem_new(1, sizeof *s);
     if (!s) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (s->fd < 0) rc = err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    else if (fstat(s->fd, &st)) rc = err_set(e, ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
-    else if (S_ISDIR(st.st_mode)) rc = err_set(e, ERR_IO, "%s: is a folder, expected a file", path);
-    else if (!(s->path = mem_strdup(path))) rc = err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    else rc = start_codec(s, e);
+    int rc = start_file(s, path, e);
     if (rc) instream_close(s);
     else *out = s;
     return rc;
 }
 
-void instream_close(struct instream *s) {
-    if (!s) return;
+static void end_file(struct instream *s) {
     if (s->z_ready) inflateEnd(&s->z);
-    ZSTD_freeDStream(s->zst);
     if (s->fd >= 0) close(s->fd);
     mem_free(s->path);
+}
+
+int instream_switch(struct instream *s, const char *path, struct err *e) {
+    ZSTD_DStream *zst = s->zst;
+    end_file(s);
+    memset(s, 0, offsetof(struct instream, in));
+    s->zst = zst;
+    return start_file(s, path, e);
+}
+
+void instream_close(struct instream *s) {
+    if (!s) return;
+    end_file(s);
+    ZSTD_freeDStream(s->zst);
     mem_free(s);
 }
 

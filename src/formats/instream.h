@@ -10,6 +10,9 @@
 
 struct instream;
 int instream_open(struct instream **s, const char *path, struct err *e) MUST_CHECK;
+/* Goes on with another file in the same object, whose decompressor and its memory are used again.  After an error
+ * only another switch or the close may follow. */
+int instream_switch(struct instream *s, const char *path, struct err *e) MUST_CHECK;
 void instream_close(struct instream *s); /* safe on NULL */
 /* Up to n bytes (n > 0) into out: *got of them, 0 only at the end.  A file that ends inside compressed data
  * is an error. */

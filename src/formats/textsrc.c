@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "formats/instream.h"
+#include "formats/record.h"
 
 enum { CHUNK = 1 << 17 };
 
@@ -37,11 +38,14 @@ enum textsrc_kind textsrc_kind(const char *path) {
     return TEXTSRC_NONE;
 }
 
+static int not_a_source(const char *path, struct err *e) {
+    return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", path);
+}
+
 int textsrc_open(struct textsrc **out, const char *path, size_t limit, struct err *e) {
     *out = NULL;
     enum textsrc_kind kind = textsrc_kind(path);
-    if (kind == TEXTSRC_NONE)
-        return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", path);
+    if (kind == TEXTSRC_NONE) return not_a_source(path, e);
     struct textsrc *s = mem_new(1, sizeof *s);
     if (!s || !(s->path = mem_strdup(path))) {
         mem_free(s);
@@ -53,6 +57,19 @@ int textsrc_open(struct textsrc **out, const char *path, size_t limit, struct er
     if (rc) textsrc_close(s);
     else *out = s;
     return rc;
+}
+
+int textsrc_switch(struct textsrc *s, const char *path, struct err *e) {
+    enum textsrc_kind kind = textsrc_kind(path);
+    char *own = mem_strdup(path);
+    if (!own) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    mem_free(s->path);
+    s->path = own;
+    s->kind = kind;
+    s->done = false;
+    s->line = 0;
+    s->at = s->len = 0;
+    return kind == TEXTSRC_NONE ? not_a_source(path, e) : instream_switch(s->in, path, e);
 }
 
 void textsrc_close(struct textsrc *s) {
@@ -121,14 +138,20 @@ static const char *string_or_empty(const json_t *record, const char *key) {
     return v ? v : "";
 }
 
-static int read_id(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
-    const json_t *id = json_object_get(s->record, "id");
-    d->id = string_or_empty(s->record, "id");
-    if (!json_is_integer(id)) return 0;
+static int number_id(struct textsrc *s, struct textsrc_doc *d, long long id, struct err *e) {
     buf_clear(&s->id);
-    int rc = buf_printf(&s->id, e, "%lld", (long long)json_integer_value(id));
+    int rc = buf_printf(&s->id, e, "%lld", id);
     if (!rc) d->id = s->id.p;
     return rc;
+}
+
+/* 1: an ordinary record, 0: one for the full parser, or a negative code. */
+static int scan_record(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+    struct record r;
+    if (!s->doc.p || !record_scan(&r, s->doc.p, s->doc.len)) return 0;
+    *d = (struct textsrc_doc){r.text, r.n, r.id, r.source, r.license, r.lang, s->line, 0};
+    int rc = r.id_is_number ? number_id(s, d, r.number, e) : 0;
+    return rc ? rc : 1;
 }
 
 /* 1 or a negative code; ERR_FORMAT: this line is no record. */
@@ -136,7 +159,9 @@ static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     struct err why = {0};
     json_decref(s->record);
     s->record = NULL;
-    int rc = json_parse(&s->record, s->doc.p, s->doc.len, "", &why);
+    int rc = scan_record(s, d, e);
+    if (rc) return rc;
+    rc = json_parse(&s->record, s->doc.p, s->doc.len, "", &why);
     if (rc == ERR_NOMEM) return err_set(e, rc, "%s: out of memory", s->path);
     unsigned long long line = s->line;
     if (rc) {
@@ -153,7 +178,9 @@ static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     d->license = string_or_empty(s->record, "license");
     d->lang = string_or_empty(s->record, "lang");
     d->line = s->line;
-    rc = read_id(s, d, e);
+    d->id = string_or_empty(s->record, "id");
+    const json_t *id = json_object_get(s->record, "id");
+    rc = json_is_integer(id) ? number_id(s, d, (long long)json_integer_value(id), e) : 0;
     return rc ? rc : 1;
 }
 

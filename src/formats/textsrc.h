@@ -17,6 +17,9 @@ enum textsrc_kind { TEXTSRC_NONE, TEXTSRC_TXT, TEXTSRC_JSONL };
 enum textsrc_kind textsrc_kind(const char *path);
 
 int textsrc_open(struct textsrc **s, const char *path, size_t limit, struct err *e) MUST_CHECK;
+/* Goes on with another file, under the same limit and settings, using the memory again.  After an error only
+ * another switch or the close may follow. */
+int textsrc_switch(struct textsrc *s, const char *path, struct err *e) MUST_CHECK;
 void textsrc_close(struct textsrc *s); /* safe on NULL */
 
 struct textsrc_doc {

@@ -8,6 +8,7 @@
 #include <utf8proc.h>
 
 #include "base/mem.h"
+#include "base/scan.h"
 #include "text/unicode_new.h"
 
 #define N_NEW (sizeof uc_new / sizeof uc_new[0])
@@ -279,24 +280,19 @@ static int char_length(const unsigned char *p, size_t n)
 
 size_t uc_valid(const unsigned char *p, size_t n, bool *nfc_maybe)
 {
+    enum { SLOW = 8 }; /* characters before another look for easy ones */
     const struct uc_table *t = uc_table();
     size_t i = 0;
     uint8_t seen = 0;
-    while (i < n) {
-        uint64_t w;
-        if (n - i >= 8 && (memcpy(&w, p + i, 8), (w & 0x8080808080808080u) == 0)) {
-            i += 8;
-            continue;
-        }
-        int len = char_length(p + i, n - i);
-        if (len == 0)
-            break;
-        if (len > 1) {
+    int len = 1;
+    while (i < n && len > 0) {
+        i = scan_easy_utf8(p, i, n);
+        for (int k = 0; k < SLOW && i < n && (len = char_length(p + i, n - i)) > 0; k++) {
             int32_t cp;
             uc_next(&cp, p + i);
             seen |= uc_flags(t, cp);
+            i += (size_t)len;
         }
-        i += (size_t)len;
     }
     if (seen & UC_NFC)
         *nfc_maybe = true;

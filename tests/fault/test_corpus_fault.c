@@ -80,7 +80,7 @@ static void each_failure(void (*fail_at)(long), int want)
         fail_at(0);
         if (rc == 0)
             break;
-        assert_int_equal(rc, want);
+        if (rc != want) fail_msg("failure %d: %d, %s", n, rc, err.msg);
         assert_true(err.code == want && strlen(err.msg) > 0);
         assert_false(file_exists(at("out/.building")));
         if (file_exists(at("out/manifest.json"))) {
