@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "cli/bench_lines.h"
 #include "kernels/peak.h"
 #include "nn/nn.h"
 
@@ -37,6 +38,7 @@ struct bench_work {
 };
 struct bench_result {
     double figure, limit, fraction; /* medians; fraction of the pairwise ratios */
+    double lo, hi;                  /* of the figures */
     int runs;
 };
 int bench_alternate(struct bench_result *r, const struct bench_work *w, int runs, struct err *e) MUST_CHECK;
@@ -50,10 +52,20 @@ struct bench_limits {
 };
 void bench_print_profile(const struct nn_watch *w, int steps, const struct bench_limits *limit, bool json);
 
+/* The processor as /proc/cpuinfo names it, cores, memory. */
+void bench_machine_name(char out[200]);
+/* A result's numbers into a line, `scale` in the line's unit for one of the result's. */
+void bench_line_set(struct bench_line *l, const struct bench_result *r, double scale);
+/* Appends the line to a file; bench, what, unit and the numbers are the caller's, machine, date and command are added,
+ * and to `what` the instruction set and threads where they are not the machine's all. */
+int bench_record(const char *path, const struct bench_machine *m, const struct bench_line *l, int argc, char **argv,
+                 struct err *e) MUST_CHECK;
+
 int bench_peak(int argc, char **argv, struct err *e);
 int bench_gemm(int argc, char **argv, struct err *e);
 int bench_train(int argc, char **argv, struct err *e);
 int bench_prefill(int argc, char **argv, struct err *e);
 int bench_decode(int argc, char **argv, struct err *e);
+int bench_report(int argc, char **argv, struct err *e);
 
 #endif

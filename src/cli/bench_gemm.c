@@ -96,10 +96,24 @@ static int measure(struct gemm_bench *b, const struct form *f, const int64_t dim
     return rc;
 }
 
+static int record_result(const char *path, const struct gemm_bench *b, const char *form, const int64_t dim[3],
+                         const struct bench_result *r, int argc, char **argv, struct err *e)
+{
+    char what[100];
+    struct bench_line l = {.bench = "gemm", .what = what, .unit = "GFLOP/s"};
+    bool cube = dim[0] == dim[1] && dim[1] == dim[2];
+    int at = cube ? snprintf(what, sizeof what, "%d³", (int)dim[0])
+                  : snprintf(what, sizeof what, "%d × %d × %d", (int)dim[0], (int)dim[1], (int)dim[2]);
+    if (strcmp(form, "y") != 0)
+        snprintf(what + at, sizeof what - (size_t)at, ", %s", form);
+    bench_line_set(&l, r, 1);
+    return bench_record(path, &b->m, &l, argc, argv, e);
+}
+
 int bench_gemm(int argc, char **argv, struct err *e)
 {
     int64_t threads = 0, size = 2048, dim[3] = {0}, runs = 7;
-    const char *form = "y";
+    const char *form = "y", *record = NULL;
     bool json = false, out_bf16 = false;
     const struct opt opts[] = {
         {"size", 's', OPT_INT, &size, "N", "m = n = k = N (default 2048)", 1, 65536, NULL},
@@ -110,6 +124,7 @@ int bench_gemm(int argc, char **argv, struct err *e)
         {"bf16", 0, OPT_FLAG, &out_bf16, NULL, "write the result as bf16", 0, 0, NULL},
         {"runs", 0, OPT_INT, &runs, "N", "alternations of limit and work (default 7)", 1, 101, NULL},
         {"threads", 't', OPT_INT, &threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
+        {"record", 0, OPT_STR, &record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja bench gemm [--size N | --m M --n N --k K] [--form F] [--json]",
@@ -142,6 +157,8 @@ int bench_gemm(int argc, char **argv, struct err *e)
         printf("%s %d x %d x %d, %d threads, %s: %.1f GFLOP/s of %.1f = %.1f %% (median of %d)\n",
                f->name, (int)dim[0], (int)dim[1], (int)dim[2], b.m.nn.threads,
                isa_name(b.m.nn.k->isa), r.figure, r.limit, 100 * r.fraction, r.runs);
+    if (!rc && record)
+        rc = record_result(record, &b, f->name, dim, &r, argc, argv, e);
     bench_machine_close(&b.m);
     return rc;
 }

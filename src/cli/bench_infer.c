@@ -14,7 +14,7 @@ enum { PREFILL_ROWS = 512 };
 
 struct infer_request {
     int64_t depth, vocab, length, tokens, runs, threads, rows;
-    const char *config, *model;
+    const char *config, *model, *record;
     bool json;
 };
 struct infer_bench {
@@ -135,6 +135,20 @@ static void print_result(const struct infer_bench *b, const struct infer_request
                r->figure, r->limit, unit, 100 * r->fraction, r->runs);
 }
 
+/* Tokens a second; the limit is how many the unit or the memory would allow. */
+static int record_result(const struct infer_bench *b, const struct infer_request *q, const struct bench_result *r,
+                         bool decode, int argc, char **argv, struct err *e)
+{
+    char what[100];
+    struct bench_line l = {.bench = decode ? "decode" : "prefill", .what = what, .unit = "tokens/s"};
+    const struct model_config *c = infer_model_config(b->model);
+    snprintf(what, sizeof what, "%s, %.1fM parameters, %s %d tokens", decode ? "decode" : "prefill",
+             1e-6 * (double)model_params_total(c), decode ? "after" : "prompt of", b->length);
+    bench_line_set(&l, r, decode ? 1e9 / b->bytes : 1e9 / b->flops * b->length);
+    l.limit_name = decode ? "memory read" : NULL;
+    return bench_record(q->record, &b->m, &l, argc, argv, e);
+}
+
 static int bench_infer(int argc, char **argv, bool decode, struct err *e)
 {
     struct infer_request q = {.depth = 12, .vocab = 32768, .length = decode ? 256 : 1024, .tokens = decode ? 16 : 1,
@@ -151,6 +165,7 @@ static int bench_infer(int argc, char **argv, bool decode, struct err *e)
         {"runs", 0, OPT_INT, &q.runs, "N", decode ? "measurements (default 9)" : "measurements (default 5)", 1, 101,
          NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
+        {"record", 0, OPT_STR, &q.record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &q.json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {decode ? "dokja bench decode [--depth N | --config FILE | -m MODEL] [--context N] "
@@ -175,6 +190,8 @@ static int bench_infer(int argc, char **argv, bool decode, struct err *e)
     }
     if (rc == 0)
         print_result(&b, &q, &r, decode);
+    if (rc == 0 && q.record)
+        rc = record_result(&b, &q, &r, decode, argc, argv, e);
     close_bench(&b);
     return rc;
 }

@@ -146,7 +146,10 @@ int bench_alternate(struct bench_result *r, const struct bench_work *w, int runs
         limit[i] = l;
         ratio[i] = f / l;
     }
-    *r = (struct bench_result){.figure = bench_median(figure, runs),
+    double median = bench_median(figure, runs); /* sorts */
+    *r = (struct bench_result){.figure = median,
+                               .lo = figure[0],
+                               .hi = figure[runs - 1],
                                .limit = bench_median(limit, runs),
                                .fraction = bench_median(ratio, runs),
                                .runs = runs};

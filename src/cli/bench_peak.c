@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/opt.h"
 #include "cli/bench.h"
@@ -6,22 +7,25 @@
 enum { RUNS = 5 };
 static const double SECONDS = 0.1;
 
-static double median_loop(const struct bench_machine *m, struct peak_loop loop)
+/* Median and ends of RUNS rates; -1 where the machine lacks the unit. */
+static struct bench_result loop_rates(const struct bench_machine *m, struct peak_loop loop)
 {
     double v[RUNS];
     if (!loop.run)
-        return -1;
+        return (struct bench_result){.figure = -1};
     for (int i = 0; i < RUNS; i++)
         v[i] = bench_loop_rate(m, loop, SECONDS);
-    return bench_median(v, RUNS);
+    double median = bench_median(v, RUNS);
+    return (struct bench_result){.figure = median, .lo = v[0], .hi = v[RUNS - 1], .runs = RUNS};
 }
 
-static double median_read(struct bench_machine *m)
+static struct bench_result read_rates(struct bench_machine *m)
 {
     double v[RUNS];
     for (int i = 0; i < RUNS; i++)
         v[i] = bench_read_rate(m, SECONDS);
-    return bench_median(v, RUNS);
+    double median = bench_median(v, RUNS);
+    return (struct bench_result){.figure = median, .lo = v[0], .hi = v[RUNS - 1], .runs = RUNS};
 }
 
 static void print(const char *key, double v, bool json)
@@ -39,9 +43,12 @@ static void print(const char *key, double v, bool json)
 int bench_peak(int argc, char **argv, struct err *e)
 {
     int64_t threads = 0;
+    const char *record = NULL;
+    char machine[200];
     bool json = false;
     const struct opt opts[] = {
         {"threads", 't', OPT_INT, &threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
+        {"record", 0, OPT_STR, &record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {
@@ -54,22 +61,34 @@ int bench_peak(int argc, char **argv, struct err *e)
     if ((rc = bench_machine_open(&m, (int)threads, e)))
         return rc;
     const struct {
-        const char *key;
-        double v;
-    } row[] = {{"amx_bf16_gflops", median_loop(&m, m.peak.amx_bf16)},
-               {"amx_int8_gops", median_loop(&m, m.peak.amx_int8)},
-               {"fma_f32_gflops", median_loop(&m, m.peak.fma_f32)},
-               {"vnni_int8_gops", median_loop(&m, m.peak.vnni_int8)},
-               {"read_gb_s", median_read(&m)}};
+        const char *key, *what, *unit;
+        struct bench_result r;
+    } row[] = {{"amx_bf16_gflops", "AMX bf16", "GFLOP/s", loop_rates(&m, m.peak.amx_bf16)},
+               {"amx_int8_gops", "AMX int8", "GOP/s", loop_rates(&m, m.peak.amx_int8)},
+               {"fma_f32_gflops", "FMA f32", "GFLOP/s", loop_rates(&m, m.peak.fma_f32)},
+               {"vnni_int8_gops", "VNNI int8", "GOP/s", loop_rates(&m, m.peak.vnni_int8)},
+               {"read_gb_s", "memory read", "GB/s", read_rates(&m)}};
+    bench_machine_name(machine);
     if (json)
         printf("{\"threads\":%d,\"unit\":\"%s\",\"isa\":\"%s\"", m.nn.threads, m.unit,
                isa_name(m.nn.k->isa));
     else
-        printf("%d threads, %s; profile T1 runs on %s\n", m.nn.threads, isa_name(m.nn.k->isa), m.unit);
+        printf("%s: %d threads, %s; profile T1 runs on %s\n", machine, m.nn.threads, isa_name(m.nn.k->isa), m.unit);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        print(row[i].key, row[i].v, json);
-    if (json)
-        puts("}");
+        print(row[i].key, row[i].r.figure, json);
+    for (size_t i = 0; i < sizeof row / sizeof *row && record && rc == 0; i++) {
+        struct bench_line l = {.bench = "peak", .what = row[i].what, .who = "machine", .unit = row[i].unit};
+        bench_line_set(&l, &row[i].r, 1);
+        if (row[i].r.figure > 0)
+            rc = bench_record(record, &m, &l, argc, argv, e);
+    }
+    if (json) {
+        struct buf name = {0};
+        if (rc == 0)
+            rc = json_quote(&name, machine, strlen(machine), e);
+        printf(",\"machine\":%s}\n", name.p ? name.p : "\"\"");
+        buf_release(&name);
+    }
     bench_machine_close(&m);
-    return 0;
+    return rc;
 }

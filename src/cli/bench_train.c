@@ -122,7 +122,7 @@ static void close_bench(struct train_bench *b)
 
 struct train_request {
     int64_t depth, vocab, seq, batch, steps, threads;
-    const char *config, *optimizer;
+    const char *config, *optimizer, *record;
     bool json, profile, checkpoint;
 };
 
@@ -191,6 +191,17 @@ static void print_result(struct train_bench *b, const struct train_request *q, c
                (double)mem_peak_rss() / 0x1p30);
 }
 
+static int record_result(const struct train_bench *b, const struct train_request *q, const struct bench_result *r,
+                         int argc, char **argv, struct err *e)
+{
+    char what[160];
+    struct bench_line l = {.bench = "train", .what = what, .unit = "GFLOP/s"};
+    snprintf(what, sizeof what, "%d × %d, vocabulary %d, sequence %d, %d tokens a step, %s", b->c.d_model, b->c.n_layer,
+             b->c.vocab, b->seq, b->rows, strcmp(q->optimizer, "adamw") == 0 ? "AdamW" : q->optimizer);
+    bench_line_set(&l, r, 1);
+    return bench_record(q->record, &b->m, &l, argc, argv, e);
+}
+
 int bench_train(int argc, char **argv, struct err *e)
 {
     struct train_request q = {.depth = 12, .vocab = 32768, .seq = 1024, .batch = 4096, .steps = 5,
@@ -206,6 +217,7 @@ int bench_train(int argc, char **argv, struct err *e)
         {"checkpoint", 0, OPT_FLAG, &q.checkpoint, NULL, "keep layer inputs only", 0, 0, NULL},
         {"profile", 0, OPT_FLAG, &q.profile, NULL, "per op: time, FLOP/s, GB/s, share of the limit, waiting", 0, 0, NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
+        {"record", 0, OPT_STR, &q.record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &q.json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja bench train [--depth N | --config FILE] [--seq N] [--batch-tokens N] [--json]",
@@ -222,6 +234,8 @@ int bench_train(int argc, char **argv, struct err *e)
     }
     if (!rc)
         print_result(&b, &q, &r);
+    if (!rc && q.record)
+        rc = record_result(&b, &q, &r, argc, argv, e);
     close_bench(&b);
     return rc;
 }

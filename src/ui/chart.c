@@ -1,0 +1,80 @@
+#include "ui/chart.h"
+
+#include <assert.h>
+
+/* Units of the drawing; a label stands over its bar, so that long names fit a narrow screen. */
+enum { WIDTH = 520, PLOT = 420, ROW = 42, BAR_TOP = 20, BAR = 16, AXIS = 24, TICKS = 5 };
+
+double chart_step(double max, int most)
+{
+    double ten = 1;
+    assert(max > 0 && most >= 1);
+    while (ten * most < max)
+        ten *= 10;
+    while (ten / 10 * most >= max)
+        ten /= 10;
+    /* ten is enough and a tenth of it is not; between them stand two and five tenths. */
+    for (int part = 2; part <= 5; part += 3)
+        if (ten / 10 * part * most >= max)
+            return ten / 10 * part;
+    return ten;
+}
+
+/* Grid lines and numbers; the axis ends where the longest bar does, the unit at the right edge. */
+static void axis(struct html *h, double max, int bottom, const char *unit)
+{
+    double step = chart_step(max, TICKS);
+    for (int i = 0; step * i <= max; i++) {
+        double x = PLOT * step * i / max;
+        html_addf(h, "<line class=\"%s\" x1=\"%.1f\" y1=\"2\" x2=\"%.1f\" y2=\"%d\"/><text class=\"tick\" x=\"%.1f\" "
+                  "y=\"%d\" text-anchor=\"%s\">%.10g</text>\n", i ? "grid" : "base", x, x, bottom, x, bottom + 15,
+                  i ? "middle" : "start", step * i);
+    }
+    html_addf(h, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH, bottom + 15);
+    html_text(h, unit);
+    html_add(h, "</text>\n");
+}
+
+static void row(struct html *h, const struct chart_bar *r, double max, int top)
+{
+    const char *ours = r->ours ? " ours" : "";
+    int y = top + BAR_TOP, mid = y + BAR / 2;
+    html_addf(h, "<text class=\"label%s\" x=\"4\" y=\"%d\">", ours, y - 5);
+    html_text(h, r->label);
+    html_add(h, "</text>");
+    html_addf(h, "<rect class=\"bar%s\" x=\"0\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", ours, y,
+              PLOT * r->value / max, BAR);
+    if (r->limit > 0) {
+        double x = PLOT * r->limit / max;
+        html_addf(h, "<line class=\"limit\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>", x, y - 3, x, y + BAR + 3);
+    }
+    if (r->hi > r->lo) {
+        double x0 = PLOT * r->lo / max, x1 = PLOT * r->hi / max;
+        html_addf(h, "<path class=\"whisker\" d=\"M%.1f %dV%dM%.1f %dH%.1fM%.1f %dV%d\"/>", x0, mid - 4, mid + 4,
+                  x0, mid, x1, x1, mid - 4, mid + 4);
+    }
+    html_addf(h, "<text class=\"figure%s\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", ours, WIDTH, mid + 5);
+    html_text(h, r->figure);
+    html_add(h, "</text>\n");
+}
+
+void chart_bars(struct html *h, const struct chart *c)
+{
+    double max = 0;
+    for (int i = 0; i < c->n; i++) {
+        max = c->bar[i].hi > max ? c->bar[i].hi : max;
+        max = c->bar[i].limit > max ? c->bar[i].limit : max;
+    }
+    max = max > 0 ? max : 1;
+    int bottom = ROW * c->n + 4;
+    html_addf(h, "<svg role=\"img\" aria-labelledby=\"%s-t %s-d\" viewBox=\"0 0 %d %d\">\n<title id=\"%s-t\">",
+              c->id, c->id, WIDTH, bottom + AXIS, c->id);
+    html_text(h, c->title);
+    html_addf(h, "</title><desc id=\"%s-d\">", c->id);
+    html_text(h, c->desc);
+    html_add(h, "</desc>\n");
+    axis(h, max, bottom, c->unit);
+    for (int i = 0; i < c->n; i++)
+        row(h, &c->bar[i], max, ROW * i);
+    html_add(h, "</svg>\n");
+}

@@ -1,0 +1,32 @@
+/* Charts as inline SVG; colours come from the style sheet of ui/html. */
+#ifndef DK_UI_CHART_H
+#define DK_UI_CHART_H
+
+#include <stdbool.h>
+
+#include "ui/html.h"
+
+struct chart_bar {
+    const char *label;
+    const char *figure;   /* printed beside the bar */
+    double value, lo, hi; /* 0 <= lo <= value <= hi; whiskers from lo to hi where they differ */
+    double limit;         /* a mark across the bar; 0: none */
+    bool ours;
+};
+
+struct chart {
+    const char *id;           /* unique on the page, letters and digits */
+    const char *title, *desc; /* what a reader who cannot see it is told */
+    const char *unit;
+    const struct chart_bar *bar;
+    int n;
+};
+
+/* Horizontal bars from zero over an axis of round numbers: <svg role="img"> with title and desc. */
+void chart_bars(struct html *h, const struct chart *c);
+
+/* The distance of an axis' ticks: 1, 2 or 5 times a power of ten, the smallest that reaches `max` in at most
+ * `most` ticks after 0; max > 0, most >= 1. */
+double chart_step(double max, int most);
+
+#endif
