@@ -202,7 +202,8 @@ class Run:
         limit = self.peak()
         d = self.dokja("train", "--depth", str(depth), "--vocab", str(vocab), "--seq", str(seq), "--batch-tokens",
                        str(batch * seq), "--optimizer", "adamw", "--steps", str(steps))
-        self.note("train", what, "dokja", d["gflops"], (d["limit"], LIMIT[d["unit"]]), flops_per_token=d["flops_per_token"])
+        self.note("train", what, "dokja", d["gflops"], (d["limit"], LIMIT[d["unit"]]),
+                  flops_per_token=d["flops_per_token"])
         for mode in modes:
             w, kind = self.worker(mode)
             rate = statistics.median(w.ask(mode=kind, shape=shape, runs=steps))
