@@ -1,0 +1,259 @@
+"""Scaling laws: loss = E + Σ exp(a_k - p_k · x_k), fitted to finished runs.
+
+Two forms: x = (ln N, ln D) is E + A/N^alpha + B/D^beta, x = (ln C) is E + K/C^gamma.  As in Hoffmann et al. 2022
+(arXiv 2203.15556, approach 3) the fit minimises the sum of Huber losses (delta 0.001) of ln(predicted) - ln(loss).
+
+Given the exponents the law is linear in E, A, B: a grid of exponents, each with its least-squares E, A, B >= 0, gives
+the starting points; the best of them are refined by damped Gauss-Newton steps on Huber's weights (Levenberg-Marquardt
+over all constants at once), and the best result is the fit.  No random numbers: same runs, same constants."""
+
+import math
+import random
+
+DELTA = 1e-3
+LOW, HIGH = 0.02, 2.0        # of an exponent
+FLOOR = -14.0                # ln of a constant that may as well be zero
+FORMS = {"nd": ("N", "D"), "compute": ("C",)}
+NAMES = {"nd": ("E", "A", "alpha", "B", "beta"), "compute": ("E", "K", "gamma")}
+
+
+def inputs(form, run):
+    """run: a dict with N, D, C and loss."""
+    return tuple(math.log(run[k]) for k in FORMS[form])
+
+
+# ---- the law: q = (ln E, a_1, p_1, a_2, p_2 ...), with a_k at the runs' mean of x_k ----
+
+def parts(q, x):
+    return [math.exp(q[0])] + [math.exp(q[2 * k + 1] - q[2 * k + 2] * v) for k, v in enumerate(x)]
+
+
+def value(q, x):
+    return sum(parts(q, x))
+
+
+def huber(r):
+    a = abs(r)
+    return 0.5 * r * r if a <= DELTA else DELTA * (a - 0.5 * DELTA)
+
+
+def cost(q, xs, logs):
+    return sum(huber(math.log(value(q, x)) - y) for x, y in zip(xs, logs))
+
+
+def solve(m, v):
+    """m · s = v by elimination with pivoting; None when singular."""
+    n = len(v)
+    a = [row[:] + [v[i]] for i, row in enumerate(m)]
+    for c in range(n):
+        p = max(range(c, n), key=lambda i: abs(a[i][c]))
+        if abs(a[p][c]) < 1e-300:
+            return None
+        a[c], a[p] = a[p], a[c]
+        for i in range(c + 1, n):
+            f = a[i][c] / a[c][c]
+            for j in range(c, n + 1):
+                a[i][j] -= f * a[c][j]
+    s = [0.0] * n
+    for c in range(n - 1, -1, -1):
+        s[c] = (a[c][n] - sum(a[c][j] * s[j] for j in range(c + 1, n))) / a[c][c]
+    return s
+
+
+def clamp(q):
+    out = [max(FLOOR, min(50.0, v)) for v in q]
+    for k in range(2, len(q), 2):
+        out[k] = max(LOW, min(HIGH, q[k]))
+    return out
+
+
+def refine(q, xs, logs, rounds=200):
+    """Damped Gauss-Newton from q; returns (cost, q)."""
+    now, damp, n = cost(q, xs, logs), 1e-3, len(q)
+    for _ in range(rounds):
+        grad, hess = [0.0] * n, [[0.0] * n for _ in range(n)]
+        for x, y in zip(xs, logs):
+            p = parts(q, x)
+            f = sum(p)
+            r = math.log(f) - y
+            w = 1.0 if abs(r) <= DELTA else DELTA / abs(r)
+            d = [p[0] / f]
+            for k, v in enumerate(x):
+                d += [p[k + 1] / f, -v * p[k + 1] / f]
+            for i in range(n):
+                grad[i] += w * r * d[i]
+                for j in range(i + 1):
+                    hess[i][j] += w * d[i] * d[j]
+        for i in range(n):
+            for j in range(i):
+                hess[j][i] = hess[i][j]
+        better = False
+        while damp < 1e12 and not better:
+            m = [[hess[i][j] + (damp * (hess[i][i] + 1e-9) if i == j else 0.0) for j in range(n)] for i in range(n)]
+            step = solve(m, grad)
+            if step is not None:
+                to = clamp([a - max(-2.0, min(2.0, b)) for a, b in zip(q, step)])
+                c = cost(to, xs, logs)
+                better = c < now
+            damp = damp * 0.3 if better else damp * 4
+        if not better:
+            break
+        gain, now, q = now - c, c, to
+        damp = max(damp, 1e-12)
+        if gain < 1e-13 * (now + 1e-15):
+            break
+    return now, q
+
+
+def linear(xs, losses, exponents):
+    """E and the factors for fixed exponents: least squares of relative errors, none below zero."""
+    cols = [[1.0] * len(xs)] + [[math.exp(-p * x[k]) for x in xs] for k, p in enumerate(exponents)]
+    active = list(range(len(cols)))
+    while active:
+        m = [[sum(a / l * b / l for a, b, l in zip(cols[i], cols[j], losses)) for j in active] for i in active]
+        s = solve(m, [sum(a / l for a, l in zip(cols[i], losses)) for i in active])
+        if s is None:
+            return None
+        if min(s) > 0:
+            break
+        del active[s.index(min(s))]
+    factor = dict(zip(active, s)) if active else {}
+    return [math.log(max(factor.get(i, 0.0), 1e-6)) for i in range(len(cols))]
+
+
+def grid(form):
+    if form == "compute":
+        return [(0.03 * 1.22 ** i,) for i in range(20)]
+    one = [0.06 * 1.38 ** i for i in range(10)]
+    return [(a, b) for a in one for b in one]
+
+
+def starts(form, xs, logs, keep):
+    """The best points of the grid, in order."""
+    losses, found = [math.exp(y) for y in logs], []
+    for exponents in grid(form):
+        e = linear(xs, losses, exponents)
+        if e is None:
+            continue
+        q = [e[0]]
+        for k, p in enumerate(exponents):
+            q += [e[k + 1], p]
+        q = clamp(q)
+        found.append((cost(q, xs, logs), q))
+    return [q for _, q in sorted(found)[:keep]]
+
+
+class Law:
+    """A fitted law.  `loss(N=…, D=…)` or `loss(C=…)`."""
+
+    def __init__(self, form, runs, first=None, keep=8):
+        self.form = form
+        xs = [inputs(form, r) for r in runs]
+        self.mean = tuple(sum(x[k] for x in xs) / len(xs) for k in range(len(FORMS[form])))
+        xs = [self.centred(x) for x in xs]
+        logs = [math.log(r["loss"]) for r in runs]
+        self.cost, self.q = min(refine(q, xs, logs) for q in
+                                ([first] if first else []) + starts(form, xs, logs, keep))
+
+    def centred(self, x):
+        return tuple(v - m for v, m in zip(x, self.mean))
+
+    def loss(self, **at):
+        return value(self.q, self.centred(inputs(self.form, at)))
+
+    def constants(self):
+        """By the names of the form: E, A, alpha, B, beta or E, K, gamma."""
+        out = [math.exp(self.q[0])]
+        for k, m in enumerate(self.mean):
+            p = self.q[2 * k + 2]
+            out += [math.exp(self.q[2 * k + 1] + p * m), p]
+        return dict(zip(NAMES[self.form], out))
+
+    def best_split(self, c, k):
+        """N and D of least loss with C = k · N · D; the nd form alone."""
+        f = self.constants()
+        g = (f["alpha"] * f["A"] / (f["beta"] * f["B"])) ** (1 / (f["alpha"] + f["beta"]))
+        n = g * (c / k) ** (f["beta"] / (f["alpha"] + f["beta"]))
+        return n, c / (k * n)
+
+
+def enough(form):
+    return len(NAMES[form]) + 1
+
+
+def spread(runs):
+    """How far tokens per parameter leave their own trend, as a standard deviation of ln D about a line in ln N: near
+    zero for runs along one dial, whose N and D no fit can tell apart."""
+    a, b, s = trend([(r["N"], r["D"]) for r in runs])
+    return s
+
+
+def trend(pairs):
+    """ln y = a + b · ln x by least squares: (a, b, standard deviation of the rest)."""
+    xs, ys = [math.log(x) for x, _ in pairs], [math.log(y) for _, y in pairs]
+    n = len(xs)
+    mx, my = sum(xs) / n, sum(ys) / n
+    sxx = sum((x - mx) ** 2 for x in xs)
+    b = sum((x - mx) * (y - my) for x, y in zip(xs, ys)) / sxx if sxx > 1e-12 else 0.0
+    a = my - b * mx
+    return a, b, math.sqrt(sum((y - a - b * x) ** 2 for x, y in zip(xs, ys)) / n)
+
+
+def choose(runs):
+    """The form that these runs can carry."""
+    return "nd" if len(runs) >= enough("nd") + 1 and spread(runs) >= 0.25 else "compute"
+
+
+# ---- how far to trust it ----
+
+def leave_one_out(form, runs, law):
+    """Relative error of each run as predicted from the others."""
+    out = []
+    for i, r in enumerate(runs):
+        rest = runs[:i] + runs[i + 1:]
+        out.append(Law(form, rest, keep=3).loss(**{k: r[k] for k in FORMS[form]}) / r["loss"] - 1)
+    return out
+
+
+def largest_left_out(form, runs):
+    """(name, relative error) of the largest run as predicted from the runs of at most half its compute."""
+    big = max(runs, key=lambda r: r["C"])
+    rest = [r for r in runs if r["C"] <= 0.5 * big["C"]]
+    if len(rest) < enough(form):
+        return None
+    return big["name"], Law(form, rest).loss(**{k: big[k] for k in FORMS[form]}) / big["loss"] - 1
+
+
+class Bootstrap:
+    """Laws fitted to runs whose losses are redrawn: fitted value times a residual drawn from all of them, widened
+    by √(n / (n - constants)).  The draws come from `seed`."""
+
+    def __init__(self, form, runs, law, count, seed=1):
+        rng = random.Random(seed)
+        n, p = len(runs), len(NAMES[form])
+        fitted = [law.loss(**{k: r[k] for k in FORMS[form]}) for r in runs]
+        wide = math.sqrt(n / max(1, n - p))
+        self.rest = [wide * (math.log(r["loss"]) - math.log(f)) for r, f in zip(runs, fitted)]
+        self.laws, self.noise = [], []
+        for _ in range(count):
+            drawn = [{**r, "loss": f * math.exp(self.rest[int(rng.random() * n)])} for r, f in zip(runs, fitted)]
+            start = list(law.q)
+            self.laws.append(Law(form, drawn, first=start, keep=2))
+            self.noise.append(self.rest[int(rng.random() * n)])
+
+    def interval(self, level, at, noise=True):
+        """Of the loss of a run at N, D or C; with noise, of one new run, else of the curve."""
+        drawn = sorted(law.loss(**at) * (math.exp(e) if noise else 1.0) for law, e in zip(self.laws, self.noise))
+        return quantiles(drawn, level)
+
+    def constant(self, name, level):
+        return quantiles(sorted(law.constants()[name] for law in self.laws), level)
+
+
+def quantiles(drawn, level):
+    def at(p):
+        k = p * (len(drawn) - 1)
+        i = min(int(k), len(drawn) - 2) if len(drawn) > 1 else 0
+        j = min(i + 1, len(drawn) - 1)
+        return drawn[i] + (k - i) * (drawn[j] - drawn[i])
+    return at((1 - level) / 2), at((1 + level) / 2)
