@@ -100,9 +100,9 @@ class Study:
         self.law = Law(self.form, self.runs)
         self.fitted = [self.law.loss(**self.at(r)) for r in self.runs]
         self.rest = [f / r["loss"] - 1 for f, r in zip(self.fitted, self.runs)]
-        self.loo = leave_one_out(self.form, self.runs, self.law)
+        self.loo = leave_one_out(self.form, self.runs)
         self.largest = largest_left_out(self.form, self.runs)
-        self.boot = Bootstrap(self.form, self.runs, self.law, count, seed)
+        self.boot = Bootstrap(self.form, self.runs, self.law, self.loo, count, seed)
         self.per = statistics.median(r["C"] / (r["N"] * r["D"]) for r in self.runs)
         self.line = trend([(r["C"], r["N"]) for r in self.runs])
 

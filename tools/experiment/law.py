@@ -206,7 +206,7 @@ def choose(runs):
 
 # ---- how far to trust it ----
 
-def leave_one_out(form, runs, law):
+def leave_one_out(form, runs):
     """Relative error of each run as predicted from the others."""
     out = []
     for i, r in enumerate(runs):
@@ -225,21 +225,22 @@ def largest_left_out(form, runs):
 
 
 class Bootstrap:
-    """Laws fitted to runs whose losses are redrawn: fitted value times a residual drawn from all of them, widened
-    by √(n / (n - constants)).  The draws come from `seed`."""
+    """Laws fitted to runs whose losses are redrawn: fitted value times an error drawn from `left_out`, how far each
+    run lies from a law that never saw it (a law's own residuals are too small: it was bent towards its runs, and
+    intervals from them held 85 to 88 of 100 new runs where 95 were promised), widened for the few runs it is known
+    from as Student's distribution is against the normal, to first order.  The draws come from `seed`."""
 
-    def __init__(self, form, runs, law, count, seed=1):
+    def __init__(self, form, runs, law, left_out, count, seed=1):
         rng = random.Random(seed)
-        n, p = len(runs), len(NAMES[form])
+        n = len(runs)
         fitted = [law.loss(**{k: r[k] for k in FORMS[form]}) for r in runs]
-        wide = math.sqrt(n / max(1, n - p))
-        self.rest = [wide * (math.log(r["loss"]) - math.log(f)) for r, f in zip(runs, fitted)]
+        wide = 1 + (1.96 ** 2 + 1) / 4 / max(1, n - len(NAMES[form]))
+        errors = [-wide * math.log(1 + e) for e in left_out]
         self.laws, self.noise = [], []
         for _ in range(count):
-            drawn = [{**r, "loss": f * math.exp(self.rest[int(rng.random() * n)])} for r, f in zip(runs, fitted)]
-            start = list(law.q)
-            self.laws.append(Law(form, drawn, first=start, keep=2))
-            self.noise.append(self.rest[int(rng.random() * n)])
+            drawn = [{**r, "loss": f * math.exp(errors[int(rng.random() * n)])} for r, f in zip(runs, fitted)]
+            self.laws.append(Law(form, drawn, first=list(law.q), keep=2))
+            self.noise.append(errors[int(rng.random() * n)])
 
     def interval(self, level, at, noise=True):
         """Of the loss of a run at N, D or C; with noise, of one new run, else of the curve."""

@@ -1,9 +1,10 @@
 """sweep.svg and sweep.html: held-out bits per byte against compute or any column, and the table beneath."""
 
+import os
 from html import escape
 
 from .chart import Chart, short
-from .results import field, text_of
+from .results import field, replace, text_of
 from .table import Refused
 
 STYLE = """body{font:14px/1.5 sans-serif;margin:2em;color:#222;background:#fff}table{border-collapse:collapse}
@@ -34,8 +35,9 @@ def chart(results, x, by, title=None):
     lined = x.replace("-", "_")
     rows = [(field(r, x), r) for r in results]
     rows = [(v, r) for v, r in rows if v is not None]
-    if results and not rows:
-        raise Refused(f"no run has a value for {x}")
+    for column in (x, by):
+        if column and all(field(r, column) is None for r in results):
+            raise Refused(f"no finished run has a value for {column}")
     words = any(isinstance(v, str) for v, _ in rows)
     values = [v for v, _ in rows]
     log = not words and bool(values) and min(values) > 0 and (lined == "flops" or max(values) / min(values) >= 8)
@@ -62,14 +64,14 @@ def html(results, failed, x, by):
     rows = sorted(results, key=lambda r: r["heldout_bits_per_byte"])
     own = varied(results)
     same = [f"{k} {v}" for k, v in (results[0]["settings"].items() if results else ()) if k not in own]
-    head = ["name", "bits per byte", "per character", "loss", "parameters", "that multiply", "tokens", "FLOPs",
-            "seconds", *own, "state root"]
+    head = ["name", "bits per byte", *own, "per character", "loss", "parameters", "that multiply", "tokens", "FLOPs",
+            "seconds", "state root"]
     body = ""
     for i, r in enumerate(rows):
-        cells = [r["name"], f"{r['heldout_bits_per_byte']:.4f}", f"{r['heldout_bits_per_char']:.4f}",
-                 f"{r['loss']:.4f}", *(f"{r[k]:,}" for k in ("params", "matmul_params", "tokens")),
-                 short(r["flops"]), f"{r['seconds']:.0f}", *(text_of(r["settings"].get(k)) for k in own),
-                 r["state_root"][:12]]
+        cells = [r["name"], f"{r['heldout_bits_per_byte']:.4f}", *(text_of(r["settings"].get(k)) for k in own),
+                 f"{r['heldout_bits_per_char']:.4f}", f"{r['loss']:.4f}",
+                 *(f"{r[k]:,}" for k in ("params", "matmul_params", "tokens")), short(r["flops"]),
+                 f"{r['seconds']:.0f}", r["state_root"][:12]]
         body += f'<tr{" class=best" if i == 0 else ""}>' + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>\n"
     charts = chart(results, "flops", by) if results else ""
     if x != "flops" and results:
@@ -81,3 +83,9 @@ def html(results, failed, x, by):
             f"table. Loss: training, nats a token, mean of the last tenth of the steps.</p>\n{lost}"
             f'<div class="scroll"><table><tr>{"".join(f"<th>{escape(h)}</th>" for h in head)}</tr>\n{body}'
             f"</table></div></html>\n")
+
+
+def write(folder, results, failed, x, by):
+    if results or failed:
+        replace(os.path.join(folder, "sweep.svg"), chart(results, x, by))
+        replace(os.path.join(folder, "sweep.html"), html(results, failed, x, by))

@@ -188,6 +188,8 @@ class Sweep:
         os.set_blocking(r.proc.stdout.fileno(), False)
         self.select.register(r.proc.stdout, selectors.EVENT_READ, r)
         self.live[slot] = r
+        if self.stopping:
+            r.proc.send_signal(signal.SIGINT)
         self.say(f"{'going on' if r.resumed else 'start'} {name}, {threads} thread{'s' * (threads > 1)}")
 
     def ended(self, r):
@@ -238,9 +240,10 @@ class Sweep:
                 os.unlink(path)
 
     def draw(self):
-        rows = list(self.results.values())
-        replace(os.path.join(self.o.out, "sweep.svg"), page.chart(rows, self.o.x, self.o.by))
-        replace(os.path.join(self.o.out, "sweep.html"), page.html(rows, self.failed, self.o.x, self.o.by))
+        try:
+            page.write(self.o.out, list(self.results.values()), self.failed, self.o.x, self.o.by)
+        except Refused as e:
+            self.say(f"not drawn: {e}")
 
     # ---- all of them ----
 
@@ -267,7 +270,7 @@ class Sweep:
 
     def stop(self, *_):
         self.stopping += 1
-        for r in self.live.values():
+        for r in list(self.live.values()):
             r.proc.send_signal(signal.SIGINT if self.stopping == 1 else signal.SIGKILL)
         if self.stopping == 1:
             self.say("stopping: the runs save; once more ends them at once")
