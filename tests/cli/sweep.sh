@@ -68,6 +68,11 @@ run s t3.txt; is "a changed setting: status" $? 1
 has "a changed setting: sentence" "$(tail -n 1 err.txt)" "run shape is finished with lr 0.02, and the table says 0.04"
 is "a changed setting: nothing begun" "$(grep -c . begun)" 1
 
+# Bits per byte of different held-out texts: said.
+printf 'name steps depth eval-tokens\na 3 1 16384\nb 3 1 2048\nc 3 1 16384\n' >w.txt
+run w w.txt; has "different held-out texts are said" "$?$(cat err.txt)" "warning: b and the other runs are held to"
+run s t.txt; is "the same text is not" "$(grep -c warning err.txt)" 0
+
 # Failures: named, the others go on, status 1, tried again next time.
 printf 'name\tsteps\tseq\tdepth\nodd\t5\t100\t1\nfine\t5\t\t1\nlate\t6\t\t1\n' >f.tsv
 rm begun; run f f.tsv --jobs 2; is "a run that fails: status" $? 1
@@ -104,6 +109,10 @@ is "FLOPs, as pretrain counts them" "$(grep -o '[0-9.e+]* FLOPs' k/a/log)" \
 is "the shape reaches the run" \
     "$(get k a '[r["shape"][k] for k in ("layers", "heads", "kv_heads", "window", "tied")]')" \
     "[3, 4, 2, 16, False]"
+is "a run's own folder says what the sweep says" "$(PYTHONPATH=${sweep%/sweep} python3 -B -c '
+from experiment.results import from_run
+r = from_run("k/a/run"); print(r["heldout_bits_per_byte"], r["loss"], r["matmul_params"], r["tokens"], r["flops"])')" \
+    "$(get k a '" ".join(str(r[k]) for k in ("heldout_bits_per_byte", "loss", "matmul_params", "tokens", "flops"))')"
 run k k.txt; [ -f k/a/run/model.safetensors ] && ok "a kept model stays" || bad "a kept model stays" "it is gone"
 
 # Drawings.

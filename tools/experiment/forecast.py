@@ -7,7 +7,7 @@ import statistics
 
 from .chart import Chart, short
 from .law import FORMS, NAMES, Bootstrap, Law, choose, enough, largest_left_out, leave_one_out, spread, trend
-from .results import field, read_results
+from .results import field, from_run, read_results
 from .table import Refused, number
 
 RULE = ("N: parameters that multiply (matrices and head, no input table); D: trained tokens; C: FLOPs of the run; "
@@ -31,11 +31,13 @@ def from_table(path):
 def read_runs(paths, where):
     runs, names = [], set()
     for path in paths:
-        path = os.path.join(path, "results.jsonl") if os.path.isdir(path) else path
+        alone = os.path.exists(os.path.join(path, "run.json"))
+        path = os.path.join(path, "results.jsonl") if os.path.isdir(path) and not alone else path
         if not os.path.exists(path):
             raise Refused(f"{path}: there is no such file")
-        if path.endswith(".jsonl"):
-            rows = [(r["name"], lambda c, r=r: field(r, c)) for r in read_results(path).values()]
+        if alone or path.endswith(".jsonl"):
+            found = [from_run(path)] if alone else read_results(path).values()
+            rows = [(r["name"], lambda c, r=r: field(r, c)) for r in found]
         else:
             rows = from_table(path)
         for name, get in rows:

@@ -78,6 +78,16 @@ def collect(name, settings, folder, done, resumed):
             "state_root": done["state_root"], "shape": {k: config.get(v) for k, v in SHAPE_KEYS.items()}, "run": run}
 
 
+def from_run(folder):
+    """The same of a finished run's own folder, as pretrain leaves it."""
+    steps, last = metrics(os.path.join(folder, "metrics.jsonl"))
+    length = read_json(os.path.join(folder, "run.json"))["steps"]
+    if not steps or steps[-1]["step"] != length or last.get("step") != length:
+        raise Refused(f"{folder}: is not finished: {steps[-1]['step'] if steps else 0} of {length} steps")
+    done = {**last, "tokens": steps[-1]["tokens"], "steps": length, "seconds": 0, "state_root": ""}
+    return collect(os.path.basename(os.path.normpath(folder)), {}, folder, done, True)
+
+
 def field(r, column, setting_first=False):
     """A figure, setting, fact of the shape or entry of run.json, as a number where it is one; None when absent.
     Figures go before settings of the same name (`flops` is what was spent), unless setting_first."""

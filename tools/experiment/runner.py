@@ -325,11 +325,12 @@ class Sweep:
         """Bits per byte of different held-out texts say nothing about each other."""
         texts = {}
         for r in self.results.values():
-            texts.setdefault((r["run"].get("corpus_root"), r["run"].get("heldout")), []).append(r["name"])
+            key = tuple(r["run"].get(k) for k in ("corpus_root", "heldout", "eval_tokens"))
+            texts.setdefault(key, []).append(r["name"])
         if len(texts) > 1:
             odd = min(texts.values(), key=len)
-            self.say(f"warning: {', '.join(odd[:5])} and the other runs are held to different texts: their bits per "
-                     f"byte do not compare")
+            self.say(f"warning: {', '.join(odd[:5])} and the other runs are held to different texts (corpus, "
+                     f"heldout or eval-tokens): their bits per byte do not quite compare")
 
 
 def say_to(stream=sys.stderr):
