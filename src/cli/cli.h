@@ -4,6 +4,10 @@
 
 #include "base/err.h"
 
+/* A constant as it is written, for help texts. */
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
+
 struct command {
     const char *name, *args, *about;
     /* argv[0] is the command's name. 0 done; otherwise a negative code with a sentence in e. */

@@ -2,24 +2,19 @@
 #include "cli/tokenizer_docs.h"
 
 #include "base/file.h"
-#include "data/corpus.h"
 #include "formats/textsrc.h"
 
 static const size_t document_limit = (size_t)2 << 30;
 
-static int corpus_each(const char *dir, docs_fn *fn, void *ctx, struct err *e)
+static int corpus_each(const char *dir, double heldout, docs_fn *fn, void *ctx, struct corpus_left_out *left_out,
+                       struct err *e)
 {
     struct corpus *c = NULL;
-    struct corpus_reader *r = NULL;
-    struct corpus_doc d;
-    int rc = corpus_open(&c, dir, e), more = 0;
+    int rc = corpus_open(&c, dir, e);
     if (rc == 0)
-        rc = corpus_reader_new(&r, c, e);
-    while (rc == 0 && (more = corpus_reader_next(r, &d, e)) > 0)
-        rc = fn(ctx, d.text, d.n, e);
-    corpus_reader_free(r);
+        rc = corpus_trained_each(c, heldout, fn, ctx, left_out, e);
     corpus_close(c);
-    return rc ? rc : more;
+    return rc;
 }
 
 static int file_each(const char *path, docs_fn *fn, void *ctx, struct err *e)
@@ -49,10 +44,18 @@ static int path_each(const char *path, docs_fn *fn, void *ctx, struct err *e)
     return rc == 0 && used == 0 ? err_set(e, ERR_VALUE, "%s: holds no .txt, .md or .jsonl file", path) : rc;
 }
 
-int docs_each(const char *corpus, const struct opt_list *in, docs_fn *fn, void *ctx, struct err *e)
+int docs_each_trained(const char *corpus, double heldout, const struct opt_list *in, docs_fn *fn, void *ctx,
+                      struct corpus_left_out *left_out, struct err *e)
 {
-    int rc = corpus ? corpus_each(corpus, fn, ctx, e) : 0;
+    *left_out = (struct corpus_left_out){0};
+    int rc = corpus ? corpus_each(corpus, heldout, fn, ctx, left_out, e) : 0;
     for (int i = 0; i < in->n && rc == 0; i++)
         rc = path_each(in->v[i], fn, ctx, e);
     return rc;
+}
+
+int docs_each(const char *corpus, const struct opt_list *in, docs_fn *fn, void *ctx, struct err *e)
+{
+    struct corpus_left_out none;
+    return docs_each_trained(corpus, 0, in, fn, ctx, &none, e);
 }

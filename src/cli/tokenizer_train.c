@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "cli/cli.h"
 #include "cli/tokenizer_docs.h"
 #include "text/bpe_train.h"
 #include "text/tok_report.h"
@@ -90,6 +91,8 @@ struct feed {
     struct bpe_trainer *tr;
     struct tok_report *report;
     uint64_t bytes, shown, budget;
+    double heldout;
+    struct corpus_left_out left_out;
 };
 
 static int feed_trainer(void *ctx, const char *text, size_t n, struct err *e)
@@ -140,6 +143,8 @@ static int write_report(const struct tokenizer *t, struct feed *f, const char *c
         digest_hex(hex, &d);
         json_object_set_new(v, "digest", json_string(hex));
         json_object_set_new(v, "train_bytes", json_integer((json_int_t)f->bytes));
+        json_object_set_new(v, "heldout", json_real(f->heldout));
+        json_object_set_new(v, "left_out_documents", json_integer((json_int_t)f->left_out.docs));
         json_object_set_new(v, "seconds", json_real(seconds));
         json_object_set_new(v, "peak_rss_bytes", json_integer((json_int_t)mem_peak_rss()));
         rc = print_json(v, e);
@@ -157,7 +162,8 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
     const char *corpus = NULL, *out = NULL, *pattern = NULL;
     struct opt_list in = {0};
     int64_t vocab = 16384, min_count = 2, threads = 0;
-    bool json = false;
+    double heldout = CORPUS_HELDOUT;
+    bool json = false, heldout_given = false;
     const struct opt opts[] = {
         {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
         {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders instead; repeatable", 0, 0, NULL},
@@ -165,19 +171,25 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         {"out", 'o', OPT_STR, &out, "DIR", "where tokenizer.json goes", 0, 0, NULL},
         {"pattern", 0, OPT_STR, &pattern, "REGEX", "another split pattern", 0, 0, NULL},
         {"min-count", 0, OPT_INT, &min_count, "N", "merge only pairs seen so often (2)", 1, 1e15, NULL},
+        {"heldout", 0, OPT_REAL, &heldout, "X",
+         "fraction of the corpus left out, as pretrain --heldout does (default " TEXT_OF(CORPUS_HELDOUT) "; 0: none)",
+         0, 0.5, &heldout_given},
         {"threads", 0, OPT_INT, &threads, "N", "threads; the result does not depend on it", 1, 1024, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {
         "dokja tokenizer train --corpus DIR --vocab N --out DIR",
-        "Trains a byte-level BPE vocabulary and writes tokenizer.json, tokenizer_config.json and report.json.", opts,
-        0, 0};
+        "Trains a byte-level BPE vocabulary and writes tokenizer.json, tokenizer_config.json and report.json. The "
+        "documents of the corpus that pretraining holds out are left out here too; what --in names is used whole.",
+        opts, 0, 0};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc)
         return rc > 0 ? 0 : rc;
     if (!out || (!corpus && in.n == 0))
         return err_set(e, ERR_USAGE, "tokenizer train needs --out DIR and --corpus DIR or --in FILE");
-    struct feed f = {.budget = 32u << 20};
+    if (heldout_given && heldout > 0 && !corpus)
+        return err_set(e, ERR_USAGE, "--heldout needs --corpus DIR: what --in names is used whole");
+    struct feed f = {.budget = 32u << 20, .heldout = corpus ? heldout : 0};
     struct tokenizer *t = NULL;
     double start = clock_seconds();
     log_catch_stop();
@@ -189,7 +201,7 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
                                                   .progress = show},
                          e);
     if (rc == 0)
-        rc = docs_each(corpus, &in, feed_trainer, &f, e);
+        rc = docs_each_trained(corpus, f.heldout, &in, feed_trainer, &f, &f.left_out, e);
     if (rc == 0)
         rc = bpe_trainer_finish(f.tr, &t, e);
     bpe_trainer_free(f.tr);
@@ -200,6 +212,9 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
     if (rc == 0) {
         log_line("%s: %d tokens from %.1f MB in %.1f s, %.0f MB of memory at most", out, tokenizer_vocab(t),
                  (double)f.bytes * 1e-6, seconds, (double)mem_peak_rss() * 1e-6);
+        if (f.left_out.docs)
+            log_line("left out: %llu documents (%.1f MB), which pretrain --heldout %g holds out",
+                     (unsigned long long)f.left_out.docs, (double)f.left_out.bytes * 1e-6, heldout);
         rc = write_report(t, &f, corpus, &in, out, json, seconds, e);
     }
     tokenizer_close(t);

@@ -71,6 +71,8 @@ void corpus_reader_free(struct corpus_reader *r);
 /* The leaf of a document (above), hashed with the RFC 6962 prefix. */
 struct digest corpus_leaf(const struct digest *text, const char *id, const char *source, const char *license,
                           const char *lang);
+/* The fraction that is held out when none is given: by pretraining, and by what else learns from a corpus. */
+#define CORPUS_HELDOUT 0.005
 /* True when a document is held out: the first 8 bytes of its hash, big-endian, as a fraction of 2^64,
  * < fraction. */
 bool corpus_held_out(const struct digest *hash, double fraction);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "data/corpus.h"
 #include "kernels/kernels.h"
 #include "nn/ops.h"
 
@@ -98,7 +99,7 @@ int run_resolve_shape(struct run_config *c, const struct run_request *r, struct 
     c->workers = r->workers > 0 ? r->workers : 1;
     if (c->workers & (c->workers - 1))
         return err_set(e, ERR_VALUE, "--workers %d: the number of virtual workers must be a power of two", c->workers);
-    c->heldout = r->heldout > 0 ? r->heldout : 0.005;
+    c->heldout = r->heldout > 0 ? r->heldout : CORPUS_HELDOUT;
     c->seed = r->seed_given ? r->seed : derive_seed(c);
     return 0;
 }

@@ -37,8 +37,18 @@ for n in 1 3 7; do
     same "same tokenizer with $n threads" t/tokenizer.json t$n/tokenizer.json
 done
 "$DOKJA" corpus build --in in --out c >/dev/null 2>&1
-"$DOKJA" tokenizer train --corpus c --vocab 300 --out tc >/dev/null 2>err.txt
+"$DOKJA" tokenizer train --corpus c --vocab 280 --out tc >/dev/null 2>err.txt
 is "train on a corpus" $? 0
+is "the tokenizer of a corpus leaves documents out" "$(grep -c '^left out: 1 documents' err.txt)" 1
+"$DOKJA" tokenizer train --corpus c --vocab 300 --heldout 0 --out tc0 --json 2>err.txt >tc0.json
+is "or none" "$(grep -c 'left out' err.txt)" 0
+has "a report says so" "$(cat tc0.json)" '"left_out_documents":0'
+"$DOKJA" tokenizer train --in in/1.txt --in in/b.jsonl.zst --vocab 300 --out tc1 >/dev/null 2>&1
+same "all of a corpus is all of its documents" tc0/tokenizer.json tc1/tokenizer.json
+mkdir -p one && cp in/1.txt one
+"$DOKJA" corpus build --in one --out c1 >/dev/null 2>&1
+"$DOKJA" tokenizer train --corpus c1 --vocab 280 --out tc2 --json 2>/dev/null >tc2.json
+has "nothing of a single document" "$(cat tc2.json)" '"left_out_documents":0'
 
 printf '안녕, 독자! <|end|>\n\nplain text\n\xff\xfe bytes\n' >text
 "$DOKJA" tokenizer encode --tokenizer t --json <text >ids
@@ -61,6 +71,7 @@ refuses "vocabulary below the bytes" 1 "272" "$DOKJA" tokenizer train --in in --
 [ -e x ] && bad "nothing is left behind" "x exists" || ok "nothing is left behind"
 : >empty.txt
 refuses "empty text" 1 "" "$DOKJA" tokenizer train --in empty.txt --vocab 300 --out x
+refuses "held out of files" 2 "--corpus" "$DOKJA" tokenizer train --in in --heldout 0.1 --vocab 300 --out x
 refuses "no input" 2 "--in" "$DOKJA" tokenizer train --vocab 300 --out x
 refuses "no such file" 1 "nothere.txt" "$DOKJA" tokenizer train --in nothere.txt --vocab 300 --out x
 refuses "no such tokenizer" 1 "nothere" "$DOKJA" tokenizer encode --tokenizer nothere

@@ -291,6 +291,34 @@ static void members_and_frames_are_joined(void **state) {
     }
 }
 
+/* One reader through files of every kind, a bad one and a missing one among them. */
+static void switching(void **state) {
+    (void)state;
+    static const char *const names[] = {"a.jsonl.zst", "b.txt", "c.jsonl.gz", "d.jsonl", "e.md.gz", "f.jsonl.zst"};
+    struct textsrc_doc d;
+    struct textsrc *s = NULL;
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 6; i++) {
+            char text[200];
+            bool lines = strstr(names[i], "jsonl");
+            snprintf(text, sizeof text, lines ? "{\"text\":\"%d.%d\",\"id\":%d}\n" : "%d.%d", round, i, i);
+            put(names[i], text);
+            if (s) ok(textsrc_switch(s, in_dir(names[i]), &e));
+            else s = open_src(names[i], 1000);
+            snprintf(text, sizeof text, "%d.%d", round, i);
+            expect(s, text, lines ? (char[]){(char)('0' + i), 0} : "", 1);
+            if (i == 3) { /* left in the middle of things */
+                refused(textsrc_switch(s, in_dir("none.jsonl"), &e), ERR_IO, "none.jsonl");
+                refused(textsrc_switch(s, "a.json", &e), ERR_VALUE, "a.json");
+                put_n("cut.jsonl", "{\"text\":\"a\"}\n{\"text\":", 20);
+                ok(textsrc_switch(s, in_dir("cut.jsonl"), &e));
+                expect(s, "a", "", 1);
+                refused(textsrc_next(s, &d, &e), ERR_FORMAT, "line 2");
+            } else expect_end(s);
+        }
+    textsrc_close(s);
+}
+
 /* The same documents whatever the chunks: lines of every length around the buffer's size. */
 static void chunk_edges(void **state) {
     (void)state;
@@ -332,6 +360,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(every_truncation_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(corrupt_data_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(members_and_frames_are_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(switching, setup, teardown),
         cmocka_unit_test_setup_teardown(chunk_edges, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "byte_tokenizer.h"
+#include "data/corpus_trained.h"
 #include "data/tokens.h"
 
 static char top[256];
@@ -230,6 +231,72 @@ static void test_kept_or_made_anew(void **state)
     buf_release(&b);
 }
 
+/* Documents whatever their order: how many, and their hashes added up. */
+struct doc_set {
+    uint64_t docs, sum;
+};
+
+static int add_to_set(void *ctx, const char *text, size_t n, struct err *why)
+{
+    struct doc_set *s = ctx;
+    struct digest h = sha256_of(text, n);
+    uint64_t v;
+    memcpy(&v, h.b, sizeof v);
+    s->docs++;
+    s->sum += v;
+    return why ? 0 : -1;
+}
+
+static struct doc_set training_set(const struct tokens *t)
+{
+    struct doc_set set = {0};
+    struct buf b = {0};
+    int tk, pos, target;
+    for (uint64_t i = 0; i < tokens_rows(t, TOKENS_TRAIN, 1); i++) {
+        tokens_row(t, TOKENS_TRAIN, 1, i, &tk, &pos, &target);
+        if (tk == 0 && i > 0)
+            ok(add_to_set(&set, b.p, b.len, &e));
+        if (tk == 0)
+            buf_clear(&b);
+        else if (tk != 1)
+            ok(buf_addc(&b, (char)(tk - BYTE_TOKEN), &e));
+    }
+    ok(add_to_set(&set, b.p, b.len, &e));
+    buf_release(&b);
+    return set;
+}
+
+/* What a vocabulary learns from is what the model learns from. */
+static void test_trained_documents(void **state)
+{
+    (void)state;
+    static const double fraction[] = {0, 1e-9, 0.05, 0.3, 0.9, 0.999999999};
+    for (int n = 1; n <= 80; n += n < 6 ? 1 : 37) {
+        make_corpus(n);
+        for (size_t k = 0; k < sizeof fraction / sizeof fraction[0]; k++) {
+            struct tokens *t;
+            struct doc_set got = {0};
+            struct corpus_left_out out;
+            ok(corpus_trained_each(corpus, fraction[k], add_to_set, &got, &out, &e));
+            assert_int_equal(got.docs + out.docs, n);
+            if (n == 1) {
+                assert_int_equal(got.docs, 1);
+                continue;
+            }
+            prepare("t", fraction[k], 1);
+            ok(tokens_open(&t, at("t"), &e));
+            struct doc_set want = training_set(t);
+            uint64_t bytes, chars;
+            tokens_text(t, TOKENS_HELDOUT, &bytes, &chars);
+            assert_int_equal(got.docs, want.docs);
+            assert_true(got.sum == want.sum);
+            assert_int_equal(out.docs, tokens_docs(t, TOKENS_HELDOUT));
+            assert_int_equal(out.bytes, bytes);
+            tokens_close(t);
+        }
+    }
+}
+
 static void test_small_corpora(void **state)
 {
     (void)state;
@@ -284,6 +351,6 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {T(test_rows),           T(test_order),    T(test_threads),
                                        T(test_kept_or_made_anew),
-                                       T(test_small_corpora), T(test_refusals)};
+                                       T(test_small_corpora),  T(test_trained_documents), T(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
