@@ -147,7 +147,15 @@ def test_tool():
           "11 runs" in out and "predicted 1e15 FLOPs (" in out, out)
     half = json.loads(tool("runs.tsv", "--where", "lr=0.02", "--form", "compute", "--json", "--bootstrap", "20").stdout)
     check("only some runs", [r["name"] for r in half["runs"]] == ["r0", "r2", "r4", "r6", "r8", "r10"], half["runs"])
+    with open("flat.txt", "w") as f:
+        f.write("name N D bits_per_byte\n" +
+                "".join(f"f{i} {i + 2}e6 {6e7 / (i + 2):.0f} {2 - i / 10}\n" for i in range(5)))
+    with open("steep.txt", "w") as f:
+        f.write("name N D bits_per_byte\n" + "".join(f"s{i} {i + 2}e6 {i + 2}e7 {0.01 ** i}\n" for i in range(5)))
+    out = tool("steep.txt", "--bootstrap", "4").stdout
+    check("an exponent at its bound is said", "an exponent stands at its bound" in out, out)
     for name, status, part, args in (
+            ("runs of one compute", 1, "needs 3 at least", ("flat.txt",)),
             ("too few runs", 1, "too few", ("runs.tsv", "--where", "name=r1")),
             ("a file that is not there", 1, "absent.tsv", ("absent.tsv",)),
             ("an unknown run", 1, "r99", ("runs.tsv", "--without", "r99")),

@@ -6,7 +6,8 @@ import os
 import statistics
 
 from .chart import Chart, short
-from .law import FORMS, NAMES, Bootstrap, Law, choose, enough, largest_left_out, leave_one_out, spread, trend
+from .law import (FORMS, HIGH, LOW, NAMES, Bootstrap, Law, choose, enough, largest_left_out, leave_one_out, spread,
+                  trend)
 from .results import field, from_run, read_results
 from .table import Refused, number
 
@@ -99,6 +100,10 @@ class Study:
         if len(runs) < enough(self.form):
             raise Refused(f"{len(runs)} runs are too few for {len(NAMES[self.form])} constants; "
                           f"at least {enough(self.form)} are needed")
+        reach = self.runs[-1]["C"] / self.runs[0]["C"]
+        if self.form == "compute" and reach < 3:
+            raise Refused(f"the runs' compute spans a factor of {reach:.2f} only; a law of compute needs 3 at least, "
+                          f"and should have 100")
         self.law = Law(self.form, self.runs)
         self.fitted = [self.law.loss(**self.at(r)) for r in self.runs]
         self.rest = [f / r["loss"] - 1 for f, r in zip(self.fitted, self.runs)]
@@ -158,6 +163,8 @@ def report(s, predictions):
     if s.form == "nd" and spread(s.runs) < 0.25:
         out.append("tokens per parameter hardly vary beside the model's size: N and D cannot be told apart; "
                    "--form compute asks less of these runs")
+    if any(v <= LOW or v >= HIGH for v in s.law.q[2::2]):
+        out.append(f"an exponent stands at its bound ({LOW} or {HIGH}): these runs do not determine the law")
     wide = max([4] + [len(r["name"]) for r in s.runs])
     out.append(f"{'run':{wide}}  {'N':>9} {'D':>9} {'FLOPs':>9}  {'loss':>7} {'fitted':>7} {'off':>7} {'left out':>8}")
     for r, f, e, loo in zip(s.runs, s.fitted, s.rest, s.loo):
