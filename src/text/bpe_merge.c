@@ -7,14 +7,18 @@
 #include "base/mem.h"
 #include "text/bpe.h"
 
-/* Pieces longer than one byte, as ids. */
+/* Pieces longer than one byte, one after the other: the count in two halves, how many ids are left, and the ids.
+ * A piece is named by where it begins, so that a look at it touches its own memory alone. */
+enum { HEAD = 3, AHEAD = 12 /* pieces that are fetched before their turn */ };
 struct words {
-    int32_t *sym;
-    uint64_t *at;  /* where each begins in sym */
-    uint32_t *len; /* ids left */
-    uint64_t *count;
-    uint32_t n;
+    uint32_t *v;
+    uint32_t n; /* of v */
 };
+
+static inline uint64_t word_count(const uint32_t *w)
+{
+    return (uint64_t)w[1] << 32 | w[0];
+}
 
 struct pair {
     uint64_t key, count; /* left << 32 | right */
@@ -29,9 +33,9 @@ struct entry {
     uint32_t pair;
 };
 
-/* Changes by one side's neighbour during a merge. */
+/* Changes by one side's neighbour during a merge: the new pair gains what the old one loses. */
 struct change {
-    uint64_t less, more;
+    uint64_t count;
     uint32_t n_word, last, at; /* words of the new pair; the last one noted; where they go */
 };
 
@@ -77,25 +81,20 @@ static int nomem(struct run *r, const char *what)
 
 static int make_words(struct run *r, struct piece_counter *c)
 {
-    uint64_t n = 0, total = 0;
+    uint64_t total = 0;
     for (int k = 0; k < PIECE_SHARDS; k++) {
         const struct piece_shard *s = piece_counter_shard(c, k);
         for (size_t i = 0; s->mask && i <= s->mask; i++)
-            if (s->slot[i].count && s->slot[i].n > 1) {
-                n++;
-                total += s->slot[i].n;
-            }
+            if (s->slot[i].count && s->slot[i].n > 1)
+                total += s->slot[i].n + HEAD;
     }
-    if (n >= UINT32_MAX)
-        return err_set(r->e, ERR_LIMIT, "%llu distinct pieces, limit %u", (unsigned long long)n, UINT32_MAX - 1);
+    if (total >= UINT32_MAX)
+        return err_set(r->e, ERR_LIMIT, "the distinct pieces take %llu places, limit %u", (unsigned long long)total,
+                       UINT32_MAX - 1);
     struct words *w = &r->w;
-    w->sym = mem_new(total, sizeof *w->sym);
-    w->at = mem_new(n, sizeof *w->at);
-    w->len = mem_new(n, sizeof *w->len);
-    w->count = mem_new(n, sizeof *w->count);
-    if (!w->sym || !w->at || !w->len || !w->count)
+    w->v = mem_new(total, sizeof *w->v);
+    if (!w->v)
         return nomem(r, "the pieces");
-    uint64_t at = 0;
     for (int k = 0; k < PIECE_SHARDS; k++) {
         struct piece_shard *s = piece_counter_shard(c, k);
         for (size_t i = 0; s->mask && i <= s->mask; i++) {
@@ -103,11 +102,13 @@ static int make_words(struct run *r, struct piece_counter *c)
             if (!p->count || p->n < 2)
                 continue;
             const unsigned char *key = (const unsigned char *)s->keys.p + p->at;
-            w->at[w->n] = at;
-            w->len[w->n] = p->n;
-            w->count[w->n++] = p->count;
+            uint32_t *to = w->v + w->n;
+            to[0] = (uint32_t)p->count;
+            to[1] = (uint32_t)(p->count >> 32);
+            to[2] = p->n;
             for (uint32_t j = 0; j < p->n; j++)
-                w->sym[at++] = r->o->byte_id[key[j]];
+                to[HEAD + j] = (uint32_t)r->o->byte_id[key[j]];
+            w->n += HEAD + p->n;
         }
         piece_shard_release(s);
     }
@@ -252,22 +253,26 @@ struct first_count {
     uint32_t n[65536], last[65536], pair[65536];
 };
 
+static inline int byte_pair(const uint32_t *s, int32_t first)
+{
+    return ((int32_t)s[0] - first) << 8 | ((int32_t)s[1] - first);
+}
+
 static int first_pairs(struct run *r)
 {
     struct words *w = &r->w;
-    int32_t id_byte_at = r->o->byte_id[0], rc = 0;
+    int32_t first = r->o->byte_id[0], rc = 0;
     for (int b = 0; b < 256; b++)
-        if (r->o->byte_id[b] < id_byte_at)
-            id_byte_at = r->o->byte_id[b];
+        if (r->o->byte_id[b] < first)
+            first = r->o->byte_id[b];
     struct first_count *f = mem_new(1, sizeof *f);
     if (!f)
         return nomem(r, "the first count");
     memset(f->last, 0xFF, sizeof f->last);
-    for (uint32_t i = 0; i < w->n; i++)
-        for (uint32_t j = 0; j + 1 < w->len[i]; j++) {
-            const int32_t *s = w->sym + w->at[i] + j;
-            int k = (s[0] - id_byte_at) << 8 | (s[1] - id_byte_at);
-            f->count[k] += w->count[i];
+    for (uint32_t i = 0; i < w->n; i += HEAD + w->v[i + 2])
+        for (uint32_t j = 0; j + 1 < w->v[i + 2]; j++) {
+            int k = byte_pair(w->v + i + HEAD + j, first);
+            f->count[k] += word_count(w->v + i);
             f->n[k] += f->last[k] != i;
             f->last[k] = i;
         }
@@ -275,7 +280,7 @@ static int first_pairs(struct run *r)
         struct pair *p;
         if (f->count[k] < r->o->min_count)
             continue;
-        rc = new_pair(r, make_key((k >> 8) + id_byte_at, (k & 255) + id_byte_at), &p);
+        rc = new_pair(r, make_key((k >> 8) + first, (k & 255) + first), &p);
         if (rc == 0)
             rc = take_words(r, p, f->n[k]);
         if (rc)
@@ -285,10 +290,9 @@ static int first_pairs(struct run *r)
         rc = heap_push(r, (struct entry){p->count, p->key, r->n_pair - 1});
     }
     memset(f->last, 0xFF, sizeof f->last);
-    for (uint32_t i = 0; i < w->n && rc == 0; i++)
-        for (uint32_t j = 0; j + 1 < w->len[i]; j++) {
-            const int32_t *s = w->sym + w->at[i] + j;
-            int k = (s[0] - id_byte_at) << 8 | (s[1] - id_byte_at);
+    for (uint32_t i = 0; i < w->n && rc == 0; i += HEAD + w->v[i + 2])
+        for (uint32_t j = 0; j + 1 < w->v[i + 2]; j++) {
+            int k = byte_pair(w->v + i + HEAD + j, first);
             if (!f->pair[k] || f->last[k] == i)
                 continue;
             struct pair *p = &r->pair[f->pair[k] - 1];
@@ -358,7 +362,7 @@ static inline struct change *touch(struct run *r, int32_t neighbour, int side)
 {
     uint32_t slot = (uint32_t)neighbour * 2 + (uint32_t)side;
     struct change *c = &r->change[slot];
-    if (!c->less && !c->more) {
+    if (!c->count) {
         c->last = UINT32_MAX;
         r->touched[r->n_touched++] = slot;
     }
@@ -368,8 +372,7 @@ static inline struct change *touch(struct run *r, int32_t neighbour, int side)
 static inline void note(struct run *r, int32_t neighbour, int side, uint64_t count, uint32_t word)
 {
     struct change *c = touch(r, neighbour, side);
-    c->less += count;
-    c->more += count;
+    c->count += count;
     if (c->last != word) {
         c->last = word;
         c->n_word++;
@@ -379,31 +382,34 @@ static inline void note(struct run *r, int32_t neighbour, int side, uint64_t cou
 
 static int merge_in_words(struct run *r, const struct pair *p, int32_t left, int32_t right, int32_t id)
 {
-    struct words *w = &r->w;
+    uint32_t *v = r->w.v;
     for (uint32_t k = 0; k < p->n_word; k++) {
-        uint32_t i = p->word[k], n = w->len[i], kept = 0;
-        int32_t *s = w->sym + w->at[i];
+        if (k + AHEAD < p->n_word)
+            __builtin_prefetch(v + p->word[k + AHEAD]);
+        uint32_t i = p->word[k], n = v[i + 2], kept = 0;
+        int32_t *s = (int32_t *)v + i + HEAD;
         if (r->cap_place - r->n_place < (size_t)n + 2) {
             size_t cap = r->cap_place * 2 + n + 1024;
-            struct place *v = mem_resize(r->place, cap, sizeof *v);
-            if (!v)
+            struct place *q = mem_resize(r->place, cap, sizeof *q);
+            if (!q)
                 return nomem(r, "changes");
-            r->place = v;
+            r->place = q;
             r->cap_place = cap;
         }
+        uint64_t count = word_count(v + i);
         for (uint32_t j = 0; j < n;) {
             if (s[j] != left || j + 1 == n || s[j + 1] != right) {
                 s[kept++] = s[j++];
                 continue;
             }
             if (kept)
-                note(r, s[kept - 1], LEFT, w->count[i], i);
+                note(r, s[kept - 1], LEFT, count, i);
             if (j + 2 < n)
-                note(r, s[j + 2], RIGHT, w->count[i], i);
+                note(r, s[j + 2], RIGHT, count, i);
             s[kept++] = id;
             j += 2;
         }
-        w->len[i] = kept;
+        v[i + 2] = kept;
     }
     return 0;
 }
@@ -414,10 +420,10 @@ static int add_pair(struct run *r, uint32_t slot, int32_t left, int32_t id, bool
     struct change *c = &r->change[slot];
     int32_t other = (int32_t)(slot / 2);
     uint64_t key = slot % 2 == LEFT ? make_key(other, id) : make_key(id, other);
-    uint64_t net = c->more;
+    uint64_t net = c->count;
     /* (id, left) may have been taken apart again by the next occurrence in the same piece. */
     if (slot % 2 == RIGHT && other == left) {
-        uint64_t gone = r->change[(uint32_t)id * 2 + LEFT].less;
+        uint64_t gone = r->change[(uint32_t)id * 2 + LEFT].count;
         net -= gone < net ? gone : net;
     }
     /* Counts only fall from here on, so a pair too rare now stays so (but for tokens made a second time). */
@@ -440,7 +446,7 @@ static int add_pair(struct run *r, uint32_t slot, int32_t left, int32_t id, bool
         if (rc)
             return rc;
     }
-    p->count += c->more;
+    p->count += c->count;
     c->at = (uint32_t)(p - r->pair);
     return 0;
 }
@@ -450,7 +456,7 @@ static void lessen(struct run *r, uint32_t slot, int32_t left, int32_t right)
     int32_t other = (int32_t)(slot / 2);
     struct pair *p = find_pair(r, slot % 2 == LEFT ? make_key(other, left) : make_key(right, other));
     if (p)
-        p->count -= r->change[slot].less < p->count ? r->change[slot].less : p->count;
+        p->count -= r->change[slot].count < p->count ? r->change[slot].count : p->count;
 }
 
 static int apply_changes(struct run *r, int32_t left, int32_t right, int32_t id, bool existed)
@@ -548,10 +554,7 @@ void bpe_merges_release(struct bpe_merges *m)
 
 static void run_release(struct run *r)
 {
-    mem_free(r->w.sym);
-    mem_free(r->w.at);
-    mem_free(r->w.len);
-    mem_free(r->w.count);
+    mem_free(r->w.v);
     for (uint32_t i = 0; i < r->n_pair; i++)
         if (r->pair[i].own)
             mem_free(r->pair[i].word);
