@@ -11,6 +11,7 @@ static const struct command benches[] = {
     {"train", "[--depth N] [--seq N] [--json]", "a training step on random tokens", bench_train},
     {"prefill", "[--depth N | -m MODEL] [--json]", "reading a prompt", bench_prefill},
     {"decode", "[--depth N | -m MODEL] [--json]", "one new token after the other", bench_decode},
+    {"encode", "-t DIR --in FILE… [--json]", "text to ids, one thread", bench_encode},
     {"report", "[--in FILE.jsonl] [--out FILE]", "recorded measurements as a page with charts", bench_report},
 };
 enum { N_BENCH = sizeof benches / sizeof *benches };

@@ -66,6 +66,7 @@ int bench_gemm(int argc, char **argv, struct err *e);
 int bench_train(int argc, char **argv, struct err *e);
 int bench_prefill(int argc, char **argv, struct err *e);
 int bench_decode(int argc, char **argv, struct err *e);
+int bench_encode(int argc, char **argv, struct err *e);
 int bench_report(int argc, char **argv, struct err *e);
 
 #endif

@@ -3,8 +3,10 @@
 # $XDG_CACHE_HOME/dokja-peers): the small ones, or with --large also the heavy ones.
 # Prints the path of its python. Exit 3: packages cannot be had here; callers then skip.
 set -u
-small="tokenizers==0.23.3 safetensors==0.8.0 numpy==2.4.6"
-large="torch==2.15.0 transformers==5.23.0 tiktoken==0.14.0"
+here=$(dirname "$0")
+pins() { sed 's/#.*//' "$1" | xargs; }
+small=$(pins "$here/requirements.txt")
+large=$(pins "$here/../../bench/peers/requirements.txt")
 
 dir=${DOKJA_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/dokja-peers}
 want=$small
