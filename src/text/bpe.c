@@ -104,25 +104,10 @@ int bpe_reserve_merges(struct bpe *b, size_t n, struct err *e)
     return 0;
 }
 
-static inline uint32_t pair_slot(const struct bpe *b, uint64_t pair)
-{
-    uint64_t h = pair * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(h >> 32 ^ h >> 17) & b->merge_mask;
-}
-
-static inline const struct bpe_slot *find_merge(const struct bpe *b, int32_t left, int32_t right)
-{
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    uint32_t i = pair_slot(b, pair);
-    while (b->merge[i].rank != UINT32_MAX && b->merge[i].pair != pair)
-        i = (i + 1) & b->merge_mask;
-    return &b->merge[i]; /* rank UINT32_MAX: no such merge */
-}
-
 void bpe_add_merge(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t id)
 {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    uint32_t i = pair_slot(b, pair);
+    uint32_t i = bpe_pair_slot(b, pair);
     while (b->merge[i].rank != UINT32_MAX && b->merge[i].pair != pair)
         i = (i + 1) & b->merge_mask;
     b->merge[i] = (struct bpe_slot){pair, rank, id};
@@ -135,6 +120,7 @@ void bpe_release(struct bpe *b)
     mem_free(b->flag);
     mem_free(b->lookup);
     mem_free(b->merge);
+    mem_free(b->syllable);
     *b = (struct bpe){0};
 }
 
@@ -147,9 +133,35 @@ void bpe_work_release(struct bpe_work *w)
     *w = (struct bpe_work){0};
 }
 
+/* The syllable at p, or −1. */
+static inline int32_t syllable_at(const unsigned char *p, size_t n)
+{
+    if (n < 3 || p[0] < 0xEA || p[0] > 0xED || (p[1] & 0xC0) != 0x80 || (p[2] & 0xC0) != 0x80)
+        return -1;
+    int32_t s = ((p[0] & 0x0F) << 12 | (p[1] & 0x3F) << 6 | (p[2] & 0x3F)) - 0xAC00;
+    return s >= 0 && s < BPE_SYLLABLES ? s : -1;
+}
+
+/* Where nothing beside it can change it, a syllable (and the piece's first space with it) is its token at once. */
+static size_t settled_symbols(const struct bpe *b, int32_t *id, const unsigned char *p, size_t n)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n;) {
+        size_t space = i == 0 && p[0] == ' ', end = i + space + 3;
+        int32_t s = syllable_at(p + i + space, n - i - space), t = -1;
+        if (s >= 0 && (i == 0 || p[i - 1] >= 0x80) && (end == n || p[end] >= 0xC0))
+            t = b->syllable[s + (space ? BPE_SYLLABLES : 0)];
+        id[k++] = t >= 0 ? t : b->byte_id[p[i]];
+        i = t >= 0 ? end : i + 1;
+    }
+    return k;
+}
+
 /* Bytes to symbols; bytes the vocabulary lacks become the unknown token or nothing. */
 static size_t symbols(const struct bpe *b, int32_t *id, const unsigned char *p, size_t n)
 {
+    if (b->syllable)
+        return settled_symbols(b, id, p, n);
     size_t k = 0;
     bool unknown = false; /* the last symbol is an unknown that may be fused */
     for (size_t i = 0; i < n; i++) {
@@ -171,7 +183,7 @@ static size_t merge_short(const struct bpe *b, int32_t *id, size_t n)
     uint32_t rank[SHORT];
     int32_t into[SHORT];
     for (size_t i = 0; i + 1 < n; i++) {
-        const struct bpe_slot *m = find_merge(b, id[i], id[i + 1]);
+        const struct bpe_slot *m = bpe_find_merge(b, id[i], id[i + 1]);
         rank[i] = m->rank;
         into[i] = m->id;
     }
@@ -192,12 +204,12 @@ static size_t merge_short(const struct bpe *b, int32_t *id, size_t n)
         memmove(into + best, into + best + 1, tail * sizeof *into);
         n--;
         if (best > 0) {
-            const struct bpe_slot *m = find_merge(b, id[best - 1], id[best]);
+            const struct bpe_slot *m = bpe_find_merge(b, id[best - 1], id[best]);
             rank[best - 1] = m->rank;
             into[best - 1] = m->id;
         }
         if (best + 1 < n) {
-            const struct bpe_slot *m = find_merge(b, id[best], id[best + 1]);
+            const struct bpe_slot *m = bpe_find_merge(b, id[best], id[best + 1]);
             rank[best] = m->rank;
             into[best] = m->id;
         }
@@ -265,7 +277,7 @@ static void consider(const struct bpe *b, struct bpe_work *w, int32_t at)
     int32_t next = w->next[at];
     if (next < 0)
         return;
-    const struct bpe_slot *m = find_merge(b, w->id[at], w->id[next]);
+    const struct bpe_slot *m = bpe_find_merge(b, w->id[at], w->id[next]);
     if (m->rank != UINT32_MAX)
         heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)at);
 }
@@ -285,7 +297,7 @@ static size_t merge_long(const struct bpe *b, struct bpe_work *w, size_t n)
         int32_t at = (int32_t)(top & 0xFFFFFFFFu), right = w->next[at];
         if (w->id[at] < 0 || right < 0)
             continue;
-        const struct bpe_slot *m = find_merge(b, w->id[at], w->id[right]);
+        const struct bpe_slot *m = bpe_find_merge(b, w->id[at], w->id[right]);
         if (m->rank != (uint32_t)(top >> 32))
             continue;
         w->id[at] = m->id;
@@ -356,5 +368,5 @@ int bpe_finish(struct bpe *b, struct err *e)
     }
     token_vec_release(&v);
     bpe_work_release(&w);
-    return rc;
+    return rc == 0 ? bpe_settle_syllables(b, e) : rc;
 }

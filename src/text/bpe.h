@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "text/tokenizer.h"
 
-enum { BPE_MAX_VOCAB = 1 << 22 };
+enum { BPE_MAX_VOCAB = 1 << 22, BPE_SYLLABLES = 11172 };
 
 enum bpe_token_flag {
     BPE_TOKEN_USED = 1,   /* the id exists */
@@ -41,6 +41,7 @@ struct bpe {
     uint32_t lookup_mask;
     struct bpe_slot *merge;
     uint32_t merge_mask;
+    int32_t *syllable; /* tokens of U+AC00 …, then of each after the space a piece begins with; −1: not settled */
 };
 
 /* `at`, `flag`, `bytes` are filled by the caller for n tokens; this builds the look-up by content. */
@@ -48,9 +49,26 @@ int bpe_index(struct bpe *b, struct err *e) MUST_CHECK;
 int bpe_reserve_merges(struct bpe *b, size_t n, struct err *e) MUST_CHECK;
 /* A later merge of the same pair replaces the earlier one, as `tokenizers` reads it. */
 void bpe_add_merge(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t id);
-/* After all merges: which tokens are reached from their own bytes. */
+/* After all merges: which tokens are reached from their own bytes; which syllables need no look at their bytes. */
 int bpe_finish(struct bpe *b, struct err *e) MUST_CHECK;
+int bpe_settle_syllables(struct bpe *b, struct err *e) MUST_CHECK; /* part of bpe_finish */
 void bpe_release(struct bpe *b);
+
+static inline uint32_t bpe_pair_slot(const struct bpe *b, uint64_t pair)
+{
+    uint64_t h = pair * 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32 ^ h >> 17) & b->merge_mask;
+}
+
+/* The slot of a pair; its rank is UINT32_MAX when there is no such merge. */
+static inline const struct bpe_slot *bpe_find_merge(const struct bpe *b, int32_t left, int32_t right)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    uint32_t i = bpe_pair_slot(b, pair);
+    while (b->merge[i].rank != UINT32_MAX && b->merge[i].pair != pair)
+        i = (i + 1) & b->merge_mask;
+    return &b->merge[i];
+}
 
 /* The token with exactly these bytes, or −1. */
 int32_t bpe_find(const struct bpe *b, const void *p, size_t n);
