@@ -17,7 +17,9 @@ struct textsrc {
     size_t limit;
     bool lenient, report, done;
     uint64_t line, skipped;
-    struct buf doc;           /* the text of a .txt, the line of a .jsonl */
+    struct buf doc;           /* the text of a .txt, a line of a .jsonl that crosses chunks */
+    char *p;                  /* the line, in doc or in the chunk; NUL follows */
+    size_t n;
     struct buf id;            /* an id that was a number */
     json_t *record;           /* owns the strings of the last document */
     size_t at, len;           /* unread part of chunk */
@@ -100,18 +102,27 @@ static int read_piece(struct textsrc *s, bool *more, bool *too_long, struct err 
             s->at = 0;
             int rc = instream_read(s->in, s->chunk, CHUNK, &s->len, e);
             if (rc) return rc;
-            if (s->len == 0) return 0;
+            if (s->len == 0) break;
         }
         *more = true;
-        const char *from = s->chunk + s->at, *nl = NULL;
+        char *from = s->chunk + s->at, *nl = NULL;
         size_t n = s->len - s->at;
         if (s->kind == TEXTSRC_JSONL && (nl = memchr(from, '\n', n))) n = (size_t)(nl - from);
         s->at += n + (nl != NULL);
         if (n > s->limit - s->doc.len) *too_long = true;
+        if (nl && s->doc.len == 0 && !*too_long) { /* all of it lies in the chunk */
+            *nl = 0;
+            s->p = from;
+            s->n = n;
+            return 0;
+        }
         if (!*too_long && buf_add(&s->doc, from, n, NULL))
             return err_set(e, ERR_NOMEM, "%s: out of memory for a document of %zu bytes", s->path, s->doc.len + n);
-        if (nl) return 0;
+        if (nl) break;
     }
+    s->p = s->doc.p;
+    s->n = s->doc.len;
+    return 0;
 }
 
 /* ---- documents ---- */
@@ -148,7 +159,7 @@ static int number_id(struct textsrc *s, struct textsrc_doc *d, long long id, str
 /* 1: an ordinary record, 0: one for the full parser, or a negative code. */
 static int scan_record(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
     struct record r;
-    if (!s->doc.p || !record_scan(&r, s->doc.p, s->doc.len)) return 0;
+    if (!s->p || !record_scan(&r, s->p, s->n)) return 0;
     *d = (struct textsrc_doc){r.text, r.n, r.id, r.source, r.license, r.lang, s->line, 0};
     int rc = r.id_is_number ? number_id(s, d, r.number, e) : 0;
     return rc ? rc : 1;
@@ -161,7 +172,7 @@ static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     s->record = NULL;
     int rc = scan_record(s, d, e);
     if (rc) return rc;
-    rc = json_parse(&s->record, s->doc.p, s->doc.len, "", &why);
+    rc = json_parse(&s->record, s->p, s->n, "", &why);
     if (rc == ERR_NOMEM) return err_set(e, rc, "%s: out of memory", s->path);
     unsigned long long line = s->line;
     if (rc) {
@@ -184,16 +195,16 @@ static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     return rc ? rc : 1;
 }
 
-static bool blank(const struct buf *b) {
-    for (size_t i = 0; i < b->len; i++)
-        if (!strchr(" \t\r", b->p[i]) || !b->p[i]) return false;
+static bool blank(const char *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(" \t\r", p[i]) || !p[i]) return false;
     return true;
 }
 
-static void drop_bom(struct buf *b) {
-    if (b->len < 3 || memcmp(b->p, "\xEF\xBB\xBF", 3) != 0) return;
-    memmove(b->p, b->p + 3, b->len - 3 + 1);
-    b->len -= 3;
+static void drop_bom(struct textsrc *s) {
+    if (s->n < 3 || memcmp(s->p, "\xEF\xBB\xBF", 3) != 0) return;
+    s->p += 3;
+    s->n -= 3;
 }
 
 static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
@@ -202,14 +213,14 @@ static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
         int rc = read_piece(s, &more, &too_long, e);
         if (rc || !more) return rc;
         s->line++;
-        if (s->line == 1) drop_bom(&s->doc);
-        if (!too_long && blank(&s->doc)) continue;
+        if (s->line == 1) drop_bom(s);
+        if (!too_long && blank(s->p, s->n)) continue;
         if (too_long)
             rc = err_set(e, ERR_LIMIT, "%s: line %llu is longer than %zu bytes", s->path,
                          (unsigned long long)s->line, s->limit);
         else rc = parse_record(s, d, e);
         if (s->report && (rc == ERR_LIMIT || rc == ERR_FORMAT)) {
-            *d = (struct textsrc_doc){.text = too_long || !s->doc.p ? "" : s->doc.p, .n = too_long ? 0 : s->doc.len,
+            *d = (struct textsrc_doc){.text = too_long || !s->p ? "" : s->p, .n = too_long ? 0 : s->n,
                                       .id = "", .source = "", .license = "", .lang = "", .line = s->line, .bad = rc};
             return 1;
         }
