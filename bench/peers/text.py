@@ -244,9 +244,16 @@ def version(package):
 
 
 def machine_name():
+    """As `dokja bench` writes it."""
+    said = {}
     with open("/proc/cpuinfo", encoding="utf-8") as f:
-        model = next((x.split(":")[1].strip() for x in f if x.startswith("model name")), "unknown processor")
-    return "%s, %d threads" % (model, len(os.sched_getaffinity(0)))
+        for line in f:
+            key, _, value = line.partition(":")
+            said.setdefault(key.strip(), value.strip())
+    gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 ** 30
+    return "%s (family %s, model %s), %d cores, %.0f GiB" % (
+        said.get("model name", "unknown processor"), said.get("cpu family", "?"), said.get("model", "?"),
+        len(os.sched_getaffinity(0)), gib)
 
 
 def now():
