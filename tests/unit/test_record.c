@@ -68,7 +68,7 @@ static void test_left(void **s) {
     leaves("{\"text\":\"a\0b\"}", 14);
     leaves("{\"text\":\"a\"}\0", 13);
     char many[1024] = "{\"text\":\"a\"";
-    for (int i = 0; i < 64; i++) snprintf(many + strlen(many), 12, ",\"k%d\":1", i);
+    for (int i = 0; i < 64; i++) sprintf(many + strlen(many), ",\"k%d\":1", i);
     strcat(many, "}");
     leaves(many, strlen(many));
 }
