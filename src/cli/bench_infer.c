@@ -142,7 +142,7 @@ static int record_result(const struct infer_bench *b, const struct infer_request
     char what[100];
     struct bench_line l = {.bench = decode ? "decode" : "prefill", .what = what, .unit = "tokens/s"};
     const struct model_config *c = infer_model_config(b->model);
-    snprintf(what, sizeof what, "%s, %.1fM parameters, %s %d tokens", decode ? "decode" : "prefill",
+    snprintf(what, sizeof what, "%.1fM parameters, %s %d tokens",
              1e-6 * (double)model_params_total(c), decode ? "after" : "prompt of", b->length);
     bench_line_set(&l, r, decode ? 1e9 / b->bytes : 1e9 / b->flops * b->length);
     l.limit_name = decode ? "memory read" : NULL;

@@ -159,7 +159,8 @@ static void table(struct html *h, const struct bench_group *g)
 {
     static const struct two head[] = {{"program", "프로그램"}, {"median", "중앙값"}, {"min–max", "최소–최대"},
                                       {"runs", "횟수"}, {"limit", "한계"}, {"of the limit", "한계 대비"},
-                                      {"to the best other", "가장 나은 상대 대비"}, {"date", "날짜"}};
+                                      {"dokja to it", "이에 대한 dokja"}};
+    const struct bench_line *ours = best(g, true);
     headings(h, head, sizeof head / sizeof *head);
     for (int i = 0; i < g->n; i++) {
         const struct bench_line *l = g->bar[i];
@@ -167,10 +168,7 @@ static void table(struct html *h, const struct bench_group *g)
         html_in(h, "th scope=\"row\"", l->who);
         html_addf(h, "<td>%s</td><td>%s–%s</td><td>%d</td><td>%s</td><td>%s</td><td>%s</td>", number(l->value).s,
                   number(l->min).s, number(l->max).s, l->n, l->limit > 0 ? number(l->limit).s : "–", percent(l).s,
-                  or_none(is_ours(l) ? times(l, best(g, false)) : 0, 2, " ×").s);
-        char day[11];
-        snprintf(day, sizeof day, "%.10s", *l->date ? l->date : "–");
-        html_in(h, "td", day);
+                  or_none(is_ours(l) ? 0 : times(ours, l), 2, " ×").s);
         html_add(h, "</tr>\n");
     }
     html_add(h, "</tbody></table></div>\n");
@@ -217,6 +215,23 @@ static void draw(struct html *h, const struct bench_group *g, int id)
     html_release(&desc);
 }
 
+/* From the day of the first line to that of the last. */
+static void days(struct html *h, const struct bench_group *g, int n)
+{
+    const char *first = "", *last = "";
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < g[i].n; j++) {
+            const char *d = g[i].bar[j]->date;
+            if (*d && (!*first || strcmp(d, first) < 0))
+                first = d;
+            if (strcmp(d, last) > 0)
+                last = d;
+        }
+    char text[32];
+    snprintf(text, sizeof text, strncmp(first, last, 10) ? "%.10s – %.10s" : "%.10s", first, last);
+    html_in(h, "p class=\"soft\"", text);
+}
+
 /* "1.32 × PyTorch …", the limit's name, and what the reader must know before comparing. */
 static void caption(struct html *h, const struct bench_group *g, bool one_machine)
 {
@@ -242,6 +257,7 @@ static void caption(struct html *h, const struct bench_group *g, bool one_machin
         html_two(h, "p", (struct two){"Not all measured in one run.", "모두 한 번에 번갈아 잰 것은 아니다."});
     if (!one_machine)
         html_in(h, "p", g->bar[0]->machine);
+    days(h, g, 1);
     html_add(h, "</figcaption>\n");
 }
 
@@ -296,10 +312,9 @@ static void section(struct html *h, const struct bench_group *g, int n, int s, b
     html_add(h, "</section>\n");
 }
 
-/* Machines and days, from the lines drawn. */
+/* Machines and days; whether it is one machine. */
 static bool facts(struct html *h, const struct bench_group *g, int n)
 {
-    const char *first = "", *last = "";
     int machines = 0;
     for (int i = 0; i < n; i++) {
         bool known = false;
@@ -308,17 +323,8 @@ static bool facts(struct html *h, const struct bench_group *g, int n)
         if (!known)
             html_in(h, "p", g[i].bar[0]->machine);
         machines += !known;
-        for (int j = 0; j < g[i].n; j++) {
-            const char *d = g[i].bar[j]->date;
-            if (*d && (!*first || strcmp(d, first) < 0))
-                first = d;
-            if (strcmp(d, last) > 0)
-                last = d;
-        }
     }
-    char days[32];
-    snprintf(days, sizeof days, strncmp(first, last, 10) ? "%.10s – %.10s" : "%.10s", first, last);
-    html_in(h, "p class=\"soft\"", days);
+    days(h, g, n);
     return machines == 1;
 }
 
@@ -344,9 +350,9 @@ static void legend(struct html *h)
 /* Every chart with a figure of ours in one line. */
 static void summary(struct html *h, const struct bench_group *g, int n)
 {
-    static const struct two head[] = {{"measured", "잰 것"}, {"dokja", "dokja"}, {"of the limit", "한계 대비"},
-                                      {"best other", "가장 나은 상대"}, {"ratio", "비율"}, {"unit", "단위"},
-                                      {"program", "프로그램"}};
+    static const struct two head[] = {{"measured", "잰 것"}, {"unit", "단위"}, {"dokja", "dokja"},
+                                      {"of the limit", "한계 대비"}, {"best other", "가장 나은 상대"}, {"its figure", "그 값"},
+                                      {"dokja to it", "이에 대한 dokja"}};
     headings(h, head, sizeof head / sizeof *head);
     for (int s = 0; s < N_SECTIONS; s++)
         for (int i = 0; i < n; i++) {
@@ -357,11 +363,12 @@ static void summary(struct html *h, const struct bench_group *g, int n)
             html_two(h, "span", sections[s].title);
             html_add(h, ": ");
             html_text(h, ours->what);
-            html_addf(h, "</th><td>%s</td><td>%s</td><td>%s</td><td>%s</td>", number(ours->value).s, percent(ours).s,
-                      peer ? number(peer->value).s : "–", or_none(times(ours, peer), 2, " ×").s);
+            html_add(h, "</th>");
             html_in(h, "td", ours->unit);
+            html_addf(h, "<td>%s</td><td>%s</td>", number(ours->value).s, percent(ours).s);
             html_in(h, "td", peer ? peer->who : "–");
-            html_add(h, "</tr>\n");
+            html_addf(h, "<td>%s</td><td>%s</td></tr>\n", peer ? number(peer->value).s : "–",
+                      or_none(times(ours, peer), 2, " ×").s);
         }
     html_add(h, "</tbody></table></div>\n");
 }

@@ -1,0 +1,126 @@
+#include "harness.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "ui/chart.h"
+
+static void steps_are_round_enough_and_few(void **state)
+{
+    (void)state;
+    static const struct {
+        double max;
+        int most;
+        double want;
+    } known[] = {{1, 1, 1}, {10, 5, 2}, {571, 5, 200}, {500, 5, 100}, {501, 5, 200}, {0.07, 5, 0.02},
+                 {9, 4, 5}, {1e9, 10, 1e8}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        double got = chart_step(known[i].max, known[i].most);
+        if (!(fabs(got / known[i].want - 1) <= 1e-9))
+            fail_msg("step for %g in %d is %g, expected %g", known[i].max, known[i].most, got, known[i].want);
+    }
+    for (int most = 1; most <= 12; most++)
+        for (double max = 1.3e-7; max < 1e12; max *= 1.37) {
+            double step = chart_step(max, most), ten = pow(10, floor(log10(step * 1.000001))), part = step / ten;
+            assert_true(step * most >= max * (1 - 1e-12));
+            assert_true(step * most < max * 10); /* the axis is used */
+            if (!(fabs(part - 1) <= 1e-6 || fabs(part - 2) <= 1e-6 || fabs(part - 5) <= 1e-6))
+                fail_msg("step %g for %g is not 1, 2 or 5 times a power of ten", step, max);
+        }
+}
+
+static const struct chart_bar bars[] = {
+    {.label = "one <&\"'>", .figure = "200", .value = 200, .lo = 100, .hi = 300, .limit = 400, .ours = true},
+    {.label = "two", .figure = "50", .value = 50, .lo = 50, .hi = 50},
+};
+static const struct chart chart = {"x1", "a < b", "one: 200; two: 50", "GFLOP/s", bars, 2};
+
+static int count(const char *s, const char *part)
+{
+    int n = 0;
+    for (; (s = strstr(s, part)); s++)
+        n++;
+    return n;
+}
+
+static void bars_are_as_long_as_their_values(void **state)
+{
+    (void)state;
+    struct html h = {0};
+    double first, second, limit;
+    chart_bars(&h, &chart);
+    assert_int_equal(h.rc, 0);
+    const char *p = strstr(h.b.p, "<rect"), *q = strstr(p + 1, "<rect"), *l = strstr(h.b.p, "class=\"limit\"");
+    assert_int_equal(sscanf(strstr(p, "width=\""), "width=\"%lf\"", &first), 1);
+    assert_int_equal(sscanf(strstr(q, "width=\""), "width=\"%lf\"", &second), 1);
+    assert_int_equal(sscanf(strstr(l, "x1=\""), "x1=\"%lf\"", &limit), 1);
+    assert_true(fabs(first - 4 * second) < 0.5);
+    assert_true(fabs(limit - 2 * first) < 0.5);
+    assert_int_equal(count(h.b.p, "class=\"whisker\""), 1); /* none where the runs agree */
+    assert_int_equal(count(h.b.p, "class=\"limit\""), 1);
+    html_release(&h);
+}
+
+static void texts_are_escaped(void **state)
+{
+    (void)state;
+    struct html h = {0};
+    chart_bars(&h, &chart);
+    assert_non_null(strstr(h.b.p, "one &lt;&amp;&quot;&#39;&gt;"));
+    assert_non_null(strstr(h.b.p, "a &lt; b</title>"));
+    html_release(&h);
+    html_in(&h, "p class=\"soft\"", "a\001\x7f\xed\x95\x9c");
+    assert_string_equal(h.b.p, "<p class=\"soft\">a\xef\xbf\xbd\xef\xbf\xbd\xed\x95\x9c</p>");
+    html_release(&h);
+    html_two(&h, "b", (struct two){"x", "y&"});
+    assert_string_equal(h.b.p, "<b lang=\"en\">x</b><b lang=\"ko\">y&amp;</b>");
+    html_release(&h);
+}
+
+static void nothing_to_draw_is_drawn(void **state)
+{
+    (void)state;
+    static const struct chart_bar zero = {.label = "none", .figure = "0"};
+    const struct chart c = {"x2", "t", "d", "s", &zero, 1};
+    struct html h = {0};
+    chart_bars(&h, &c);
+    assert_int_equal(h.rc, 0);
+    assert_null(strstr(h.b.p, "nan"));
+    assert_null(strstr(h.b.p, "inf\""));
+    html_release(&h);
+}
+
+/* Whichever allocation fails, the page says so at the end. */
+static void a_failed_allocation_is_kept(void **state)
+{
+    (void)state;
+    int failed = 0;
+    for (int n = 1; n < 200; n++) {
+        struct html h = {0};
+        mem_fail_at(n);
+        html_begin(&h, (struct two){"a", "b"});
+        chart_bars(&h, &chart);
+        html_end(&h);
+        mem_fail_at(0);
+        bool whole = h.rc == 0;
+        if (whole)
+            assert_non_null(strstr(h.b.p, "</html>"));
+        else
+            assert_int_equal(h.rc, ERR_NOMEM);
+        failed += !whole;
+        html_release(&h);
+        if (whole)
+            break;
+    }
+    assert_true(failed > 1 && failed < 199);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_are_round_enough_and_few), cmocka_unit_test(bars_are_as_long_as_their_values),
+        cmocka_unit_test(texts_are_escaped), cmocka_unit_test(nothing_to_draw_is_drawn),
+        cmocka_unit_test(a_failed_allocation_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
