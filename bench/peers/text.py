@@ -228,8 +228,8 @@ class Run:
     def write(self):
         command = "bench/peers/text.py --only " + " --only ".join(self.args.only)
         for (what, who, unit, better), v in self.figures.items():
-            line = {"bench": "text", "what": what, "who": who, "value": round(statistics.median(v), 2), "unit": unit,
-                    "min": round(min(v), 2), "max": round(max(v), 2), "n": len(v), "better": better,
+            line = {"bench": what.split()[0], "what": what, "who": who, "value": round(statistics.median(v), 2),
+                    "unit": unit, "min": round(min(v), 2), "max": round(max(v), 2), "n": len(v), "better": better,
                     "machine": self.machine, "date": now(), "run": self.started, "command": command}
             text = json.dumps(line, ensure_ascii=False)
             print(text, flush=True)

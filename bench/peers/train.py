@@ -3,8 +3,10 @@
 
     python=$(bench/peers/setup.sh) && $python bench/peers/train.py --out bench/results.jsonl
 
-A round measures the machine's peak, dokja, and every mode of PyTorch once, one after the other; a figure is the
-median over rounds of what each round gave.  One JSON object a line goes to --out (appended) and to stdout.
+A round measures the machine's peak, dokja, every mode of PyTorch and the peak again, one after the other; a figure is
+the median over rounds of what each round gave.  A round in which any measured peak stays under 85 % of the best of the
+run had company on the machine and is measured again, at most as often as there are rounds.  One JSON object a line goes
+to --out (appended) and to stdout.
 PyTorch runs in processes of their own that live as long as the run, so that nothing is compiled while it is timed.
 
 PyTorch is given what a careful user gives it: memory that stays mapped between steps (glibc), large pages, and on
@@ -30,6 +32,7 @@ SHAPES = {  # layers (width is 64 times that), vocabulary, sequence, sequences a
 MODES = ["eager-f32", "compile-f32", "eager-bf16", "compile-bf16"]
 PRODUCTS = ["gemm-f32", "gemm-bf16"]
 LIMIT = {"fma-f32": "FMA f32 peak", "amx-bf16": "AMX bf16 peak"}  # by the unit that `dokja bench` names
+QUIET = 0.85
 TUNABLES = ("glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000:glibc.malloc.top_pad=1073741824"
             ":glibc.malloc.hugetlb=1")
 
@@ -140,7 +143,8 @@ class Run:
         self.args = args
         self.folder = tempfile.TemporaryDirectory(prefix="dokja-bench-")
         self.workers = {}
-        self.rates = {}  # (bench, what, who) → figures of the rounds
+        self.round = []  # (bench, what, who), rate, (limit, its name) or None, further keys
+        self.rates = {}  # (bench, what, who) → figures of the rounds that are kept
         self.limits = {}
         self.extra = {}
         self.machine = None
@@ -170,12 +174,15 @@ class Run:
                                       ", as installed" if mode.startswith("stock-") else "")
 
     def note(self, bench, what, who, rate, limit=None, **extra):
-        key = (bench, what, who)
-        self.rates.setdefault(key, []).append(rate)
-        if limit and limit[0]:
-            self.limits.setdefault(key, []).append(limit[0])
-            extra["limit_name"] = limit[1]
-        self.extra.setdefault(key, {}).update(extra)
+        self.round.append(((bench, what, who), rate, limit if limit and limit[0] else None, extra))
+
+    def keep(self, notes):
+        for key, rate, limit, extra in notes:
+            self.rates.setdefault(key, []).append(rate)
+            if limit:
+                self.limits.setdefault(key, []).append(limit[0])
+                extra["limit_name"] = limit[1]
+            self.extra.setdefault(key, {}).update(extra)
 
     def peak(self):
         p = self.dokja("peak")
@@ -217,10 +224,20 @@ class Run:
                     w, kind = self.worker(mode)
                     w.ask(mode=kind, runs=2, **warm)
                     print("%s: %s is ready" % (name, mode), file=sys.stderr)
-        for i in range(rounds):
+        done, quiet = [], []
+        while len(quiet) < rounds and len(done) < 2 * rounds:
+            self.round = []
             with Alone(self.args.under):
                 one_round(subject, modes, steps)
-            print("%s: round %d of %d" % (name, i + 1, rounds), file=sys.stderr)
+                self.peak()
+            done.append(self.round)
+            best = max(peaks(r)[1] for r in done)
+            quiet = [r for r in done if peaks(r)[0] >= QUIET * best]
+            print("%s: round %d, %d of %d quiet" % (name, len(done), len(quiet), rounds), file=sys.stderr)
+        if len(quiet) < rounds:
+            print("%s: the machine was not quiet; all rounds count" % name, file=sys.stderr)
+        for notes in quiet if len(quiet) >= rounds else done:
+            self.keep(notes)
 
     def write(self):
         command = "bench/peers/train.py " + shlex.join(a for a in self.args.said)
@@ -248,6 +265,14 @@ class Run:
         for w in self.workers.values():
             w.close()
         self.workers.clear()
+
+
+def peaks(notes):
+    """The lowest and the highest figure of a round for the unit that dokja is measured against."""
+    name = next(limit[1] for (_, _, who), _, limit, _ in notes if who == "dokja")
+    v = [rate for (_, what, who), rate, _, _ in notes if who == "machine" and what in name]
+    v += [limit[0] for (_, _, who), _, limit, _ in notes if who == "dokja"]
+    return min(v), max(v)
 
 
 def now():

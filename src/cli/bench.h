@@ -57,7 +57,7 @@ void bench_machine_name(char out[200]);
 /* A result's numbers into a line, `scale` in the line's unit for one of the result's. */
 void bench_line_set(struct bench_line *l, const struct bench_result *r, double scale);
 /* Appends the line to a file; bench, what, unit and the numbers are the caller's, machine, date and command are added,
- * and to `what` the instruction set and threads where they are not the machine's all. */
+ * and to `what` the instruction set and threads where they are not the machine's all (m may be NULL). */
 int bench_record(const char *path, const struct bench_machine *m, const struct bench_line *l, int argc, char **argv,
                  struct err *e) MUST_CHECK;
 

@@ -95,9 +95,22 @@ static void print(struct figure *f, const struct texts *x, int runs, bool json)
                (double)x->bytes.len * 1e-6);
 }
 
+static int record_result(const char *path, struct figure *f, const struct texts *x, int runs, int argc, char **argv,
+                         struct err *e)
+{
+    char what[100];
+    struct bench_line l = {.bench = "encode", .what = what, .unit = "MB/s", .n = runs, .higher = true};
+    snprintf(what, sizeof what, "encode, %.1f MB at %.2f bytes a token, one thread", (double)x->bytes.len * 1e-6,
+             (double)x->bytes.len / ((double)f->tokens + 1e-9));
+    l.value = bench_median(f->rate, runs); /* sorts */
+    l.min = f->rate[0];
+    l.max = f->rate[runs - 1];
+    return bench_record(path, NULL, &l, argc, argv, e);
+}
+
 int bench_encode(int argc, char **argv, struct err *e)
 {
-    const char *dir = NULL, *corpus = NULL;
+    const char *dir = NULL, *corpus = NULL, *record = NULL;
     struct opt_list in = {0};
     int64_t runs = 5;
     bool json = false;
@@ -105,6 +118,8 @@ int bench_encode(int argc, char **argv, struct err *e)
                                {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
                                {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders; repeatable", 0, 0, NULL},
                                {"runs", 0, OPT_INT, &runs, "N", "timed runs (5)", 1, MAX_RUNS, NULL},
+                               {"record", 0, OPT_STR, &record, "FILE",
+                                "append the result to FILE for `bench report`", 0, 0, NULL},
                                {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
                                {0}};
     const struct opt_spec spec = {"dokja bench encode --tokenizer DIR --in FILE…",
@@ -127,6 +142,8 @@ int bench_encode(int argc, char **argv, struct err *e)
         rc = measure(&f, t, &x, (int)runs, e);
     if (rc == 0)
         print(&f, &x, (int)runs, json);
+    if (rc == 0 && record)
+        rc = record_result(record, &f, &x, (int)runs, argc, argv, e);
     tokenizer_close(t);
     buf_release(&x.bytes);
     buf_release(&x.ends);

@@ -66,6 +66,8 @@ static int command(struct buf *b, int argc, char **argv, struct err *e)
 static int limits_set(struct buf *b, const struct bench_machine *m, struct err *e)
 {
     int rc = 0;
+    if (!m)
+        return 0;
     if (m->nn.k->isa != kernels_detect())
         rc = buf_printf(b, e, ", %s", isa_name(m->nn.k->isa));
     if (rc == 0 && m->nn.threads != omp_get_num_procs())
@@ -104,7 +106,7 @@ int bench_record(const char *path, const struct bench_machine *m, const struct b
         l.date = date;
         if (!l.who)
             l.who = "dokja";
-        if (!l.limit_name && l.limit > 0)
+        if (m && !l.limit_name && l.limit > 0)
             l.limit_name = m->amx ? "AMX bf16 peak" : "FMA f32 peak";
         rc = bench_line_append(path, &l, e);
     }

@@ -26,7 +26,8 @@ out=$("$DOKJA" bench report --in lines.jsonl --out page.html 2>err) || fail "rep
 has "report: what was done" "$out" "page.html: 3 charts from 6 measurements"
 out=$("$DOKJA" bench report --in lines.jsonl --out again.html --json 2>err)
 has "report --json" "$out" '{"lines":6,"charts":3}'
-if cmp -s page.html again.html; then ok "report: the same page again"; else fail "report: the same page again" differs; fi
+same() { if cmp -s "$2" "$3"; then ok "$1"; else fail "$1" "$2 and $3 differ"; fi; }
+same "report: the same page again" page.html again.html
 page=$(cat page.html)
 has "report: ratio" "$page" "<strong>dokja = 2.00 ×</strong>"
 has "report: ratio where less is better" "$page" "<strong>dokja = 4.00 ×</strong>"
@@ -94,7 +95,7 @@ damaged "no runs" '"n" is 0' 's/"n":3/"n":0/'
 damaged "neither higher nor lower" '"better" is "wider"' 's/higher/wider/'
 damaged "an empty name" '"who" is empty' 's/"dokja"/""/'
 damaged "a key twice" "" 's/"n":3/"n":3,"n":3/'
-if cmp -s page.html before.html; then ok "a refused line leaves the page"; else fail "a refused line leaves the page" changed; fi
+same "a refused line leaves the page" page.html before.html
 : >empty.jsonl
 refused "no measurements" "empty.jsonl: no measurements" --in empty.jsonl --out page.html
 refused "no such file" "absent.jsonl" --in absent.jsonl
@@ -115,6 +116,10 @@ has "gemm --record: the old keys" "$(cat out)" '"fraction_of_limit":'
     fail "prefill --record" "$(cat err)"
 "$DOKJA" bench decode --depth 1 --vocab 512 --context 32 --tokens 4 --runs 1 --record rec.jsonl >out 2>err ||
     fail "decode --record" "$(cat err)"
+"$DOKJA" primer --bytes 100k --seed 1 --out text.jsonl >out 2>err
+"$DOKJA" tokenizer train --in text.jsonl --vocab 400 --out tok >out 2>err
+"$DOKJA" bench encode --tokenizer tok --in text.jsonl --runs 1 --record rec.jsonl >out 2>err ||
+    fail "encode --record" "$(cat err)"
 has "train --record: the command, without the option" "$(cat rec.jsonl)" \
     '"command":"dokja bench train --depth 1 --vocab 256 --seq 64 --batch-tokens 64 --steps 1"'
 DOKJA_CPU=ref "$DOKJA" bench gemm --size 64 --runs 1 --threads 1 --record rec.jsonl >out 2>err
