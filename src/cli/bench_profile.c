@@ -80,8 +80,8 @@ void bench_print_profile(const struct nn_watch *w, int steps, const struct bench
     if (json)
         printf("]}");
     else
-        fprintf(stderr, "step %.1f ms of %d threads; %.1f GFLOP/s, %.1f GB/s; limits %.1f GFLOP/s, %.1f GB/s read, %.1f "
-                "read and written\nthreads wait for each other %.2f %% of the step; outside parallel work %.2f %%\n",
-                1e3 * t.seconds / steps, w->threads, t.flop * 1e-9 / t.seconds, t.bytes * 1e-9 / t.seconds, limit->unit,
-                limit->read, limit->update, 100 * t.wait, 100 * (t.idle - t.wait));
+        fprintf(stderr, "step %.1f ms, %.1f GFLOP/s, %.1f GB/s; limits %.1f GFLOP/s, %.1f GB/s read, %.1f read and "
+                "written\nof the time of %d threads: waiting for each other %.2f %%, outside parallel work %.2f %%\n",
+                1e3 * t.seconds / steps, t.flop * 1e-9 / t.seconds, t.bytes * 1e-9 / t.seconds, limit->unit,
+                limit->read, limit->update, w->threads, 100 * t.wait, 100 * (t.idle - t.wait));
 }

@@ -156,7 +156,8 @@ static int open_bench(struct train_bench *b, const struct train_request *q, stru
     b->flops = model_flops_per_token(&b->c, b->seq);
     struct net_opts o = {.max_rows = b->micro, .max_len = b->seq, .checkpoint = q->checkpoint, .backward = true};
     if ((rc = bench_machine_open(&b->m, (int)q->threads, e)) || (rc = param_table_new(&b->t, &b->c, e)) ||
-        (q->profile && (rc = open_watch(b, e))) || (rc = net_new(&b->net, &b->m.nn, &b->c, &b->t, &o, e)) || (rc = open_optim(b, q->optimizer, e)))
+        (q->profile && (rc = open_watch(b, e))) || (rc = net_new(&b->net, &b->m.nn, &b->c, &b->t, &o, e)) ||
+        (rc = open_optim(b, q->optimizer, e)))
         return rc;
     return open_data(b, e);
 }
@@ -215,7 +216,7 @@ int bench_train(int argc, char **argv, struct err *e)
         {"steps", 0, OPT_INT, &q.steps, "N", "measured steps, after one to warm up (default 5)", 1, MAX_STEPS, NULL},
         {"optimizer", 0, OPT_STR, &q.optimizer, "NAME", "muon, adamw or none (default muon)", 0, 0, NULL},
         {"checkpoint", 0, OPT_FLAG, &q.checkpoint, NULL, "keep layer inputs only", 0, 0, NULL},
-        {"profile", 0, OPT_FLAG, &q.profile, NULL, "per op: time, FLOP/s, GB/s, share of the limit, waiting", 0, 0, NULL},
+        {"profile", 0, OPT_FLAG, &q.profile, NULL, "each op: time, FLOP/s, GB/s, share of the limit, waiting", 0, 0, NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"record", 0, OPT_STR, &q.record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &q.json, NULL, "one JSON document", 0, 0, NULL},

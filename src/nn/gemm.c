@@ -1,14 +1,15 @@
-/* Cache blocking around a gemm_unit, after BLIS (Van Zee and van de Geijn 2015).
+/* Cache blocking around a gemm_unit, after BLIS (Van Zee and van de Geijn 2015), of each thread for itself:
  *
- *   for each slab of nc columns                 B of the slab is packed once, by all threads
- *     for each group of rows                    only a bf16 result of a deep product needs several
+ *   for each slab of nc of the thread's columns
+ *     for each group of its rows                only a bf16 result of a deep product needs several
  *       for each depth kb                       c rests in f32 between them
- *         pack B (kb × nc) into shared space    ── L3
- *         for each mc of the thread's own rows
- *           pack A (mc × kb) into its scratch   ── half of L2
+ *         pack B (kb × nc)                      ── L2 or L3
+ *         for each mc of the rows
+ *           pack A (mc × kb)                    ── half of L2
  *           for each strip of ns columns        unit.block: B panel in L1, tile in registers
  *
- * Every thread owns a rectangle of c, so no sum is ever shared. */
+ * Threads own rectangles of c and pack what they read.  Where several share columns the same B is packed several
+ * times: at 128 rows a thread that is 5 % of the work, at 512 one percent, and no thread ever waits at a barrier. */
 #include "nn/gemm.h"
 
 #include <assert.h>
@@ -37,7 +38,9 @@ struct plan {
     int threads, row_threads, col_threads;
     bool keep_c;    /* bf16 result of several depths: c of the group rests in scratch */
     bool lower;     /* blocks above the diagonal of c are left out */
-    bool own_b;     /* threads differ in columns only: each packs what it reads, and never waits */
+    struct mat post; /* see gemm_args */
+    real post_scale, scale;
+    size_t b_part;  /* bytes of a thread's packed B */
 };
 
 struct range {
@@ -87,12 +90,25 @@ static void choose_grid(struct plan *p)
     }
 }
 
+/* Half of the last cache in all, and no less than a level-2 cache would hold of it. */
+static size_t b_part(const struct nn *x, int threads)
+{
+    enum { LEAST = 1 << 20 };
+    size_t all = x->l3 / 2 < x->shared_bytes / 8 ? x->shared_bytes : x->l3 / 2;
+    size_t part = all / (size_t)threads > LEAST ? all / (size_t)threads : LEAST;
+    size_t most = x->shared_bytes / (size_t)threads;
+    return (part < most ? part : most) & ~(size_t)4095;
+}
+
 static void choose_blocks(struct plan *p)
 {
     const struct gemm_unit *u = p->u;
     int kp = gemm_kp(p->k);
     choose_grid(p);
-    p->kb = gemm_kp(kp / parts(kp, (int)(KB_BYTES / u->elem)));
+    p->b_part = b_part(p->x, p->threads);
+    int deepest = (int)(p->b_part / ((size_t)u->nr * u->elem)) / 32 * 32;
+    assert(deepest > 0);
+    p->kb = gemm_kp(kp / parts(kp, min_int(deepest, (int)(KB_BYTES / u->elem))));
     if (p->kb == 0)
         p->kb = 32;
     size_t row = (size_t)p->kb * u->elem;
@@ -106,51 +122,34 @@ static void choose_blocks(struct plan *p)
     if (p->ns < u->nr)
         p->ns = u->nr;
 
-    size_t b_space = p->x->l3 / 2;
-    if (b_space > p->x->shared_bytes || b_space < p->x->shared_bytes / 8)
-        b_space = p->x->shared_bytes;
-    int most = (int)(b_space / (row * (size_t)u->nr)) * u->nr;
-    p->own_b = p->col_threads == p->threads && most >= u->nr * p->threads;
-    if (p->own_b) /* equal parts of the shared space */
-        most = most / (u->nr * p->threads) * (u->nr * p->threads);
+    int most = (int)(p->b_part / (row * (size_t)u->nr)) * u->nr;
     int rows = longest_share(p->m, u->mr, p->row_threads);
     p->group = rows;
     p->keep_c = p->c.dtype == DT_BF16 && p->kb < kp;
     if (p->keep_c) {
         size_t c_space = p->x->scratch_bytes - a_space - p->x->scratch_bytes / 8;
-        most = min_int(most, round_up(1024, p->own_b ? u->nr * p->threads : u->nr));
+        most = min_int(most, round_up(1024, u->nr));
         p->group = (int)(c_space / sizeof(real) / (size_t)most) / u->mr * u->mr;
         p->group = min_int(p->group, rows);
         assert(p->group > 0);
     }
-    p->nc = round_up((p->n + parts(p->n, most) - 1) / parts(p->n, most), u->nr);
+    int cols = longest_share(p->n, u->nr, p->col_threads);
+    p->nc = round_up((cols + parts(cols, most) - 1) / parts(cols, most), u->nr);
     p->mc = min_int(p->mc, p->group);
     /* Equal blocks rather than a thin last one. */
     p->mc = round_up((p->group + parts(p->group, p->mc) - 1) / parts(p->group, p->mc), u->mr);
 }
 
-/* Packed B of column j of the slab, where cols are the thread's own when own_b. */
-static char *b_at(const struct plan *p, struct range cols, int j, int depth, int t)
-{
-    size_t panel = gemm_b_bytes(p->u, p->u->nr, depth);
-    if (!p->own_b)
-        return (char *)p->x->shared + (size_t)(j / p->u->nr) * panel;
-    size_t part = gemm_b_bytes(p->u, longest_share(p->nc, p->u->nr, p->threads), p->kb);
-    return (char *)p->x->shared + (size_t)t * part + (size_t)((j - cols.lo) / p->u->nr) * panel;
-}
+static char *b_space(const struct plan *p, int thread) { return (char *)p->x->shared + (size_t)thread * p->b_part; }
 
-/* One thread packs its share of B [k0, k0+depth) × [n0, n0+width). */
-static void pack_b(const struct plan *p, int n0, int width, int k0, int depth, int t)
+/* B [k0, k0+depth) × [n0, n0+width) for the thread. */
+static void pack_b(const struct plan *p, int n0, int width, int k0, int depth, int thread)
 {
-    const struct gemm_unit *u = p->u;
-    struct range r = share(width, u->nr, t, p->threads);
-    char *dst = b_at(p, r, r.lo, depth, t);
-    if (r.lo >= r.hi)
-        return;
+    char *dst = b_space(p, thread);
     if (p->b.wp)
-        p->x->k->wp_to_b(dst, p->b.wp->p, n0 + r.lo, r.hi - r.lo, p->n, p->k, k0, k0 + depth);
+        p->x->k->wp_to_b(dst, p->b.wp->p, n0, width, p->n, p->k, k0, k0 + depth);
     else
-        u->pack_b(dst, src_at(p->b.src, n0 + r.lo, k0), r.hi - r.lo, depth);
+        p->u->pack_b(dst, src_at(p->b.src, n0, k0), width, depth);
 }
 
 /* c block: where block() works, and the way in and out of it. */
@@ -175,6 +174,14 @@ static void tile_store(const struct plan *p, const struct tile *t)
     }
 }
 
+static void tile_post(const struct plan *p, const struct tile *t)
+{
+    for (int i = 0; i < t->rows; i++) {
+        const real *y = mat_f(p->post) + (t->row + i) * p->post.stride + t->col;
+        p->x->k->axpby(t->p + i * t->ld, p->post_scale, y, p->scale, t->p + i * t->ld, (size_t)t->cols);
+    }
+}
+
 /* One strip of one A block at depth k0. */
 static void strip(const struct plan *p, const struct tile *t, const void *a, const void *b, int k0,
                   int depth)
@@ -184,37 +191,43 @@ static void strip(const struct plan *p, const struct tile *t, const void *a, con
     if (first && init && t->p != mat_f(p->init) + t->row * p->init.stride + t->col)
         tile_load(p, t);
     p->u->block(t->p, t->ld, a, b, t->rows, t->cols, gemm_kp(depth), first && !init);
+    if (last && p->post.p)
+        tile_post(p, t);
     if (last && p->c.dtype == DT_BF16)
         tile_store(p, t);
 }
 
-/* A thread's rectangle rows × cols of the group at depth [k0, k0+depth). */
-static void rectangle(const struct plan *p, struct range rows, struct range cols, int n0, int k0,
-                      int depth, int thread)
+/* Rows × [n0, n0+width) of the thread at depth [k0, k0+depth). */
+static void rectangle(const struct plan *p, struct range rows, int n0, int width, int k0, int depth, int thread)
 {
     const struct gemm_unit *u = p->u;
-    size_t a_bytes = gemm_a_bytes(u, p->mc, p->kb);
+    size_t a_bytes = gemm_a_bytes(u, p->mc, p->kb), panel = gemm_b_bytes(u, u->nr, depth);
     char *space = nn_scratch(p->x, thread);
     real *own = (real *)(space + a_bytes);
     for (int i = rows.lo; i < rows.hi; i += p->mc) {
-        struct tile t = {.row = i, .rows = min_int(p->mc, rows.hi - i)};
-        u->pack_a(space, src_at(p->a, i, k0), t.rows, depth);
-        for (int j = cols.lo; j < cols.hi; j += p->ns) {
-            t.col = n0 + j;
-            t.cols = min_int(p->ns, cols.hi - j);
-            if (p->lower && t.col >= t.row + t.rows)
+        int end = min_int(i + p->mc, rows.hi);
+        if (p->lower && n0 >= end)
+            continue;
+        u->pack_a(space, src_at(p->a, i, k0), end - i, depth);
+        for (int j = 0; j < width; j += p->ns) {
+            struct tile t = {.row = i, .col = n0 + j, .cols = min_int(p->ns, width - j)};
+            if (p->lower && t.col >= end)
                 break;
+            if (p->lower && t.col > i) /* whole panels of rows above the diagonal */
+                t.row += (t.col - i) / u->mr * u->mr;
+            t.rows = end - t.row;
             if (p->c.dtype == DT_F32) {
                 t.p = mat_f(p->c) + t.row * p->c.stride + t.col;
                 t.ld = p->c.stride;
             } else if (p->keep_c) {
                 t.ld = p->nc;
-                t.p = own + (i - rows.lo) * t.ld + j;
+                t.p = own + (t.row - rows.lo) * t.ld + j;
             } else {
                 t.ld = p->ns;
                 t.p = own;
             }
-            strip(p, &t, space, b_at(p, cols, j, depth, thread), k0, depth);
+            strip(p, &t, space + gemm_a_bytes(u, t.row - i, depth), b_space(p, thread) + (size_t)(j / u->nr) * panel,
+                  k0, depth);
         }
     }
 }
@@ -223,25 +236,18 @@ static void work(const struct plan *p, int t)
 {
     const struct gemm_unit *u = p->u;
     struct range rows = share(p->m, u->mr, t / p->col_threads, p->row_threads);
-    int longest = longest_share(p->m, u->mr, p->row_threads);
-    bool first = true;
+    struct range cols = share(p->n, u->nr, t % p->col_threads, p->col_threads);
     nn_begin(p->x);
     u->enter();
-    for (int n0 = 0; n0 < p->n; n0 += p->nc) {
-        int width = min_int(p->nc, p->n - n0);
-        struct range cols = share(width, u->nr, t % p->col_threads, p->col_threads);
-        for (int g = 0; g < longest; g += p->group) {
-            struct range part = {min_int(rows.lo + g, rows.hi), min_int(rows.lo + g + p->group, rows.hi)};
+    for (int n0 = cols.lo; n0 < cols.hi; n0 += p->nc) {
+        int width = min_int(p->nc, cols.hi - n0);
+        for (int g = rows.lo; g < rows.hi; g += p->group) {
+            struct range part = {g, min_int(g + p->group, rows.hi)};
             int k0 = 0;
             do {
                 int depth = min_int(p->kb, p->k - k0);
-                if (!first && !p->own_b) /* others may still read */
-                    nn_barrier(p->x);
-                first = false;
                 pack_b(p, n0, width, k0, depth, t);
-                if (!p->own_b)
-                    nn_barrier(p->x);
-                rectangle(p, part, cols, n0, k0, depth, t);
+                rectangle(p, part, n0, width, k0, depth, t);
                 k0 += p->kb;
             } while (k0 < p->k);
         }
@@ -256,6 +262,12 @@ static void run(struct plan *p)
         return;
     assert(!p->init.p || (p->init.dtype == DT_F32 && p->init.rows == p->m && p->init.cols == p->n));
     p->u = &p->x->k->gemm;
+    if (p->x->threads == 1) { /* within a thread of an optimizer, say: a region of its own costs a microsecond */
+        p->threads = 1;
+        choose_blocks(p);
+        work(p, 0);
+        return;
+    }
 #pragma omp parallel num_threads(p->x->threads)
     {
         struct plan own = *p; /* each thread finds the same plan: cheaper than waiting for one */
@@ -284,6 +296,7 @@ void gemm(const struct nn *x, const struct gemm_args *g)
     assert((g->a_trans ? g->a.cols : g->a.rows) == g->c.rows);
     assert((g->b_trans ? g->b.rows : g->b.cols) == g->c.cols);
     assert((g->b_trans ? g->b.cols : g->b.rows) == k);
+    assert(!g->post.p || g->post.dtype == DT_F32);
     struct plan p = {.x = x,
                      .c = g->c,
                      .init = g->init,
@@ -292,7 +305,10 @@ void gemm(const struct nn *x, const struct gemm_args *g)
                      .m = g->c.rows,
                      .n = g->c.cols,
                      .k = k,
-                     .lower = g->lower};
+                     .lower = g->lower,
+                     .post = g->post,
+                     .post_scale = g->post_scale,
+                     .scale = g->scale};
     run(&p);
     count(&p, g);
 }

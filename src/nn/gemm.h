@@ -23,6 +23,8 @@ struct gemm_args {
     bool a_trans, b_trans;
     bool lower;             /* c is known to be symmetric: only blocks that touch its lower triangle are computed,
                                what lies in the others is undefined; see gemm_mirror */
+    struct mat post;        /* post.p != NULL (f32, not c): once finished, c = fma(post_scale, post, scale·c) */
+    real post_scale, scale;
 };
 void gemm(const struct nn *x, const struct gemm_args *g);
 /* No gradient: the optimizer's. The upper triangle of a square f32 matrix from its lower one. */

@@ -304,12 +304,32 @@ static real sum16(const real *v, size_t n)
 
 typedef real block_sum_fn(const real *v, size_t n);
 
-/* Block sums in parallel into the shared space, then added in ascending order in binary64. */
-static double sum_blocks(const struct nn *x, const real *v, size_t n, block_sum_fn *f)
+static size_t blocks_of(const struct op_vec *v) { return (v->n + SUM_BLOCK - 1) / SUM_BLOCK; }
+
+/* Sums of blocks [b0, b1), counted through all vectors, into part. */
+static void some_blocks(real *part, const struct op_vec *v, int n, size_t b0, size_t b1, block_sum_fn *f)
 {
-    size_t group = x->shared_bytes / sizeof(real), blocks = (n + SUM_BLOCK - 1) / SUM_BLOCK;
+    size_t first = 0;
+    for (int i = 0; i < n && first < b1; first += blocks_of(&v[i++])) {
+        size_t lo = b0 > first ? b0 - first : 0, hi = b1 - first < blocks_of(&v[i]) ? b1 - first : blocks_of(&v[i]);
+        for (size_t b = lo; b < hi; b++) {
+            size_t e0 = b * SUM_BLOCK, len = v[i].n - e0 < SUM_BLOCK ? v[i].n - e0 : SUM_BLOCK;
+            part[first + b - b0] = f(v[i].p + e0, len);
+        }
+    }
+}
+
+/* Block sums in parallel into the shared space, then added to their vector's in ascending order in binary64. */
+static void sum_blocks(const struct nn *x, double *sum, const struct op_vec *v, int n, block_sum_fn *f)
+{
+    size_t group = x->shared_bytes / sizeof(real), blocks = 0, at = 0, elements = 0;
     real *part = x->shared;
-    double total = 0;
+    for (int i = 0; i < n; i++) {
+        sum[i] = 0;
+        blocks += blocks_of(&v[i]);
+        elements += v[i].n;
+    }
+    int i = 0;
     for (size_t g0 = 0; g0 < blocks; g0 += group) {
         size_t here = blocks - g0 < group ? blocks - g0 : group;
 #pragma omp parallel num_threads(x->threads)
@@ -317,18 +337,35 @@ static double sum_blocks(const struct nn *x, const real *v, size_t n, block_sum_
             size_t a, b;
             nn_begin(x);
             my_part(here, &a, &b);
-            for (size_t i = a; i < b; i++) {
-                size_t e0 = (g0 + i) * SUM_BLOCK;
-                part[i] = f(v + e0, n - e0 < SUM_BLOCK ? n - e0 : SUM_BLOCK);
-            }
+            some_blocks(part + a, v, n, g0 + a, g0 + b, f);
             nn_end(x);
         }
-        for (size_t i = 0; i < here; i++)
-            total += (double)part[i];
+        for (size_t k = 0; k < here; k++, at++) {
+            while (at == blocks_of(&v[i])) {
+                i++;
+                at = 0;
+            }
+            sum[i] += (double)part[k];
+        }
     }
-    nn_count(x, 2 * (double)n, (double)n * sizeof(real));
-    return total;
+    nn_count(x, 2 * (double)elements, (double)elements * sizeof(real));
 }
 
-double op_sum(const struct nn *x, const real *v, size_t n) { return sum_blocks(x, v, n, sum16); }
-double op_sum_sq(const struct nn *x, const real *v, size_t n) { return sum_blocks(x, v, n, x->k->sum_sq); }
+double op_sum(const struct nn *x, const real *v, size_t n)
+{
+    double sum;
+    sum_blocks(x, &sum, &(struct op_vec){v, n}, 1, sum16);
+    return sum;
+}
+
+double op_sum_sq(const struct nn *x, const real *v, size_t n)
+{
+    double sum;
+    op_sums_sq(x, &sum, &(struct op_vec){v, n}, 1);
+    return sum;
+}
+
+void op_sums_sq(const struct nn *x, double *sum, const struct op_vec *v, int n)
+{
+    sum_blocks(x, sum, v, n, x->k->sum_sq);
+}

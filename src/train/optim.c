@@ -91,24 +91,18 @@ static double cost_of(const struct param *p)
     return side * n * 1.5 + side * side * side * 0.5;
 }
 
-/* Each tensor to the thread with the least work so far. */
-static int share_out(struct optim *o, struct err *e)
+/* Muon's tensors, the dearest first: whichever thread is free takes the next. */
+static void put_in_order(struct optim *o)
 {
-    double *load = mem_new((size_t)o->n_lane, sizeof *load);
-    if (!load)
-        return err_set(e, ERR_NOMEM, "optimizer: out of memory");
     for (int i = 0; i < o->table->n; i++) {
-        int least = 0;
+        int at = o->n_muon;
         if (!is_muon(&o->config, &o->table->p[i]))
             continue;
-        for (int k = 1; k < o->n_lane; k++)
-            if (load[k] < load[least])
-                least = k;
-        o->owner[i] = least;
-        load[least] += cost_of(&o->table->p[i]);
+        for (; at > 0 && cost_of(&o->table->p[o->muon[at - 1]]) < cost_of(&o->table->p[i]); at--)
+            o->muon[at] = o->muon[at - 1];
+        o->muon[at] = i;
+        o->n_muon++;
     }
-    mem_free(load);
-    return 0;
 }
 
 static int take_lanes(struct optim *o, const struct nn *x, struct sizes s, struct err *e)
@@ -120,7 +114,8 @@ static int take_lanes(struct optim *o, const struct nn *x, struct sizes s, struc
     o->n_lane = x->threads;
     for (int i = 0; i < o->n_lane && rc == 0; i++)
         rc = lane_init(&o->lane[i], x, s, e);
-    return rc ? rc : share_out(o, e);
+    put_in_order(o);
+    return rc;
 }
 
 int optim_init(struct optim *o, const struct nn *x, const struct param_table *t, const struct optim_config *c,
@@ -132,8 +127,8 @@ int optim_init(struct optim *o, const struct nn *x, const struct param_table *t,
     o->m = mem_map(o->m_total * sizeof(real) + 1);
     o->v = mem_map(o->v_total * sizeof(real) + 1);
     o->v_offset = mem_new((size_t)t->n, sizeof *o->v_offset);
-    o->owner = mem_new((size_t)t->n, sizeof *o->owner);
-    if (!o->m || !o->v || !o->v_offset || !o->owner)
+    o->muon = mem_new((size_t)t->n, sizeof *o->muon);
+    if (!o->m || !o->v || !o->v_offset || !o->muon)
         rc = err_set(e, ERR_NOMEM, "optimizer: no memory for %zu bytes of moments", optim_bytes(x, t, c));
     else if (s.matrix)
         rc = take_lanes(o, x, s, e);
@@ -157,26 +152,32 @@ void optim_release(struct optim *o)
         nn_release(&o->lane[i].x);
     }
     mem_free(o->lane);
-    mem_free(o->owner);
+    mem_free(o->muon);
     mem_unmap(o->m, o->m_total * sizeof(real) + 1);
     mem_unmap(o->v, o->v_total * sizeof(real) + 1);
     mem_free(o->v_offset);
     *o = (struct optim){0};
 }
 
-/* Tensors one after the other, block sums of all of them in one region. */
 double optim_grad_norm(const struct nn *x, const struct param_table *t, const real *g, const char **bad)
 {
-    double sum = 0;
+    enum { AT_ONCE = 64 };
+    struct op_vec v[AT_ONCE];
+    double sum[AT_ONCE], total = 0;
     *bad = NULL;
-    for (int i = 0; i < t->n; i++) {
-        double s = op_sum_sq(x, g + t->p[i].offset, t->p[i].n);
-        if (!(s < (double)INFINITY) && !*bad)
-            *bad = t->p[i].name;
-        sum += s;
+    for (int i0 = 0; i0 < t->n; i0 += AT_ONCE) {
+        int n = t->n - i0 < AT_ONCE ? t->n - i0 : AT_ONCE;
+        for (int i = 0; i < n; i++)
+            v[i] = (struct op_vec){g + t->p[i0 + i].offset, t->p[i0 + i].n};
+        op_sums_sq(x, sum, v, n);
+        for (int i = 0; i < n; i++) {
+            if (!(sum[i] < (double)INFINITY) && !*bad)
+                *bad = t->p[i0 + i].name;
+            total += sum[i];
+        }
     }
     nn_mark(x, WATCH_GRAD_NORM);
-    return sqrt(sum);
+    return sqrt(total);
 }
 
 /* Splits [0, n) into whole 16-element pieces for a thread. */
@@ -191,20 +192,40 @@ static void range_of(size_t n, int threads, int id, size_t *lo, size_t *hi)
         *hi = n;
 }
 
-static void adamw_tensor(const struct nn *x, struct optim *o, int i, real *w, const real *g,
-                         const struct adamw_args *a)
+/* One step of AdamW: what differs between tensors is found by group. */
+struct adamw_step {
+    const struct optim *o;
+    real *w;
+    const real *g;
+    struct adamw_args args;
+    double lr[4], decay[4];
+};
+
+static void adamw_all(const struct nn *x, const struct adamw_step *s)
 {
-    const struct param *p = &o->table->p[i];
-    real *m = o->m + p->offset, *v = o->v + o->v_offset[i];
+    const struct optim *o = s->o;
+    double n = 0;
 #pragma omp parallel num_threads(x->threads)
     {
         nn_begin(x);
-        size_t lo, hi;
-        range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
-        x->k->adamw(w + p->offset + lo, m + lo, v + lo, g + p->offset + lo, hi - lo, a);
+        for (int i = 0; i < o->table->n; i++) {
+            const struct param *p = &o->table->p[i];
+            struct adamw_args a = s->args;
+            size_t lo, hi;
+            if (is_muon(&o->config, p))
+                continue;
+            a.lr = (real)s->lr[p->group];
+            a.weight_decay = (real)s->decay[p->group];
+            range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
+            x->k->adamw(s->w + p->offset + lo, o->m + p->offset + lo, o->v + o->v_offset[i] + lo,
+                        s->g + p->offset + lo, hi - lo, &a);
+        }
         nn_end(x);
     }
-    nn_count(x, 15 * (double)p->n, 7 * (double)p->n * sizeof(real));
+    for (int i = 0; x->watch && i < o->table->n; i++)
+        n += is_muon(&o->config, &o->table->p[i]) ? 0 : (double)o->table->p[i].n;
+    nn_count(x, 15 * n, 7 * n * sizeof(real));
+    nn_mark(x, WATCH_ADAMW);
 }
 
 /* Polar Express, five steps (arXiv 2505.16932, as tabulated for safety .02, cushion 2). */
@@ -218,32 +239,39 @@ static const double polar[5][3] = {
 
 /* X ← a·X + (b·A + c·A·A)·X on the smaller side, A = X·Xᵀ (or Xᵀ·X when there are more rows).  A and A·A are
  * symmetric: half of each is computed, and fma(p, q, ·) = fma(q, p, ·) makes the mirrored half the same bits. */
-static void orthogonalise(const struct optim_lane *l, real *u, int rows, int cols)
+/* u is used up; the result lies in it or in the lane's t. */
+static real *orthogonalise(const struct optim_lane *l, real *u, int rows, int cols)
 {
     const struct nn *x = &l->x;
     size_t n = (size_t)rows * (size_t)cols;
     bool tall = rows > cols;
     int side = tall ? cols : rows;
-    size_t gram_n = (size_t)side * (size_t)side;
-    struct mat X = mat_f32(u, rows, cols), T = mat_f32(l->t, rows, cols);
-    struct mat A = mat_f32(l->a, side, side), A2 = mat_f32(l->a2, side, side);
+    real *t = l->t;
+    struct mat A = mat_f32(l->a, side, side), B = mat_f32(l->a2, side, side);
 
     double norm = sqrt(op_sum_sq(x, u, n));
     x->k->scale(u, (real)(1.0 / (norm * 1.01 + 1e-6)), n);
     for (int i = 0; i < 5; i++) {
+        struct mat X = mat_f32(u, rows, cols), T = mat_f32(t, rows, cols);
+        const real a = (real)polar[i][0], b = (real)polar[i][1], c = (real)polar[i][2];
         gemm(x, &(struct gemm_args){.c = A, .a = X, .b = X, .a_trans = tall, .b_trans = !tall, .lower = true});
         gemm_mirror(x, A);
-        gemm(x, &(struct gemm_args){.c = A2, .a = A, .b = A, .b_trans = true, .lower = true});
-        gemm_mirror(x, A2);
-        x->k->axpby(l->a, (real)polar[i][1], l->a, (real)polar[i][2], l->a2, gram_n);
-        gemm(x, &(struct gemm_args){.c = T, .a = tall ? X : A, .b = tall ? A : X});
-        x->k->axpby(u, (real)polar[i][0], u, 1, l->t, n);
+        gemm(x, &(struct gemm_args){.c = B, .a = A, .b = A, .b_trans = true, .lower = true,
+                                    .post = A, .post_scale = b, .scale = c});
+        gemm_mirror(x, B);
+        gemm(x, &(struct gemm_args){.c = T, .a = tall ? X : B, .b = tall ? B : X,
+                                    .post = X, .post_scale = a, .scale = 1});
+        t = u;
+        u = mat_f(T);
     }
+    return u;
 }
 
 void optim_orthogonalise(const struct optim *o, real *u, int rows, int cols)
 {
-    orthogonalise(&o->lane[0], u, rows, cols);
+    real *result = orthogonalise(&o->lane[0], u, rows, cols);
+    if (result != u)
+        memcpy(u, result, (size_t)rows * (size_t)cols * sizeof *u);
 }
 
 /* What one step does to every Muon tensor. */
@@ -258,8 +286,8 @@ static void muon_tensor(const struct optim *o, const struct optim_lane *l, const
     double shape = p->rows > p->cols ? sqrt((double)p->rows / (double)p->cols) : 1;
     const struct kernels *k = l->x.k;
     k->muon_momentum(l->u, o->m + p->offset, a->g + p->offset, p->n, (real)a->mu, (real)a->grad_scale);
-    orthogonalise(l, l->u, p->rows, p->cols);
-    k->muon_apply(w + p->offset, l->u, p->n, (real)(a->lr * shape), (real)o->config.decay_matrix, true);
+    const real *u = orthogonalise(l, l->u, p->rows, p->cols);
+    k->muon_apply(w + p->offset, u, p->n, (real)(a->lr * shape), (real)o->config.decay_matrix, true);
 }
 
 static void muon_all(const struct nn *x, const struct optim *o, real *w, const struct muon_args *a)
@@ -267,40 +295,34 @@ static void muon_all(const struct nn *x, const struct optim *o, real *w, const s
 #pragma omp parallel num_threads(x->threads)
     {
         nn_begin(x);
-#pragma omp for schedule(static, 1) nowait
-        for (int lane = 0; lane < o->n_lane; lane++)
-            for (int i = 0; i < o->table->n; i++)
-                if (is_muon(&o->config, &o->table->p[i]) && o->owner[i] == lane)
-                    muon_tensor(o, &o->lane[lane], &o->table->p[i], w, a);
+#pragma omp for schedule(dynamic, 1) nowait /* a tensor is one thread's, whoever it is */
+        for (int i = 0; i < o->n_muon; i++)
+            muon_tensor(o, &o->lane[omp_get_thread_num()], &o->table->p[o->muon[i]], w, a);
         nn_end(x);
     }
-    for (int i = 0; x->watch && i < o->table->n; i++)
-        if (is_muon(&o->config, &o->table->p[i])) /* momentum, 2 passes of a step in and out, the update */
-            nn_count(x, 2 * 5 * cost_of(&o->table->p[i]), (double)o->table->p[i].n * (4 + 5 * 2 + 3) * sizeof(real));
+    for (int i = 0; x->watch && i < o->n_muon; i++) {
+        const struct param *p = &o->table->p[o->muon[i]];
+        /* Momentum, norm, five steps in and out, the update. */
+        nn_count(x, 2 * 5 * cost_of(p), (double)p->n * (4 + 3 + 5 * 3 + 3) * sizeof(real));
+    }
 }
 
 void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int64_t step, double lr_factor,
                 double mu, double norm)
 {
     const struct optim_config *c = &o->config;
-    const double lr_of[] = {[GROUP_EMBED] = c->lr_embed, [GROUP_HEAD] = c->lr_head,
-                            [GROUP_MATRIX] = c->lr_matrix, [GROUP_GAIN] = c->lr_gain};
-    const double decay_of[] = {[GROUP_EMBED] = c->decay_embed, [GROUP_HEAD] = c->decay_embed,
-                               [GROUP_MATRIX] = c->decay_matrix, [GROUP_GAIN] = 0};
     double scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1;
     double t = (double)(step + 1);
-    struct adamw_args a = {.beta1 = (real)c->beta1, .beta2 = (real)c->beta2, .eps = (real)c->eps,
-                           .bias1 = (real)(1 - t1_pow_f64(c->beta1, t)),
-                           .bias2 = (real)(1 - t1_pow_f64(c->beta2, t)), .grad_scale = (real)scale};
-    for (int i = 0; i < o->table->n; i++) {
-        const struct param *p = &o->table->p[i];
-        if (is_muon(c, p))
-            continue;
-        a.lr = (real)(lr_of[p->group] * lr_factor);
-        a.weight_decay = (real)decay_of[p->group];
-        adamw_tensor(x, o, i, w, g, &a);
-    }
-    nn_mark(x, WATCH_ADAMW);
+    const struct adamw_step a = {
+        .o = o, .w = w, .g = g,
+        .args = {.beta1 = (real)c->beta1, .beta2 = (real)c->beta2, .eps = (real)c->eps,
+                 .bias1 = (real)(1 - t1_pow_f64(c->beta1, t)), .bias2 = (real)(1 - t1_pow_f64(c->beta2, t)),
+                 .grad_scale = (real)scale},
+        .lr = {[GROUP_EMBED] = c->lr_embed * lr_factor, [GROUP_HEAD] = c->lr_head * lr_factor,
+               [GROUP_MATRIX] = c->lr_matrix * lr_factor, [GROUP_GAIN] = c->lr_gain * lr_factor},
+        .decay = {[GROUP_EMBED] = c->decay_embed, [GROUP_HEAD] = c->decay_embed, [GROUP_MATRIX] = c->decay_matrix,
+                  [GROUP_GAIN] = 0}};
+    adamw_all(x, &a);
     if (c->kind == OPTIM_MUON)
         muon_all(x, o, w, &(struct muon_args){g, c->lr_matrix * lr_factor, mu, scale});
     nn_mark(x, WATCH_MUON);

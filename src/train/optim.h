@@ -33,7 +33,7 @@ struct optim {
     real *m, *v;            /* moments: flat like the weights, and compact (v_offset) */
     size_t *v_offset;       /* of each tensor in v; SIZE_MAX: none */
     size_t m_total, v_total;
-    int *owner;             /* thread that updates each Muon tensor; balanced by cost */
+    int *muon, n_muon;      /* Muon's tensors, the dearest first */
     struct optim_lane *lane; /* what a thread needs to update a tensor alone */
     int n_lane;
 };

@@ -503,6 +503,49 @@ static void layers_do_not_depend_on_threads(void **state)
     check_layer(&empty, false, few);
 }
 
+/* Half of a symmetric product, finished with fma(post_scale, post, scale·c), then mirrored: as the whole of it. */
+static void halves_and_their_finish(void **state)
+{
+    (void)state;
+    static const int sides[][2] = {{5, 40}, {64, 64}, {131, 300}, {90, 2500}};
+    for (int s = 0; s < 4; s++) {
+        int n = sides[s][0], k = sides[s][1];
+        size_t bytes = (size_t)(n * n) * sizeof(float);
+        struct operand a = operand(n, k, DT_F32, s & 1, PLAIN);
+        struct guarded want = guarded(bytes), post = guarded(bytes);
+        struct layer l = {n, n, k, s & 1, !(s & 1), DT_F32, DT_F32, DT_F32, 0};
+        expect(&want, &l, n, &a, &a, NULL, 0);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j <= i; j++)
+                ((float *)post.p)[i * n + j] = ((float *)post.p)[j * n + i] = value(PLAIN);
+        ref->axpby(want.p, 0.3f, post.p, -1.7f, want.p, (size_t)(n * n));
+        for (int i = 0; i < n_set; i++)
+            for (int t = 1; t <= 3; t++)
+                for (int small = 0; small < 2; small++) {
+                    struct nn x;
+                    struct err e;
+                    assert_int_equal(nn_init(&x, &set[i].k, t, &e), 0);
+                    size_t scratch = x.scratch_bytes, shared = x.shared_bytes;
+                    if (small)
+                        small_space(&x);
+                    struct guarded c = guarded(bytes);
+                    struct mat mc = mat_f32(c.p, n, n), ma = as_mat(&a, s & 1);
+                    gemm(&x, &(struct gemm_args){.c = mc, .a = ma, .b = ma, .a_trans = s & 1, .b_trans = !(s & 1),
+                                                 .lower = true, .post = mat_f32(post.p, n, n), .post_scale = 0.3f,
+                                                 .scale = -1.7f});
+                    gemm_mirror(&x, mc);
+                    assert_memory_equal(c.p, want.p, bytes);
+                    x.scratch_bytes = scratch;
+                    x.shared_bytes = shared;
+                    nn_release(&x);
+                    unguard(&c);
+                }
+        unguard(&want);
+        unguard(&post);
+        unguard(&a.g);
+    }
+}
+
 static void check_stacked(int m, int n1, int n2, int k, enum dtype ta, enum dtype tc, int with_init)
 {
     struct layer l = {m, n1 + n2, k, false, true, ta, DT_F32, tc, with_init};
@@ -579,6 +622,7 @@ int main(void)
         cmocka_unit_test(packed_weights_are_the_same_everywhere),
         cmocka_unit_test(few_rows_equal_the_reference),
         cmocka_unit_test(layers_do_not_depend_on_threads),
+        cmocka_unit_test(halves_and_their_finish),
         cmocka_unit_test(packed_products_equal_the_others),
         cmocka_unit_test(working_space_is_bounded),
     };
