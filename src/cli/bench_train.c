@@ -70,13 +70,14 @@ static double work_rate(void *ctx)
 
 static int open_optim(struct train_bench *b, const char *name, struct err *e)
 {
-    struct optim_config o = {.momentum = 0.95, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-10, .clip = 1,
+    struct optim_config o = {.momentum = 0.95, .beta1 = 0.9, .beta2 = 0.95, .beta2_row = 0.95,
+                             .eps = 1e-10, .clip = 1,
                              .lr_matrix = 1e-3, .lr_embed = 1e-3, .lr_head = 1e-3, .lr_gain = 1e-3};
     b->optimize = strcmp(name, "none") != 0;
     if (!b->optimize)
         return 0;
     if (optim_parse(&o.kind, name) != 0)
-        return err_set(e, ERR_USAGE, "bench train: --optimizer is \"%s\"; it takes adamw, muon or none", name);
+        return err_set(e, ERR_USAGE, "bench train: --optimizer is \"%s\"; it takes adamw, muon, normuon or none", name);
     return optim_init(&b->optim, &b->m.nn, &b->t, &o, e);
 }
 
@@ -206,7 +207,7 @@ static int record_result(const struct train_bench *b, const struct train_request
 int bench_train(int argc, char **argv, struct err *e)
 {
     struct train_request q = {.depth = 12, .vocab = 32768, .seq = 1024, .batch = 4096, .steps = 5,
-                              .optimizer = "muon"};
+                              .optimizer = "normuon"};
     const struct opt opts[] = {
         {"depth", 'd', OPT_INT, &q.depth, "N", "layers; width is 64·N (default 12)", 1, 128, NULL},
         {"config", 0, OPT_STR, &q.config, "FILE", "config.json instead of --depth", 0, 0, NULL},
@@ -214,7 +215,7 @@ int bench_train(int argc, char **argv, struct err *e)
         {"seq", 0, OPT_INT, &q.seq, "N", "sequence length (default 1024)", OP_ROWS, 1 << 20, NULL},
         {"batch-tokens", 0, OPT_INT, &q.batch, "N", "tokens of a step (default 4096)", OP_ROWS, 1 << 24, NULL},
         {"steps", 0, OPT_INT, &q.steps, "N", "measured steps, after one to warm up (default 5)", 1, MAX_STEPS, NULL},
-        {"optimizer", 0, OPT_STR, &q.optimizer, "NAME", "muon, adamw or none (default muon)", 0, 0, NULL},
+        {"optimizer", 0, OPT_STR, &q.optimizer, "NAME", "normuon (default), muon, adamw or none", 0, 0, NULL},
         {"checkpoint", 0, OPT_FLAG, &q.checkpoint, NULL, "keep layer inputs only", 0, 0, NULL},
         {"profile", 0, OPT_FLAG, &q.profile, NULL, "each op: time, FLOP/s, GB/s, share of the limit, waiting", 0, 0, NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},

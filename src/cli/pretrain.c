@@ -16,6 +16,10 @@
 #include "data/tokens.h"
 #include "text/tokenizer.h"
 #include "train/loop.h"
+#include "train/recipe.h"
+
+/* Share of the machine's peak that training reaches as a rule: a first guess, before it is measured. */
+static const double USUAL_SHARE = 0.45;
 
 struct pretrain {
     /* what was asked */
@@ -172,6 +176,7 @@ static int open_inputs(struct pretrain *p, struct err *e)
         if (rc == 0)
             rc = run_agrees(&p->run, &p->req, p->out, e);
     } else if (rc == 0) {
+        p->req.budget = p->req.flops > 0 ? p->req.flops : p->req.minutes * 60 * USUAL_SHARE * p->peak;
         rc = run_resolve_shape(&p->run, &p->req, e);
     }
     if (rc == 0)
@@ -239,7 +244,7 @@ static int new_trainer(struct pretrain *p, struct err *e)
 static int plan_new(struct pretrain *p, struct err *e)
 {
     double flops = model_flops_per_token(&p->run.model, p->run.seq);
-    p->req.tokens_per_s = 0.4 * p->peak / flops;
+    p->req.tokens_per_s = USUAL_SHARE * p->peak / flops;
     int rc = run_resolve_length(&p->run, &p->req, e);
     if (rc == 0)
         rc = new_trainer(p, e);
@@ -283,6 +288,10 @@ static void describe(const struct pretrain *p)
     snprintf(flops, sizeof flops, "%.3g", all * model_flops_per_token(m, p->run.seq));
     log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %d; from random weights, seed %016" PRIx64,
              m->n_layer, m->d_model, params, m->vocab, p->run.seq, p->run.seed);
+    int advised = recipe_vocab(all * model_flops_per_token(m, p->run.seq));
+    if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)
+        log_line("advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d", advised,
+                 m->vocab);
     log_line("%" PRId64 " steps × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64
              " training tokens in %" PRIu64 " documents",
              p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
@@ -375,11 +384,12 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         {.name = "out", .type = OPT_STR, .dst = &p.out, .arg = "RUN",
          .help = "the run; an existing one goes on where it stopped"},
         {.name = "depth", .letter = 'd', .type = OPT_INT, .dst = &p.depth, .arg = "N",
-         .help = "layers; width is 64·N (default 4)", .lo = 1, .hi = 128},
+         .help = "layers; width is 64·N (default: fits --flops or --minutes; else 4)", .lo = 1, .hi = 128},
         {.name = "config", .type = OPT_STR, .dst = &r->config_path, .arg = "FILE",
          .help = "a Hugging Face config.json instead of --depth"},
         {.name = "flops", .type = OPT_COUNT, .dst = &r->flops, .arg = "F",
-         .help = "length as compute, e.g. 2e14", .lo = 1, .hi = 1e30},
+         .help = "length as compute, e.g. 2e14; without --depth and --config it chooses the shape too", .lo = 1,
+         .hi = 1e30},
         {.name = "tokens", .type = OPT_COUNT, .dst = &r->tokens, .arg = "N",
          .help = "length as tokens, e.g. 50M", .lo = 1, .hi = 1e18},
         {.name = "steps", .type = OPT_COUNT, .dst = &p.steps, .arg = "N",
@@ -398,7 +408,8 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
          .help = "default: OMP_NUM_THREADS or all cores; bits do not depend on it", .lo = 1, .hi = 4096},
         {.name = "seed", .type = OPT_INT, .dst = &p.seed, .arg = "N",
          .help = "default: derived from corpus, tokenizer and shape", .seen = &r->seed_given, .lo = 0, .hi = 9e15},
-        {.name = "optimizer", .type = OPT_STR, .dst = &r->optimizer, .arg = "NAME", .help = "muon (default) or adamw"},
+        {.name = "optimizer", .type = OPT_STR, .dst = &r->optimizer, .arg = "NAME",
+         .help = "normuon (default), muon or adamw"},
         {.name = "schedule", .type = OPT_STR, .dst = &r->schedule, .arg = "NAME", .help = "wsd (default) or cosine"},
         {.name = "lr", .type = OPT_REAL, .dst = &r->lr_matrix, .arg = "X",
          .help = "learning rate of the matrices", .lo = 1e-9, .hi = 10},

@@ -32,13 +32,13 @@ static const struct arch *arch_named(const char *name)
     return NULL;
 }
 
-void model_config_depth(struct model_config *c, int depth, int vocab, int max_pos)
+void model_config_shape(struct model_config *c, int layers, int width, int vocab, int max_pos)
 {
     memset(c, 0, sizeof *c);
     memcpy(c->arch, archs[0].name, strlen(archs[0].name) + 1);
     c->vocab = vocab;
-    c->d_model = 64 * depth;
-    c->n_layer = depth;
+    c->d_model = width;
+    c->n_layer = layers;
     c->max_pos = max_pos;
     c->tied = true;
     c->norm_eps = 1e-6;
@@ -47,13 +47,18 @@ void model_config_depth(struct model_config *c, int depth, int vocab, int max_po
     c->rope_theta = max_pos <= 8192 ? 1e4 : 1e6;
     c->bos = c->eos = -1;
     int ff = (8 * c->d_model + 2) / 3;
-    for (int i = 0; i < depth && i < MODEL_MAX_LAYERS; i++)
-        c->layer[i] = (struct layer_facts){.n_head = depth,
-                                           .n_kv = depth,
+    for (int i = 0; i < layers && i < MODEL_MAX_LAYERS; i++)
+        c->layer[i] = (struct layer_facts){.n_head = width / 64,
+                                           .n_kv = width / 64,
                                            .d_head = 64,
                                            .d_ff = (ff + 63) / 64 * 64,
                                            .qk_norm = true,
                                            .rope = true};
+}
+
+void model_config_depth(struct model_config *c, int depth, int vocab, int max_pos)
+{
+    model_config_shape(c, depth, 64 * depth, vocab, max_pos);
 }
 
 /* ---- checks ---- */

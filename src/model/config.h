@@ -27,8 +27,10 @@ struct model_config {
     struct layer_facts layer[MODEL_MAX_LAYERS];
 };
 
-/* The dial: width 64·depth, heads of 64, d_ff = 8/3·width rounded up to a multiple of 64 — every value is
+/* Heads of 64, d_ff = 8/3·width rounded up to a multiple of 64; width is a multiple of 64.  Every value is
  * overridable afterwards. */
+void model_config_shape(struct model_config *c, int layers, int width, int vocab, int max_pos);
+/* The dial: width 64·depth. */
 void model_config_depth(struct model_config *c, int depth, int vocab, int max_pos);
 /* Checks ranges and divisibility; one sentence naming the field. */
 int model_config_check(const struct model_config *c, const char *where, struct err *e) MUST_CHECK;

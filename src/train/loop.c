@@ -71,10 +71,10 @@ static int save(struct loop *l, struct err *e)
     return rc;
 }
 
-static int evaluate(struct loop *l, struct err *e)
+static int evaluate(struct loop *l, int64_t tokens, struct err *e)
 {
     double before = clock_seconds();
-    int rc = trainer_eval(l->t, &l->p.eval, e);
+    int rc = trainer_eval(l->t, tokens, &l->p.eval, e);
     if (rc == 0)
         rc = metrics_eval(l, e);
     if (rc == 0 && l->o->on_eval)
@@ -116,7 +116,7 @@ static int one_step(struct loop *l, struct err *e)
     if (rc == 0 && l->o->on_step)
         l->o->on_step(l->o->user, &l->p);
     if (rc == 0 && due_eval(l))
-        rc = evaluate(l, e);
+        rc = evaluate(l, l->c->eval_tokens, e);
     if (rc == 0 && l->p.step.step < l->c->schedule.steps && clock_seconds() - l->saved_at >= l->o->save_every) {
         double before = clock_seconds();
         rc = save(l, e);
@@ -147,7 +147,7 @@ static int finish(struct loop *l, bool trained, struct err *e)
 {
     int rc = 0;
     if (trained || !(l->p.eval.bits_per_byte == l->p.eval.bits_per_byte)) {
-        rc = evaluate(l, e);
+        rc = evaluate(l, l->c->final_eval_tokens, e);
         if (rc == 0)
             rc = save(l, e);
     }

@@ -9,13 +9,13 @@
 #include "nn/gemm.h"
 #include "nn/ops.h"
 
-static const char *const names[] = {"adamw", "muon"};
+static const char *const names[] = {"adamw", "muon", "normuon"};
 
 const char *optim_name(enum optim_kind k) { return names[k]; }
 
 int optim_parse(enum optim_kind *k, const char *name)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         if (strcmp(name, names[i]) == 0) {
             *k = (enum optim_kind)i;
             return 0;
@@ -25,7 +25,19 @@ int optim_parse(enum optim_kind *k, const char *name)
 
 static bool is_muon(const struct optim_config *c, const struct param *p)
 {
-    return c->kind == OPTIM_MUON && p->group == GROUP_MATRIX;
+    return c->kind != OPTIM_ADAMW && p->group == GROUP_MATRIX;
+}
+
+size_t optim_v_count(const struct optim_config *c, const struct param *p)
+{
+    if (!is_muon(c, p))
+        return p->n;
+    return c->kind == OPTIM_NORMUON ? (size_t)p->rows : 0;
+}
+
+static size_t v_room(const struct optim_config *c, const struct param *p)
+{
+    return (optim_v_count(c, p) + 15) & ~(size_t)15;
 }
 
 /* Sizes of the working matrices and of the compact second moments. */
@@ -38,10 +50,9 @@ static struct sizes measure(const struct param_table *t, const struct optim_conf
     struct sizes s = {0};
     for (int i = 0; i < t->n; i++) {
         const struct param *p = &t->p[i];
-        if (!is_muon(c, p)) {
-            s.v += (p->n + 15) & ~(size_t)15;
+        s.v += v_room(c, p);
+        if (!is_muon(c, p))
             continue;
-        }
         size_t side = (size_t)(p->rows < p->cols ? p->rows : p->cols);
         if (p->n > s.matrix)
             s.matrix = p->n;
@@ -138,9 +149,8 @@ int optim_init(struct optim *o, const struct nn *x, const struct param_table *t,
     }
     size_t at = 0;
     for (int i = 0; i < t->n; i++) {
-        bool muon = is_muon(c, &t->p[i]);
-        o->v_offset[i] = muon ? SIZE_MAX : at;
-        at += muon ? 0 : (t->p[i].n + 15) & ~(size_t)15;
+        o->v_offset[i] = at;
+        at += v_room(c, &t->p[i]);
     }
     return 0;
 }
@@ -274,19 +284,43 @@ void optim_orthogonalise(const struct optim *o, real *u, int rows, int cols)
         memcpy(u, result, (size_t)rows * (size_t)cols * sizeof *u);
 }
 
+/* Rows of mean square q_r, v_r = β·v_r + (1−β)·q_r, are divided by √v_r; Σ q_r/v_r is what that makes of the norm. */
+static void even_rows(const struct kernels *k, real *u, real *v, int rows, int cols, double beta)
+{
+    double before = 0, after = 0;
+    for (int r = 0; r < rows; r++) {
+        double q = (double)k->sum_sq(u + (size_t)r * (size_t)cols, (size_t)cols) / cols;
+        v[r] = (real)(beta * (double)v[r] + (1 - beta) * q);
+        before += q;
+        after += v[r] > 0 ? q / (double)v[r] : 0;
+    }
+    if (!(after > 0))
+        return;   /* nothing moves: the first step of a matrix whose gradient is still zero */
+    for (int r = 0; r < rows; r++)
+        if (v[r] > 0)
+            k->scale(u + (size_t)r * (size_t)cols, (real)sqrt(before / after / (double)v[r]), (size_t)cols);
+}
+
+void optim_even_rows(const struct optim *o, real *u, real *v, int rows, int cols)
+{
+    even_rows(o->lane[0].x.k, u, v, rows, cols, o->config.beta2_row);
+}
+
 /* What one step does to every Muon tensor. */
 struct muon_args {
     const real *g;
     double lr, mu, grad_scale;
 };
 
-static void muon_tensor(const struct optim *o, const struct optim_lane *l, const struct param *p, real *w,
-                        const struct muon_args *a)
+static void muon_tensor(const struct optim *o, const struct optim_lane *l, int i, real *w, const struct muon_args *a)
 {
+    const struct param *p = &o->table->p[i];
     double shape = p->rows > p->cols ? sqrt((double)p->rows / (double)p->cols) : 1;
     const struct kernels *k = l->x.k;
     k->muon_momentum(l->u, o->m + p->offset, a->g + p->offset, p->n, (real)a->mu, (real)a->grad_scale);
-    const real *u = orthogonalise(l, l->u, p->rows, p->cols);
+    real *u = orthogonalise(l, l->u, p->rows, p->cols);
+    if (o->config.kind == OPTIM_NORMUON)
+        even_rows(k, u, o->v + o->v_offset[i], p->rows, p->cols, o->config.beta2_row);
     k->muon_apply(w + p->offset, u, p->n, (real)(a->lr * shape), (real)o->config.decay_matrix, true);
 }
 
@@ -297,13 +331,14 @@ static void muon_all(const struct nn *x, const struct optim *o, real *w, const s
         nn_begin(x);
 #pragma omp for schedule(dynamic, 1) nowait /* a tensor is one thread's, whoever it is */
         for (int i = 0; i < o->n_muon; i++)
-            muon_tensor(o, &o->lane[omp_get_thread_num()], &o->table->p[o->muon[i]], w, a);
+            muon_tensor(o, &o->lane[omp_get_thread_num()], o->muon[i], w, a);
         nn_end(x);
     }
     for (int i = 0; x->watch && i < o->n_muon; i++) {
         const struct param *p = &o->table->p[o->muon[i]];
-        /* Momentum, norm, five steps in and out, the update. */
-        nn_count(x, 2 * 5 * cost_of(p), (double)p->n * (4 + 3 + 5 * 3 + 3) * sizeof(real));
+        double rows = o->config.kind == OPTIM_NORMUON ? 3 : 0;
+        /* Momentum, norm, five steps in and out, the rows, the update. */
+        nn_count(x, 2 * 5 * cost_of(p), (double)p->n * (4 + 3 + 5 * 3 + rows + 3) * sizeof(real));
     }
 }
 
@@ -323,7 +358,7 @@ void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int
         .decay = {[GROUP_EMBED] = c->decay_embed, [GROUP_HEAD] = c->decay_embed, [GROUP_MATRIX] = c->decay_matrix,
                   [GROUP_GAIN] = 0}};
     adamw_all(x, &a);
-    if (c->kind == OPTIM_MUON)
+    if (c->kind != OPTIM_ADAMW)
         muon_all(x, o, w, &(struct muon_args){g, c->lr_matrix * lr_factor, mu, scale});
     nn_mark(x, WATCH_MUON);
 }

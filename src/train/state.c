@@ -31,6 +31,11 @@ static void canon_add(struct canon *c, const void *p, uint64_t n)
     c->total += n;
 }
 
+static size_t v_count(const struct train_state *s, int i)
+{
+    return optim_v_count(&s->optim->config, &s->table->p[i]);
+}
+
 static int canon_new(struct canon *c, const struct train_state *s)
 {
     const struct param_table *t = s->table;
@@ -42,8 +47,8 @@ static int canon_new(struct canon *c, const struct train_state *s)
     for (int i = 0; i < t->n; i++)
         canon_add(c, s->optim->m + t->p[i].offset, t->p[i].n * sizeof(real));
     for (int i = 0; i < t->n; i++)
-        if (s->optim->v_offset[i] != SIZE_MAX)
-            canon_add(c, s->optim->v + s->optim->v_offset[i], t->p[i].n * sizeof(real));
+        if (v_count(s, i) > 0)
+            canon_add(c, s->optim->v + s->optim->v_offset[i], v_count(s, i) * sizeof(real));
     for (int i = 0; i < 8; i++) {
         c->tail[i] = (unsigned char)((uint64_t)s->step >> (8 * i));
         c->tail[8 + i] = (unsigned char)((uint64_t)s->sample >> (8 * i));
@@ -127,13 +132,16 @@ static void writes_release(struct writes *l)
     mem_free(l->w);
 }
 
-static int writes_add(struct writes *l, const char *kind, const struct param *p, const real *data, struct err *e)
+static int v_cols(const struct train_state *s, int i) { return (int)(v_count(s, i) / (size_t)s->table->p[i].rows); }
+
+static int writes_add(struct writes *l, const char *kind, const struct param *p, int cols, const real *data,
+                      struct err *e)
 {
     char *name = tensor_name(kind, p->name);
     if (!name)
         return err_set(e, ERR_NOMEM, "checkpoint: no memory for tensor names");
     l->w[l->n++] = (struct st_write){.name = name, .dtype = ST_F32, .n_dims = 2,
-                                     .dim = {(uint64_t)p->rows, (uint64_t)p->cols}, .data = data};
+                                     .dim = {(uint64_t)p->rows, (uint64_t)cols}, .data = data};
     return 0;
 }
 
@@ -145,12 +153,12 @@ static int writes_new(struct writes *l, const struct train_state *s, struct err 
     if (!l->w)
         return err_set(e, ERR_NOMEM, "checkpoint: no memory for the tensor list");
     for (int i = 0; i < t->n && rc == 0; i++)
-        rc = writes_add(l, "weight", &t->p[i], s->w + t->p[i].offset, e);
+        rc = writes_add(l, "weight", &t->p[i], t->p[i].cols, s->w + t->p[i].offset, e);
     for (int i = 0; i < t->n && rc == 0; i++)
-        rc = writes_add(l, "moment1", &t->p[i], s->optim->m + t->p[i].offset, e);
+        rc = writes_add(l, "moment1", &t->p[i], t->p[i].cols, s->optim->m + t->p[i].offset, e);
     for (int i = 0; i < t->n && rc == 0; i++)
-        if (s->optim->v_offset[i] != SIZE_MAX)
-            rc = writes_add(l, "moment2", &t->p[i], s->optim->v + s->optim->v_offset[i], e);
+        if (v_count(s, i) > 0)
+            rc = writes_add(l, "moment2", &t->p[i], v_cols(s, i), s->optim->v + s->optim->v_offset[i], e);
     return rc;
 }
 
@@ -188,13 +196,13 @@ static int meta_int(const struct safetensors *f, const char *key, int64_t *out, 
     return 0;
 }
 
-static int read_kind(const struct safetensors *f, const char *kind, const struct param *p, real *dst, const char *path,
-                     struct err *e)
+static int read_kind(const struct safetensors *f, const char *kind, const struct param *p, size_t n, real *dst,
+                     const char *path, struct err *e)
 {
     char *name = tensor_name(kind, p->name);
     if (!name)
         return err_set(e, ERR_NOMEM, "%s: no memory for tensor names", path);
-    int rc = safetensors_get_f32(f, name, dst, p->n, e);
+    int rc = safetensors_get_f32(f, name, dst, n, e);
     mem_free(name);
     return rc;
 }
@@ -204,12 +212,11 @@ static int read_tensors(const struct safetensors *f, struct train_state *s, cons
     const struct param_table *t = s->table;
     for (int i = 0; i < t->n; i++) {
         const struct param *p = &t->p[i];
-        size_t vo = s->optim->v_offset[i];
-        int rc = read_kind(f, "weight", p, s->w + p->offset, path, e);
+        int rc = read_kind(f, "weight", p, p->n, s->w + p->offset, path, e);
         if (rc == 0)
-            rc = read_kind(f, "moment1", p, s->optim->m + p->offset, path, e);
-        if (rc == 0 && vo != SIZE_MAX)
-            rc = read_kind(f, "moment2", p, s->optim->v + vo, path, e);
+            rc = read_kind(f, "moment1", p, p->n, s->optim->m + p->offset, path, e);
+        if (rc == 0 && v_count(s, i) > 0)
+            rc = read_kind(f, "moment2", p, v_count(s, i), s->optim->v + s->optim->v_offset[i], path, e);
         if (rc)
             return rc;
     }

@@ -282,9 +282,9 @@ int trainer_step(struct trainer *t, struct step_report *r, struct err *e)
 
 /* ---- evaluation ---- */
 
-int trainer_eval(struct trainer *t, struct eval_report *r, struct err *e)
+int trainer_eval(struct trainer *t, int64_t tokens, struct eval_report *r, struct err *e)
 {
-    int64_t all = (int64_t)tokens_rows(t->tokens, TOKENS_HELDOUT, t->c.seq), want = t->c.eval_tokens / t->c.seq;
+    int64_t all = (int64_t)tokens_rows(t->tokens, TOKENS_HELDOUT, t->c.seq), want = tokens / t->c.seq;
     int64_t rows = all;
     int64_t seq = t->c.seq, micro = t->plan.micro_rows, bytes = 0, chars = 0, n = 0;
     double nats = 0;

@@ -55,9 +55,9 @@ struct eval_report {
     double bits_per_byte, bits_per_char, loss;   /* loss: nats per token */
     int64_t tokens;
 };
-/* eval_tokens of the held-out stream in rows spread evenly over it, so that every source
+/* That many tokens of the held-out stream in rows spread evenly over it, so that every source
  * is heard (at least one row). */
-int trainer_eval(struct trainer *t, struct eval_report *r, struct err *e) MUST_CHECK;
+int trainer_eval(struct trainer *t, int64_t tokens, struct eval_report *r, struct err *e) MUST_CHECK;
 
 int64_t trainer_step_done(const struct trainer *t);
 /* The latest held-out figures (NaN before the first). */

@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "train/run.h"
+#include "train/recipe.h"
 #include "train/state.h"
 
 static void close_to(double got, double want, double tol)
@@ -194,6 +194,74 @@ static void test_adamw_first_step(void **state)
     param_table_release(&t);
 }
 
+/* Rows of root mean square 1, 2 and 4 become alike, a row of zeros stays, the norm stays; in the second step the
+ * average remembers the first. */
+static void test_even_rows(void **state)
+{
+    (void)state;
+    enum { R = 4, C = 32 };
+    struct model_config c = tiny();
+    struct param_table t;
+    struct optim o;
+    struct err e;
+    static const double size[R] = {1, 2, 0, 4};
+    static real u[R * C], v[R];
+    assert_int_equal(param_table_new(&t, &c, &e), 0);
+    struct optim_config oc = {.kind = OPTIM_NORMUON, .beta2_row = 0.75};
+    assert_int_equal(optim_init(&o, &nn1, &t, &oc, &e), 0);
+    optim_even_rows(&o, u, v, R, C);   /* all zero: nothing to divide by */
+    for (int step = 0; step < 2; step++) {
+        double before = 0, after = 0, want[R], norm = 0;
+        for (int i = 0; i < R * C; i++) {
+            u[i] = (real)((i % 2 ? 1 : -1) * (step ? 1 : size[i / C]));
+            before += (double)u[i] * (double)u[i];
+        }
+        optim_even_rows(&o, u, v, R, C);
+        for (int r = 0; r < R; r++) {
+            double first = 0.25 * size[r] * size[r];
+            want[r] = step ? 1 / sqrt(0.75 * first + 0.25) : size[r] > 0;
+            close_to((double)v[r], step ? 0.75 * first + 0.25 : first, 1e-6);
+            norm += C * want[r] * want[r];
+        }
+        for (int i = 0; i < R * C; i++) {
+            close_to(fabs((double)u[i]), want[i / C] * sqrt(before / norm), 1e-5);
+            after += (double)u[i] * (double)u[i];
+        }
+        close_to(after, before, 1e-4);
+    }
+    optim_release(&o);
+    param_table_release(&t);
+}
+
+/* More compute, more parameters; the width nearest to what is wanted; the user's shape comes first. */
+static void test_shape_of_budget(void **state)
+{
+    (void)state;
+    struct run_request r = {.vocab = 4096, .warmup = -1, .decay = -1, .weight_decay = -1, .clip = -1, .eval_every = -1};
+    struct run_config c;
+    struct err e;
+    int width = 0;
+    for (double f = 1e11; f < 1e20; f *= 4) {
+        r.budget = r.flops = f;
+        assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
+        assert_int_equal(run_resolve_length(&c, &r, &e), 0);
+        assert_true(c.model.d_model >= width);
+        width = c.model.d_model;
+        double got = (double)model_params_matmul(&c.model), want = recipe_params(f);
+        if (width > 64 && !(got > want / 1.6 && got < want * 1.6))
+            fail_msg("%g FLOPs: %g parameters, wanted %g", f, got, want);
+        double spent = (double)c.schedule.steps * (double)c.batch_tokens * model_flops_per_token(&c.model, c.seq);
+        if (c.schedule.steps > 100)
+            close_to(spent / f, 1, 0.01);
+    }
+    assert_true(width > 512);
+    r.depth = 2;
+    assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
+    assert_int_equal(c.model.n_layer, 2);
+    assert_int_equal(c.model.d_model, 128);
+    assert_true(recipe_vocab(1e18) > recipe_vocab(1e14));
+}
+
 static void test_grad_norm_names_nan(void **state)
 {
     (void)state;
@@ -226,7 +294,7 @@ static void test_state_file(void **state)
     struct digest a, b;
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/state.safetensors", dir);
-    struct optim_config oc = {.kind = OPTIM_MUON};
+    struct optim_config oc = {.kind = OPTIM_NORMUON, .beta2_row = 0.95};
     assert_int_equal(param_table_new(&t, &c, &e), 0);
     assert_int_equal(optim_init(&o, &nn1, &t, &oc, &e), 0);
     assert_int_equal(optim_init(&o2, &nn1, &t, &oc, &e), 0);
@@ -305,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_momentum_ramp),      cmocka_unit_test(test_orthogonalise_golden),
         cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
         cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_state_file),
+        cmocka_unit_test(test_even_rows),          cmocka_unit_test(test_shape_of_budget),
         cmocka_unit_test(test_run_file),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

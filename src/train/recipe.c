@@ -1,0 +1,234 @@
+#include "train/recipe.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "data/corpus.h"
+#include "kernels/kernels.h"
+#include "nn/ops.h"
+
+static double pick(double asked, double dflt) { return asked > 0 ? asked : dflt; }
+
+/* Seed when none is given: a function of what is trained on what, never one constant. */
+static uint64_t derive_seed(const struct run_config *c)
+{
+    unsigned char b[8 + 64 + 16] = "run-seed";
+    memcpy(b + 8, c->corpus_root.b, 32);
+    memcpy(b + 40, c->tokenizer.b, 32);
+    uint32_t shape[4] = {(uint32_t)c->model.d_model, (uint32_t)c->model.n_layer, (uint32_t)c->model.vocab,
+                         (uint32_t)c->seq};
+    memcpy(b + 72, shape, sizeof shape);
+    struct digest d = sha256_of(b, sizeof b);
+    uint64_t s = 0;
+    for (int i = 0; i < 8; i++)
+        s |= (uint64_t)d.b[i] << (8 * i);
+    return s;
+}
+
+/* ---- the shape a budget deserves ---- */
+
+/* 2^(e·log2(x)) by the profile's own functions: every machine chooses the same shape. */
+static double power(double x, double e) { return t1_pow_f64(x, e); }
+
+double recipe_params(double flops) { return 2.9e6 * power(flops / 1e14, 0.5); }
+
+int recipe_vocab(double flops)
+{
+    double want = 4096 * power(flops / 1e14, 0.25);
+    int v = 1024;
+    while (v * 1.41421356 < want && v < 1 << 17)
+        v *= 2;
+    return v;
+}
+
+static void shape_at(struct model_config *c, int width, int vocab)
+{
+    int depth = width / 64 < 4 ? 4 : width / 64;
+    model_config_shape(c, depth, width, vocab, 0);
+}
+
+/* The width, a multiple of 64, whose parameter count is nearest in ratio to the recipe's. */
+static void shape_for(struct model_config *c, double flops, int vocab)
+{
+    double want = recipe_params(flops);
+    int width = 64;
+    for (; width < 64 * 128; width += 64) {
+        shape_at(c, width + 64, vocab);
+        double above = (double)model_params_matmul(c);
+        shape_at(c, width, vocab);
+        if (above * (double)model_params_matmul(c) > want * want)
+            break;
+    }
+    shape_at(c, width, vocab);
+}
+
+static int resolve_model(struct run_config *c, const struct run_request *r, struct err *e)
+{
+    if (r->config_path) {
+        int rc = model_config_read(&c->model, r->config_path, e);
+        if (rc)
+            return rc;
+        if (c->model.vocab < r->vocab)
+            return err_set(e, ERR_VALUE, "%s: vocab_size is %d, but the tokenizer has %d tokens", r->config_path,
+                           c->model.vocab, r->vocab);
+        if (r->seq > c->model.max_pos)
+            return err_set(e, ERR_VALUE, "--seq %d is longer than max_position_embeddings %d in %s", r->seq,
+                           c->model.max_pos, r->config_path);
+    } else if (r->depth > 0 || r->budget <= 0) {
+        model_config_depth(&c->model, r->depth > 0 ? r->depth : 4, r->vocab, 0);
+    } else {
+        shape_for(&c->model, r->budget, r->vocab);
+    }
+    int wide = c->model.d_model > 512 ? 1024 : 512;
+    c->seq = r->seq > 0 ? r->seq : wide;
+    if (r->config_path && c->seq > c->model.max_pos)
+        c->seq = c->model.max_pos;
+    if (!r->config_path)
+        c->model.max_pos = c->seq;
+    if (c->seq % OP_ROWS)
+        return err_set(e, ERR_VALUE, "--seq %d: the sequence length must be a multiple of %d", c->seq, OP_ROWS);
+    if (r->untied)
+        c->model.tied = false;
+    c->model.bos = r->bos;
+    c->model.eos = r->eos;
+    return model_config_check(&c->model, r->config_path ? r->config_path : "--depth", e);
+}
+
+static int resolve_optim(struct run_config *c, const struct run_request *r, struct err *e)
+{
+    struct optim_config *o = &c->optim;
+    enum optim_kind kind = OPTIM_NORMUON;
+    c->schedule = (struct schedule){.warmup = 0.05, .decay = 0.6, .floor = 0.02};
+    if (r->optimizer && optim_parse(&kind, r->optimizer) != 0)
+        return err_set(e, ERR_USAGE, "--optimizer %s: expected normuon, muon or adamw", r->optimizer);
+    if (r->schedule && schedule_parse(&c->schedule.kind, r->schedule) != 0)
+        return err_set(e, ERR_USAGE, "--schedule %s: expected wsd or cosine", r->schedule);
+    c->schedule.warmup = r->warmup >= 0 ? r->warmup : c->schedule.warmup;
+    c->schedule.decay = r->decay >= 0 ? r->decay : c->schedule.decay;
+    if (c->schedule.warmup + c->schedule.decay > 1)
+        return err_set(e, ERR_VALUE, "--warmup %g and --decay %g: together more than the whole run",
+                       c->schedule.warmup, c->schedule.decay);
+    double narrow = sqrt(256.0 / c->model.d_model);
+    *o = (struct optim_config){.kind = kind, .momentum = 0.95, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-10,
+                                .beta2_row = kind == OPTIM_NORMUON ? 0.95 : 0};
+    o->lr_matrix = pick(r->lr_matrix, kind != OPTIM_ADAMW ? 0.02 : 1.5e-3 * narrow);
+    o->lr_embed = pick(r->lr_embed, 3e-3 * narrow);
+    o->lr_head = o->lr_embed;
+    o->lr_gain = 3e-3;
+    o->decay_matrix = r->weight_decay >= 0 ? r->weight_decay : (kind != OPTIM_ADAMW ? 0.05 : 0.1);
+    o->decay_embed = 0;
+    o->clip = r->clip >= 0 ? r->clip : 1;
+    return 0;
+}
+
+int run_resolve_shape(struct run_config *c, const struct run_request *r, struct err *e)
+{
+    *c = (struct run_config){.corpus_root = r->corpus_root, .tokenizer = r->tokenizer};
+    int rc = resolve_model(c, r, e);
+    if (rc == 0)
+        rc = resolve_optim(c, r, e);
+    if (rc)
+        return rc;
+    c->workers = r->workers > 0 ? r->workers : 1;
+    if (c->workers & (c->workers - 1))
+        return err_set(e, ERR_VALUE, "--workers %d: the number of virtual workers must be a power of two", c->workers);
+    c->heldout = r->heldout > 0 ? r->heldout : CORPUS_HELDOUT;
+    c->seed = r->seed_given ? r->seed : derive_seed(c);
+    return 0;
+}
+
+/* 2048 tokens at 4.3M tokens, growing with the square root of the run: the anchor is measured (docs/log.md),
+ * the exponent lies between published fits (0.38) and constant noise scale (1). */
+static int64_t recipe_batch(const struct run_config *c, double tokens)
+{
+    double want = 2048 * sqrt(tokens / 4.3e6);
+    int64_t b = 2048;
+    while ((double)b * 1.5 < want && b < 1 << 19)
+        b *= 2;
+    int64_t least = (int64_t)c->seq * c->workers;
+    return b < least ? least : b / least * least;
+}
+
+static double wanted_tokens(const struct run_config *c, const struct run_request *r)
+{
+    if (r->flops > 0)
+        return r->flops / model_flops_per_token(&c->model, c->seq);
+    if (r->tokens > 0)
+        return r->tokens;
+    if (r->minutes > 0)
+        return r->minutes * 60 * r->tokens_per_s;
+    return 12.0 * (double)model_params_matmul(&c->model);
+}
+
+int run_resolve_length(struct run_config *c, const struct run_request *r, struct err *e)
+{
+    int given = (r->flops > 0) + (r->tokens > 0) + (r->minutes > 0) + (r->steps > 0);
+    if (given > 1)
+        return err_set(e, ERR_USAGE, "give one of --flops, --tokens, --steps and --minutes, not several");
+    int64_t unit = (int64_t)c->seq * c->workers;
+    double tokens = wanted_tokens(c, r);
+    c->batch_tokens = r->batch_tokens > 0 ? r->batch_tokens : recipe_batch(c, r->steps > 0 ? 0 : tokens);
+    if (c->batch_tokens % unit)
+        return err_set(e, ERR_VALUE,
+                       "--batch-tokens %" PRId64 " is not a multiple of sequence length × workers = %" PRId64,
+                       c->batch_tokens, unit);
+    c->schedule.steps = r->steps > 0 ? r->steps : (int64_t)(tokens / (double)c->batch_tokens);
+    if (c->schedule.steps < 1)
+        c->schedule.steps = 1;
+    double all = (double)c->schedule.steps * (double)c->batch_tokens;
+    double part = all / 100 < 16384 ? 16384 : all / 100 > 524288 ? 524288 : all / 100;
+    c->eval_tokens = r->eval_tokens > 0 ? r->eval_tokens : (int64_t)part;
+    /* The last one decides: up to a thirtieth of the run's tokens, one percent of its work. */
+    int64_t last = (int64_t)(all / 30 < 4e6 ? all / 30 : 4e6);
+    c->final_eval_tokens = r->eval_tokens > 0 || last < c->eval_tokens ? c->eval_tokens : last;
+    c->eval_every = r->eval_every >= 0 ? r->eval_every : (c->schedule.steps + 9) / 10;
+    return 0;
+}
+
+/* ---- a stored run against what is asked now ---- */
+
+static int differs(const char *dir, const char *what, double stored, double asked, struct err *e)
+{
+    return err_set(e, ERR_VALUE,
+                   "%s/run.json: this run has %s %.10g and you ask for %.10g; give the same, or another --out", dir,
+                   what, stored, asked);
+}
+
+int run_agrees(const struct run_config *c, const struct run_request *r, const char *dir, struct err *e)
+{
+    if (memcmp(&c->corpus_root, &r->corpus_root, sizeof r->corpus_root) != 0)
+        return err_set(e, ERR_VALUE, "%s/run.json: this run was started on another corpus (corpus_root differs)", dir);
+    if (memcmp(&c->tokenizer, &r->tokenizer, sizeof r->tokenizer) != 0)
+        return err_set(e, ERR_VALUE, "%s/run.json: this run was started with another tokenizer", dir);
+    const struct {
+        const char *what;
+        double stored, asked;
+    } f[] = {{"depth", c->model.n_layer, r->config_path ? 0 : r->depth}, {"seq", c->seq, r->seq},
+             {"workers", c->workers, r->workers}, {"batch_tokens", (double)c->batch_tokens, (double)r->batch_tokens},
+             {"steps", (double)c->schedule.steps, (double)r->steps},
+             {"lr", c->optim.lr_matrix, r->lr_matrix}, {"embedding lr", c->optim.lr_embed, r->lr_embed},
+             {"held-out fraction", c->heldout, r->heldout},
+             {"seed", (double)c->seed, r->seed_given ? (double)r->seed : 0}};
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
+        if (f[i].asked > 0 && f[i].stored != f[i].asked)
+            return differs(dir, f[i].what, f[i].stored, f[i].asked, e);
+    if (r->seed_given && r->seed != c->seed)
+        return differs(dir, "seed", (double)c->seed, (double)r->seed, e);
+    if (r->tokens > 0 || r->flops > 0) {
+        struct run_config want = *c;
+        int rc = run_resolve_length(
+            &want,
+            &(struct run_request){
+                .flops = r->flops, .tokens = r->tokens, .batch_tokens = c->batch_tokens, .eval_every = -1},
+            e);
+        if (rc)
+            return rc;
+        if (want.schedule.steps != c->schedule.steps)
+            return differs(dir, "steps", (double)c->schedule.steps, (double)want.schedule.steps, e);
+    }
+    if (r->optimizer && strcmp(r->optimizer, optim_name(c->optim.kind)) != 0)
+        return err_set(e, ERR_VALUE, "%s/run.json: this run's optimizer is %s, you ask for %s", dir,
+                       optim_name(c->optim.kind), r->optimizer);
+    return 0;
+}

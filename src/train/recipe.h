@@ -1,0 +1,42 @@
+/* The recipe: from what the user asked for to a resolved run.  What was left open follows from rules that were measured
+ * (docs/design.md, "the dial"; docs/log.md has the experiments). */
+#ifndef DK_TRAIN_RECIPE_H
+#define DK_TRAIN_RECIPE_H
+
+#include "train/run.h"
+
+/* What the user asked for; zero or negative: not said. */
+struct run_request {
+    int depth;
+    const char *config_path;    /* a Hugging Face config.json instead of depth */
+    int vocab;                  /* of the tokenizer */
+    int seq, workers;
+    int64_t batch_tokens;
+    double flops, tokens, minutes;
+    double budget;              /* FLOPs the shape is chosen for where neither depth nor config_path says it */
+    int64_t steps;
+    double tokens_per_s;        /* measured, for minutes */
+    const char *optimizer, *schedule;
+    double lr_matrix, lr_embed, weight_decay, clip, warmup, decay, heldout;
+    int untied;
+    int64_t eval_every, eval_tokens;
+    uint64_t seed;
+    bool seed_given;
+    struct digest corpus_root, tokenizer;
+    int bos, eos;
+};
+
+/* Parameters that multiply (model_params_matmul) worth training with that many FLOPs, and the size of a vocabulary that
+ * goes with them: fitted to runs of equal compute (docs/log.md). */
+double recipe_params(double flops);
+int recipe_vocab(double flops);
+
+/* Everything but the length of the run (schedule.steps, eval_every): enough to measure its speed. */
+int run_resolve_shape(struct run_config *c, const struct run_request *r, struct err *e) MUST_CHECK;
+/* The rest: batch, steps, rates from the recipe (docs/design.md, "the dial"). */
+int run_resolve_length(struct run_config *c, const struct run_request *r, struct err *e) MUST_CHECK;
+
+/* ERR_VALUE and a sentence naming the first field in which a request contradicts a stored run. */
+int run_agrees(const struct run_config *c, const struct run_request *r, const char *dir, struct err *e) MUST_CHECK;
+
+#endif
