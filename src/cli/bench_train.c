@@ -217,7 +217,7 @@ int bench_train(int argc, char **argv, struct err *e)
         {"steps", 0, OPT_INT, &q.steps, "N", "measured steps, after one to warm up (default 5)", 1, MAX_STEPS, NULL},
         {"optimizer", 0, OPT_STR, &q.optimizer, "NAME", "normuon (default), muon, adamw or none", 0, 0, NULL},
         {"checkpoint", 0, OPT_FLAG, &q.checkpoint, NULL, "keep layer inputs only", 0, 0, NULL},
-        {"profile", 0, OPT_FLAG, &q.profile, NULL, "each op: time, FLOP/s, GB/s, share of the limit, waiting", 0, 0, NULL},
+        {"profile", 0, OPT_FLAG, &q.profile, NULL, "time, rates and waiting of each op", 0, 0, NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"record", 0, OPT_STR, &q.record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &q.json, NULL, "one JSON document", 0, 0, NULL},

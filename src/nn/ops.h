@@ -53,11 +53,11 @@ void op_head_loss(const struct nn *x, real *loss, struct mat dh, real *dw, int *
 double op_sum(const struct nn *x, const real *v, size_t n);
 /* Binary64 sum of squares with the same blocks. */
 double op_sum_sq(const struct nn *x, const real *v, size_t n);
-/* The same of each of n vectors. */
 struct op_vec {
     const real *p;
     size_t n;
 };
+/* The same of each of n vectors. No gradient: for the norm of gradients. */
 void op_sums_sq(const struct nn *x, double *sum, const struct op_vec *v, int n);
 /* Plain vectors: y += v; y *= a; zeros; no NaN and no infinity. No gradient: they move gradients themselves. */
 void op_add(const struct nn *x, real *y, const real *v, size_t n);
