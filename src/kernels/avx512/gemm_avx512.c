@@ -126,14 +126,20 @@ static void pack_b_square(float *d, const struct gemm_src *s, int col, int nc, i
     }
 }
 
-/* The source is walked along its lines, so that the prefetchers follow: down k in a panel, or over the
- * panels where k is strided. */
+/* The source is walked along its lines, down k in a panel, or over the panels where k is strided: 32 streams,
+ * more than the hardware's prefetchers follow, so the next square of each is asked for. */
 static void pack_b_avx512(void *dst, struct gemm_src src, int n, int k)
 {
     int kp = gemm_kp(k), cols = n > 0 ? (n + NR - 1) / NR : 0, steps = kp / 32;
+    ptrdiff_t size = src.dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
     for (int i = 0; i < cols * steps; i++) {
         int col = (src.trans ? i % cols : i / steps) * NR, kk = (src.trans ? i / cols : i % steps) * 32;
         float *d = (float *)dst + (ptrdiff_t)col * kp + (ptrdiff_t)kk * NR;
+        int lines = src.trans ? k - kk : n - col;
+        const char *next = (const char *)src.p + (src.trans ? kk * src.ld + col + NR : col * src.ld + kk + 32) * size;
+        for (int r = 0; r < 32 && r < lines; r++)
+            for (ptrdiff_t at = 0; at < 32 * size; at += 64)
+                _mm_prefetch(next + r * src.ld * size + at, _MM_HINT_T0);
         pack_b_square(d, &src, col, n - col, kk, k - kk);
     }
 }
@@ -182,6 +188,12 @@ static void pack_a_across(float *dst, const struct gemm_src *s, int m, int k, in
     float buf[ACROSS_K][ACROSS_ROWS + 16];
     const __mmask8 seven = 0x7f;
     int kp = gemm_kp(k), n = m - r0 < ACROSS_ROWS ? m - r0 : ACROSS_ROWS, panels = (n + MR - 1) / MR;
+    /* The lines of the next 16 k: each is far from the last, and no prefetcher of the hardware sees them coming. */
+    ptrdiff_t size = s->dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
+    const char *next = (const char *)s->p + ((kk + ACROSS_K) * s->ld + r0) * size;
+    for (int j = 0; j < ACROSS_K && kk + ACROSS_K + j < k; j++)
+        for (ptrdiff_t at = 0; at < n * size; at += 64)
+            _mm_prefetch(next + j * s->ld * size + at, _MM_HINT_T0);
     for (int j = 0; j < ACROSS_K; j++)
         for (int r = 0; r < panels * MR; r += 16) {
             __mmask16 some = kk + j < k ? mask16(n - r) : 0;
@@ -210,8 +222,17 @@ static void pack_a_avx512(void *dst, struct gemm_src src, int m, int k)
                 pack_a_across(dst, &src, m, k, row, kk);
         return;
     }
+    ptrdiff_t size = src.dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
     for (int i = 0; i < rows * steps; i++) {
         int row = i / steps * MR, kk = i % steps * 32;
+        /* The same k of the next panel: each row is a stream too short for the hardware to follow. */
+        const char *next = (const char *)src.p + ((row + MR) * src.ld + kk) * size;
+        for (int r = 0; r < MR && row + MR + r < m; r++) {
+            const char *line = next + r * src.ld * size;
+            _mm_prefetch(line, _MM_HINT_T0);
+            if (src.dtype == DT_F32)
+                _mm_prefetch(line + 64, _MM_HINT_T0);
+        }
         pack_a_along((float *)dst + (ptrdiff_t)row * kp + (ptrdiff_t)kk * MR, &src, row, m - row, kk, k - kk);
     }
 }
