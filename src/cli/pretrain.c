@@ -397,7 +397,7 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         {.name = "minutes", .type = OPT_REAL, .dst = &r->minutes, .arg = "N",
          .help = "length as time: speed is measured, then the number of steps is fixed", .lo = 0.01, .hi = 1e7},
         {.name = "seq", .type = OPT_INT, .dst = &p.seq, .arg = "N",
-         .help = "tokens of a sequence (default 512; 1024 from depth 9)", .lo = 32, .hi = 1 << 20},
+         .help = "tokens of a sequence (default 512; 1024 from depth 9; fits --flops)", .lo = 32, .hi = 1 << 20},
         {.name = "batch-tokens", .type = OPT_COUNT, .dst = &p.batch, .arg = "N",
          .help = "tokens of a step (default: from the length)", .lo = 32, .hi = 1e10},
         {.name = "workers", .type = OPT_INT, .dst = &p.workers, .arg = "V",

@@ -48,14 +48,15 @@ static void matrix(struct builder *b, int layer, const char *name, int rows, int
     p->std = zero ? 0 : 1.0 / sqrt((double)cols);
 }
 
-static void gain(struct builder *b, int layer, const char *name, int n)
+static void gain(struct builder *b, int layer, const char *name, int n, double start)
 {
     struct param *p = add(b, layer, name, 1, n);
     if (!p)
         return;
     p->n_dims = 1;
     p->group = GROUP_GAIN;
-    p->init = INIT_ONES;
+    p->init = INIT_CONSTANT;
+    p->start = start;
 }
 
 static void table(struct builder *b, const char *name, int rows, int cols, enum param_group g, double std)
@@ -69,20 +70,24 @@ static void table(struct builder *b, const char *name, int rows, int cols, enum 
     p->std = std;
 }
 
+/* Queries and keys of unit mean square meet at scores within ±√d_head only when they are parallel, and start near 0:
+ * attention begins almost even.  Gains above one on both sides let it pick sooner (docs/log.md). */
+static const double QK_GAIN = 1.4;
+
 static void add_layer(struct builder *b, int i, const struct model_config *c)
 {
     const struct layer_facts *f = &c->layer[i];
     int d = c->d_model, dq = f->n_head * f->d_head, dkv = f->n_kv * f->d_head;
-    gain(b, i, "input_layernorm", d);
+    gain(b, i, "input_layernorm", d, 1);
     matrix(b, i, "self_attn.q_proj", dq, d, false);
     matrix(b, i, "self_attn.k_proj", dkv, d, false);
     matrix(b, i, "self_attn.v_proj", dkv, d, false);
     if (f->qk_norm) {
-        gain(b, i, "self_attn.q_norm", f->d_head);
-        gain(b, i, "self_attn.k_norm", f->d_head);
+        gain(b, i, "self_attn.q_norm", f->d_head, QK_GAIN);
+        gain(b, i, "self_attn.k_norm", f->d_head, QK_GAIN);
     }
     matrix(b, i, "self_attn.o_proj", d, dq, true);
-    gain(b, i, "post_attention_layernorm", d);
+    gain(b, i, "post_attention_layernorm", d, 1);
     matrix(b, i, "mlp.gate_proj", f->d_ff, d, false);
     matrix(b, i, "mlp.up_proj", f->d_ff, d, false);
     matrix(b, i, "mlp.down_proj", d, f->d_ff, true);
@@ -105,7 +110,7 @@ int param_table_new(struct param_table *t, const struct model_config *c, struct 
     table(&b, "model.embed_tokens", c->vocab, c->d_model, GROUP_EMBED, c->tied ? tied_std(c->d_model) : 0.02);
     for (int i = 0; i < c->n_layer; i++)
         add_layer(&b, i, c);
-    gain(&b, -1, "model.norm", c->d_model);
+    gain(&b, -1, "model.norm", c->d_model, 1);
     /* A separate head starts with logits of standard deviation 1/sqrt(d): the loss at log(vocab). */
     if (!c->tied)
         table(&b, "lm_head", c->vocab, c->d_model, GROUP_HEAD, 1.0 / c->d_model);
@@ -151,9 +156,9 @@ void params_init(const struct param_table *t, real *w, uint64_t seed)
         real *q = w + p->offset;
         if (p->init == INIT_UNIFORM)
             fill_uniform(q, p->n, seed, (uint32_t)i, p->std);
-        else if (p->init == INIT_ONES)
+        else if (p->init == INIT_CONSTANT)
             for (size_t j = 0; j < p->n; j++)
-                q[j] = 1;
+                q[j] = (real)p->start;
     }
 }
 

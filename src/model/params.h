@@ -10,7 +10,8 @@
 #include "kernels/real.h"
 #include "model/config.h"
 
-enum param_init { INIT_ONES, INIT_ZERO, INIT_UNIFORM };   /* INIT_UNIFORM: uniform, standard deviation `std` */
+/* INIT_CONSTANT: every element is `start`; INIT_UNIFORM: around zero, standard deviation `std`. */
+enum param_init { INIT_CONSTANT, INIT_ZERO, INIT_UNIFORM };
 enum param_group { GROUP_EMBED, GROUP_HEAD, GROUP_MATRIX, GROUP_GAIN };
 
 struct param {
@@ -19,7 +20,7 @@ struct param {
     int rows, cols;       /* gains: rows = 1 */
     int n_dims;           /* 1 or 2 in files */
     enum param_init init;
-    double std;
+    double std, start;
     enum param_group group;
     size_t offset;        /* elements from the start of the flat f32 block; multiple of 16 */
     size_t n;             /* rows·cols */

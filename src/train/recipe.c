@@ -31,7 +31,7 @@ static uint64_t derive_seed(const struct run_config *c)
 /* 2^(e·log2(x)) by the profile's own functions: every machine chooses the same shape. */
 static double power(double x, double e) { return t1_pow_f64(x, e); }
 
-double recipe_params(double flops) { return 2.9e6 * power(flops / 1e14, 0.5); }
+double recipe_params(double flops) { return 1.6e6 * power(flops / 1e14, 0.5); }
 
 int recipe_vocab(double flops)
 {
@@ -63,6 +63,9 @@ static void shape_for(struct model_config *c, double flops, int vocab)
     shape_at(c, width, vocab);
 }
 
+/* Short rows first: they are cheaper, a batch of them is more varied, and what a small budget learns is near. */
+static int seq_for(double flops) { return flops < 5e14 ? 256 : flops < 1e17 ? 512 : 1024; }
+
 static int resolve_model(struct run_config *c, const struct run_request *r, struct err *e)
 {
     if (r->config_path) {
@@ -80,8 +83,10 @@ static int resolve_model(struct run_config *c, const struct run_request *r, stru
     } else {
         shape_for(&c->model, r->budget, r->vocab);
     }
-    int wide = c->model.d_model > 512 ? 1024 : 512;
-    c->seq = r->seq > 0 ? r->seq : wide;
+    int usual = c->model.d_model > 512 ? 1024 : 512;
+    if (r->depth <= 0 && !r->config_path && r->budget > 0)
+        usual = seq_for(r->budget);
+    c->seq = r->seq > 0 ? r->seq : usual;
     if (r->config_path && c->seq > c->model.max_pos)
         c->seq = c->model.max_pos;
     if (!r->config_path)
@@ -113,7 +118,7 @@ static int resolve_optim(struct run_config *c, const struct run_request *r, stru
     *o = (struct optim_config){.kind = kind, .momentum = 0.95, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-10,
                                 .beta2_row = kind == OPTIM_NORMUON ? 0.95 : 0};
     o->lr_matrix = pick(r->lr_matrix, kind != OPTIM_ADAMW ? 0.02 : 1.5e-3 * narrow);
-    o->lr_embed = pick(r->lr_embed, 3e-3 * narrow);
+    o->lr_embed = pick(r->lr_embed, 6e-3 * narrow);
     o->lr_head = o->lr_embed;
     o->lr_gain = 3e-3;
     o->decay_matrix = r->weight_decay >= 0 ? r->weight_decay : (kind != OPTIM_ADAMW ? 0.05 : 0.1);
@@ -138,12 +143,12 @@ int run_resolve_shape(struct run_config *c, const struct run_request *r, struct 
     return 0;
 }
 
-/* 2048 tokens at 4.3M tokens, growing with the square root of the run: the anchor is measured (docs/log.md),
- * the exponent lies between published fits (0.38) and constant noise scale (1). */
+/* 2048 tokens at 10M tokens, growing with the square root of the run: the anchor is measured (docs/log.md), the power
+ * lies between published fits (0.38) and constant noise scale (1). */
 static int64_t recipe_batch(const struct run_config *c, double tokens)
 {
-    double want = 2048 * sqrt(tokens / 4.3e6);
-    int64_t b = 2048;
+    double want = 2048 * sqrt(tokens / 1e7);
+    int64_t b = 512;
     while ((double)b * 1.5 < want && b < 1 << 19)
         b *= 2;
     int64_t least = (int64_t)c->seq * c->workers;
