@@ -135,7 +135,10 @@ static int write_manifest(struct build *b, struct err *e)
     for (int i = 0; sources && i < b->in.n; i++) {
         json_t *row = counts_json(&c->file[i]);
         json_t *name = json_object_get(json_array_get(b->inputs, (size_t)i), "name");
-        if (!row || json_object_set(row, "name", name) != 0 || json_array_append_new(sources, row) != 0) {
+        bool named = row && json_object_set(row, "name", name) == 0;
+        if (!named)
+            json_decref(row);
+        if (!named || json_array_append_new(sources, row) != 0) {
             json_decref(sources);
             sources = NULL;
         }
