@@ -59,7 +59,8 @@ static void gain(struct builder *b, int layer, const char *name, int n, double s
     p->start = start;
 }
 
-static void table(struct builder *b, const char *name, int rows, int cols, enum param_group g, double std)
+static void table(struct builder *b, const char *name, int rows, int cols, enum param_group g, double std,
+                  double start)
 {
     struct param *p = add(b, -1, name, rows, cols);
     if (!p)
@@ -68,6 +69,7 @@ static void table(struct builder *b, const char *name, int rows, int cols, enum 
     p->group = g;
     p->init = INIT_UNIFORM;
     p->std = std;
+    p->start = start;
 }
 
 /* Queries and keys of unit mean square meet at scores within ±√d_head only when they are parallel, and start near 0:
@@ -100,6 +102,12 @@ static void add_layer(struct builder *b, int i, const struct model_config *c)
  * whatever the width. */
 static double tied_std(int d) { return 4.0 / d; }
 
+/* All embeddings share a component, half as long as the rest of a row.  A tied head adds it to every logit alike,
+ * which a softmax does not see; but projections of it are what a bias would be, and queries and keys that do not
+ * depend on the token are how a head learns to look at a place: copying from the context forms after 1.7M tokens,
+ * not 2.5M (docs/log.md). */
+static const double COMMON = 0.5;
+
 int param_table_new(struct param_table *t, const struct model_config *c, struct err *e)
 {
     memset(t, 0, sizeof *t);
@@ -107,13 +115,14 @@ int param_table_new(struct param_table *t, const struct model_config *c, struct 
     t->p = mem_new((size_t)b.cap, sizeof *t->p);
     if (!t->p)
         return err_set(e, ERR_NOMEM, "no memory for a table of %d tensors", b.cap);
-    table(&b, "model.embed_tokens", c->vocab, c->d_model, GROUP_EMBED, c->tied ? tied_std(c->d_model) : 0.02);
+    double std = c->tied ? tied_std(c->d_model) : 0.02;
+    table(&b, "model.embed_tokens", c->vocab, c->d_model, GROUP_EMBED, std, COMMON * std * sqrt((double)c->d_model));
     for (int i = 0; i < c->n_layer; i++)
         add_layer(&b, i, c);
     gain(&b, -1, "model.norm", c->d_model, 1);
     /* A separate head starts with logits of standard deviation 1/sqrt(d): the loss at log(vocab). */
     if (!c->tied)
-        table(&b, "lm_head", c->vocab, c->d_model, GROUP_HEAD, 1.0 / c->d_model);
+        table(&b, "lm_head", c->vocab, c->d_model, GROUP_HEAD, 1.0 / c->d_model, 0);
     return 0;
 }
 
@@ -148,6 +157,13 @@ static void fill_uniform(real *w, size_t n, uint64_t seed, uint32_t id, double s
     }
 }
 
+static void fill_table(const struct param *p, real *w, uint64_t seed, uint32_t id)
+{
+    fill_uniform(w, p->n, seed, id, p->std);
+    for (int r = 0; p->start != 0 && r < p->rows; r++)
+        w[(size_t)r * (size_t)p->cols] = (real)p->start;
+}
+
 void params_init(const struct param_table *t, real *w, uint64_t seed)
 {
     memset(w, 0, t->total * sizeof *w);
@@ -155,7 +171,7 @@ void params_init(const struct param_table *t, real *w, uint64_t seed)
         const struct param *p = &t->p[i];
         real *q = w + p->offset;
         if (p->init == INIT_UNIFORM)
-            fill_uniform(q, p->n, seed, (uint32_t)i, p->std);
+            fill_table(p, q, seed, (uint32_t)i);
         else if (p->init == INIT_CONSTANT)
             for (size_t j = 0; j < p->n; j++)
                 q[j] = (real)p->start;

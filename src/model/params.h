@@ -10,7 +10,8 @@
 #include "kernels/real.h"
 #include "model/config.h"
 
-/* INIT_CONSTANT: every element is `start`; INIT_UNIFORM: around zero, standard deviation `std`. */
+/* INIT_CONSTANT: every element is `start`; INIT_UNIFORM: around zero, standard deviation `std`, and in the first
+ * column `start` instead where that is not zero. */
 enum param_init { INIT_CONSTANT, INIT_ZERO, INIT_UNIFORM };
 enum param_group { GROUP_EMBED, GROUP_HEAD, GROUP_MATRIX, GROUP_GAIN };
 
