@@ -24,7 +24,7 @@ static const double USUAL_SHARE = 0.45;
 struct pretrain {
     /* what was asked */
     const char *corpus_dir, *tokenizer_dir, *out;
-    int64_t depth, seq, workers, threads, memory;
+    int64_t depth, seq, seq_start, workers, threads, memory;
     double batch, steps, eval_every, eval_tokens;
     int64_t seed;
     bool json, untied;
@@ -243,14 +243,14 @@ static int new_trainer(struct pretrain *p, struct err *e)
 /* A new run: its length becomes a number of steps, written to run.json before the first one. */
 static int plan_new(struct pretrain *p, struct err *e)
 {
-    double flops = model_flops_per_token(&p->run.model, p->run.seq);
-    p->req.tokens_per_s = USUAL_SHARE * p->peak / flops;
+    p->req.tokens_per_s = USUAL_SHARE * p->peak / model_flops_per_token(&p->run.model, p->run.seq);
     int rc = run_resolve_length(&p->run, &p->req, e);
     if (rc == 0)
         rc = new_trainer(p, e);
     if (rc == 0 && p->req.minutes > 0) {
         rc = measure_speed(p, &p->req.tokens_per_s, e);
-        p->req.tokens_per_s *= 0.94;   /* evaluations and checkpoints */
+        p->req.tokens_per_s *= 0.94;   /* evaluations and checkpoints; rows grow */
+        p->req.tokens_per_s *= model_flops_per_token(&p->run.model, p->run.seq_start) / run_flops_per_token(&p->run);
         p->req.batch_tokens = p->run.batch_tokens;
         if (rc == 0)
             rc = run_resolve_length(&p->run, &p->req, e);
@@ -279,16 +279,18 @@ static int plan(struct pretrain *p, struct err *e)
 
 static void describe(const struct pretrain *p)
 {
-    char params[16], tokens[16], flops[24];
+    char params[16], tokens[16], flops[24], seq[48] = "";
     const struct model_config *m = &p->run.model;
     struct trainer_plan plan_ = trainer_planned(p->trainer);
     double all = (double)p->run.schedule.steps * (double)p->run.batch_tokens;
     human_count(params, (double)model_params_total(m));
     human_count(tokens, all);
-    snprintf(flops, sizeof flops, "%.3g", all * model_flops_per_token(m, p->run.seq));
-    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %d; from random weights, seed %016" PRIx64,
-             m->n_layer, m->d_model, params, m->vocab, p->run.seq, p->run.seed);
-    int advised = recipe_vocab(all * model_flops_per_token(m, p->run.seq));
+    snprintf(flops, sizeof flops, "%.3g", all * run_flops_per_token(&p->run));
+    if (p->run.start_steps > 0)
+        snprintf(seq, sizeof seq, "%d, from step %" PRId64 " ", p->run.seq_start, p->run.start_steps + 1);
+    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s%d; from random weights, seed %016" PRIx64,
+             m->n_layer, m->d_model, params, m->vocab, seq, p->run.seq, p->run.seed);
+    int advised = recipe_vocab(all * run_flops_per_token(&p->run));
     if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)
         log_line("advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d", advised,
                  m->vocab);
@@ -328,8 +330,7 @@ static int train(struct pretrain *p, struct err *e)
 {
     struct loop_result r;
     struct loop_opts o = {.dir = p->out, .save_every = p->save_every, .peak_flops = p->peak,
-                          .flops_per_token = model_flops_per_token(&p->run.model, p->run.seq), .resume = p->resume,
-                          .stop = stop_asked, .on_step = on_step, .on_eval = on_eval, .user = p};
+                          .resume = p->resume, .stop = stop_asked, .on_step = on_step, .on_eval = on_eval, .user = p};
     describe(p);
     log_catch_stop();
     int rc = train_loop(p->trainer, &p->run, &o, &r, e);
@@ -362,6 +363,7 @@ static int check(struct pretrain *p, struct err *e)
     struct run_request *r = &p->req;
     r->depth = (int)p->depth;
     r->seq = (int)p->seq;
+    r->seq_start = (int)p->seq_start;
     r->workers = (int)p->workers;
     r->batch_tokens = (int64_t)p->batch;
     r->steps = (int64_t)p->steps;
@@ -398,6 +400,11 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
          .help = "length as time: speed is measured, then the number of steps is fixed", .lo = 0.01, .hi = 1e7},
         {.name = "seq", .type = OPT_INT, .dst = &p.seq, .arg = "N",
          .help = "tokens of a sequence (default 512; 1024 from depth 9; fits --flops)", .lo = 32, .hi = 1 << 20},
+        {.name = "seq-start", .type = OPT_INT, .dst = &p.seq_start, .arg = "N",
+         .help = "tokens of a sequence at first, a divisor of --seq (default: half where --flops or --minutes choose; "
+                 "else no difference)", .lo = 32, .hi = 1 << 20},
+        {.name = "seq-switch", .type = OPT_REAL, .dst = &r->seq_switch, .arg = "X",
+         .help = "fraction of the steps with --seq-start (default 0.7)", .lo = 1e-6, .hi = 1},
         {.name = "batch-tokens", .type = OPT_COUNT, .dst = &p.batch, .arg = "N",
          .help = "tokens of a step (default: from the length)", .lo = 32, .hi = 1e10},
         {.name = "workers", .type = OPT_INT, .dst = &p.workers, .arg = "V",

@@ -96,7 +96,9 @@ static void measure(struct loop *l)
         }
     }
     if (l->o->peak_flops > 0)
-        l->p.fraction_of_peak = l->p.tokens_per_s * l->o->flops_per_token / l->o->peak_flops;
+        l->p.fraction_of_peak =
+            l->p.tokens_per_s * model_flops_per_token(&l->c->model, run_seq_at(l->c, l->p.step.step - 1)) /
+            l->o->peak_flops;
     double left = (double)((l->c->schedule.steps - l->p.step.step) * l->c->batch_tokens);
     l->p.seconds_left = l->p.tokens_per_s > 0 ? left / l->p.tokens_per_s : 0;
 }

@@ -17,7 +17,6 @@ struct loop_opts {
     const char *dir;             /* RUN */
     double save_every;           /* seconds between checkpoints; bits do not depend on it */
     double peak_flops;           /* of the machine, measured; 0: unknown */
-    double flops_per_token;
     bool resume;                 /* a state exists: metrics.jsonl is cut to it */
     bool (*stop)(void *user);    /* asked after each step */
     void (*on_step)(void *user, const struct loop_progress *p);

@@ -10,7 +10,8 @@ struct run_request {
     int depth;
     const char *config_path;    /* a Hugging Face config.json instead of depth */
     int vocab;                  /* of the tokenizer */
-    int seq, workers;
+    int seq, seq_start, workers;
+    double seq_switch;          /* fraction of the steps with rows of seq_start */
     int64_t batch_tokens;
     double flops, tokens, minutes;
     double budget;              /* FLOPs the shape is chosen for where neither depth nor config_path says it */

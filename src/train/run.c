@@ -11,6 +11,25 @@
 
 int64_t run_batch_rows(const struct run_config *c) { return c->batch_tokens / c->seq; }
 
+int run_seq_at(const struct run_config *c, int64_t step) { return step < c->start_steps ? c->seq_start : c->seq; }
+
+struct run_row run_row_at(const struct run_config *c, int64_t step, int64_t i)
+{
+    uint64_t pieces = (uint64_t)(c->seq / run_seq_at(c, step)), rows = (uint64_t)run_batch_rows(c);
+    uint64_t at = (uint64_t)step * rows * pieces + (uint64_t)i;
+    if (step >= c->start_steps)
+        return (struct run_row){at, 0};
+    uint64_t lap = (uint64_t)c->start_steps * rows;
+    return (struct run_row){at % lap, at / lap};
+}
+
+double run_flops_per_token(const struct run_config *c)
+{
+    double share = (double)c->start_steps / (double)(c->schedule.steps > 0 ? c->schedule.steps : 1);
+    return share * model_flops_per_token(&c->model, c->seq_start) +
+           (1 - share) * model_flops_per_token(&c->model, c->seq);
+}
+
 /* ---- files ---- */
 
 static int path_of(struct buf *b, const char *dir, const char *name, struct err *e)
@@ -44,9 +63,9 @@ int run_write(const struct run_config *c, const char *dir, struct err *e)
 {
     struct buf path = {0};
     json_t *o = json_pack(
-        "{s:s,s:s,s:o,s:o,s:o,s:i,s:I,s:i,s:I,s:f,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:o}", "format", "dokja-run-1", "profile",
+        "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:I,s:I,s:i,s:I,s:f,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:o}", "format", "dokja-run-1", "profile",
         "T1", "seed", hex64(c->seed), "corpus_root", hex256(&c->corpus_root), "tokenizer", hex256(&c->tokenizer), "seq",
-        c->seq, "batch_tokens", (json_int_t)c->batch_tokens, "workers", c->workers, "steps",
+        c->seq, "seq_start", c->seq_start, "start_steps", (json_int_t)c->start_steps, "batch_tokens", (json_int_t)c->batch_tokens, "workers", c->workers, "steps",
         (json_int_t)c->schedule.steps, "heldout", c->heldout, "eval_tokens", (json_int_t)c->eval_tokens,
         "final_eval_tokens", (json_int_t)c->final_eval_tokens, "eval_every", (json_int_t)c->eval_every, "schedule",
         schedule_name(c->schedule.kind), "warmup", c->schedule.warmup, "decay", c->schedule.decay, "floor",
@@ -136,11 +155,12 @@ static int get_optim(struct optim_config *c, const json_t *run, const char *wher
 static int read_run(struct run_config *c, const json_t *o, const char *where, struct err *e)
 {
     const char *format, *kind;
-    int64_t seq = 0, workers = 0;
+    int64_t seq = 0, seq_start = 0, workers = 0;
     int rc = json_get_str(&format, o, "format", false, NULL, where, e);
     if (rc == 0 && strcmp(format, "dokja-run-1") != 0)
         rc = err_set(e, ERR_FORMAT, "%s: format is \"%.40s\", expected dokja-run-1", where, format);
-    const struct field_int fi[] = {{"seq", &seq, OP_ROWS, 1 << 20}, {"workers", &workers, 1, 1 << 16},
+    const struct field_int fi[] = {{"seq", &seq, OP_ROWS, 1 << 20}, {"seq_start", &seq_start, OP_ROWS, 1 << 20},
+                                   {"start_steps", &c->start_steps, 0, 1LL << 40}, {"workers", &workers, 1, 1 << 16},
                                    {"batch_tokens", &c->batch_tokens, 1, 1LL << 40},
                                    {"steps", &c->schedule.steps, 1, 1LL << 40},
                                    {"eval_tokens", &c->eval_tokens, 1, 1LL << 40},
@@ -157,10 +177,14 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
     if (schedule_parse(&c->schedule.kind, kind) != 0)
         return err_set(e, ERR_FORMAT, "%s: schedule is \"%.40s\", expected wsd or cosine", where, kind);
     c->seq = (int)seq;
+    c->seq_start = (int)seq_start;
     c->workers = (int)workers;
     if (seq % OP_ROWS || (workers & (workers - 1)) || c->batch_tokens % (seq * workers))
         return err_set(e, ERR_FORMAT, "%s: seq %d, workers %d and batch_tokens %" PRId64 " do not fit together", where,
                        c->seq, c->workers, c->batch_tokens);
+    if (seq % seq_start || seq_start % OP_ROWS)
+        return err_set(e, ERR_FORMAT, "%s: seq_start is %d, expected a divisor of seq %d and a multiple of %d", where,
+                       c->seq_start, c->seq, OP_ROWS);
     return get_optim(&c->optim, o, where, e);
 }
 

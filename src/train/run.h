@@ -15,6 +15,8 @@ struct run_config {
     struct optim_config optim;
     struct schedule schedule;   /* schedule.steps is the length of the run */
     int seq;                    /* tokens of a row; multiple of OP_ROWS */
+    int seq_start;              /* tokens of a row in the first steps; divides seq */
+    int64_t start_steps;        /* how many of those */
     int64_t batch_tokens;       /* of the global batch; whole rows for each worker */
     int workers;                /* virtual workers V, a power of two (NUMERICS §8) */
     double heldout;             /* fraction of documents */
@@ -30,5 +32,16 @@ struct run_config {
 int run_write(const struct run_config *c, const char *dir, struct err *e) MUST_CHECK;
 int run_read(struct run_config *c, const char *dir, struct err *e) MUST_CHECK;
 int64_t run_batch_rows(const struct run_config *c);
+/* Tokens of a row at that step, counted from 0. */
+int run_seq_at(const struct run_config *c, int64_t step);
+/* Row i of a step: that piece of the training sample.  While rows are short, this part of the run takes its samples in as
+ * many laps as they have pieces, first all first pieces, then all second ones: no token comes twice, and the rows of a
+ * batch are from different places. */
+struct run_row {
+    uint64_t sample, piece;
+};
+struct run_row run_row_at(const struct run_config *c, int64_t step, int64_t i);
+/* FLOPs per token, averaged over the run (model_flops_per_token at each step's row). */
+double run_flops_per_token(const struct run_config *c);
 
 #endif

@@ -217,12 +217,13 @@ void trainer_set_run(struct trainer *t, const struct run_config *c)
 /* Fills the batch arrays with the rows of this step; returns the number of targets. */
 static int64_t load_batch(struct trainer *t)
 {
-    int64_t rows = run_batch_rows(&t->c), seq = t->c.seq, n = 0;
-    for (int64_t i = 0; i < rows; i++) {
-        uint64_t row = tokens_order(t->tokens, t->c.seq, t->c.seed, (uint64_t)(t->state.sample + i));
-        tokens_row(t->tokens, TOKENS_TRAIN, t->c.seq, row, t->tok + i * seq, t->pos + i * seq, t->target + i * seq);
+    int64_t seq = run_seq_at(&t->c, t->state.step), n = 0;
+    for (int64_t i = 0; i < t->c.batch_tokens / seq; i++) {
+        struct run_row r = run_row_at(&t->c, t->state.step, i);
+        uint64_t row = tokens_order(t->tokens, t->c.seq, t->c.seed, r.sample) * (uint64_t)(t->c.seq / seq) + r.piece;
+        tokens_row(t->tokens, TOKENS_TRAIN, (int)seq, row, t->tok + i * seq, t->pos + i * seq, t->target + i * seq);
     }
-    for (int64_t i = 0; i < rows * seq; i++)
+    for (int64_t i = 0; i < t->c.batch_tokens; i++)
         n += t->target[i] >= 0;
     return n;
 }

@@ -45,19 +45,26 @@ train v4 --depth 1 --steps 12 --workers 4 --threads 1; v4=$(root v4.json)
 for n in 2 3; do train v4-$n --depth 1 --steps 12 --workers 4 --threads $n;
     same "V=4, $n threads" v4-$n.json "$v4"; done
 
-# kill -9 at random moments; the same command again goes on to the same bits.
+# Short rows first: the same bits with other threads, workers' slices and micro-batches, and other bits than without.
+train grow --depth 1 --steps 24 --seq-start 32 --seq-switch 0.5; grow=$(root grow.json)
+[ -n "$grow" ] && [ "$grow" != "$want" ] && ok "short rows first" || bad "short rows first" "root ${grow:-none}"
+train grow-3 --depth 1 --steps 24 --seq-start 32 --seq-switch 0.5 --threads 3 --memory 90M
+same "short rows first, 3 threads, small memory" grow-3.json "$grow"
+
+# kill -9 at random moments, before and after rows grow; the same command again goes on to the same bits.
 kills=${DOKJA_KILLS:-20} struck=0
-train whole --depth 2 --steps 200 --save-every 0; whole=$(root whole.json)
+long="--depth 2 --steps 200 --seq-start 32 --seq-switch 0.5"
+train whole $long --save-every 0; whole=$(root whole.json)
 for i in $(seq 1 "$kills"); do
     while :; do
-        "$DOKJA" pretrain $T --out killed --depth 2 --steps 200 --save-every 0.05 >killed.json 2>killed.json.err &
+        "$DOKJA" pretrain $T --out killed $long --save-every 0.05 >killed.json 2>killed.json.err &
         pid=$!
         sleep "0.$(( (RANDOM % 8) + 1 ))"
         if kill -9 $pid 2>/dev/null; then struck=$((struck + 1)); wait $pid 2>/dev/null; break; fi
         wait $pid; break 2
     done
 done
-train killed --depth 2 --steps 200
+train killed $long
 same "kill -9 at $struck random moments, then the same root" killed.json "$whole"
 n=$(grep -c '"loss"' killed/metrics.jsonl)
 [ "$n" = 200 ] && ok "metrics.jsonl has each step once" || bad "metrics.jsonl has each step once" "$n lines"
@@ -82,6 +89,9 @@ refuse "another depth on the same run" "depth" 1 "$DOKJA" pretrain $T --out base
 refuse "several lengths" "--steps" 2 "$DOKJA" pretrain $T --out x --steps 3 --tokens 1M
 refuse "sequence not a multiple" "multiple of" 1 \
     "$DOKJA" pretrain --corpus corpus --tokenizer tok --out x2 --seq 100 --steps 1
+refuse "first rows that do not divide" "seq-start 48" 1 "$DOKJA" pretrain $T --out x7 --seq-start 48 --steps 1
+refuse "another switch on the same run" "seq-switch" 1 \
+    "$DOKJA" pretrain $T --out grow --depth 1 --steps 24 --seq-start 32 --seq-switch 0.25
 refuse "workers not a power of two" "power of two" 1 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
 refuse "no memory" "needs" 1 "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
 refuse "corpus missing" "nowhere" 1 "$DOKJA" pretrain --corpus nowhere --tokenizer tok --out x5

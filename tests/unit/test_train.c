@@ -250,7 +250,7 @@ static void test_shape_of_budget(void **state)
         double got = (double)model_params_matmul(&c.model), want = recipe_params(f);
         if (width > 64 && !(got > want / 1.6 && got < want * 1.6))
             fail_msg("%g FLOPs: %g parameters, wanted %g", f, got, want);
-        double spent = (double)c.schedule.steps * (double)c.batch_tokens * model_flops_per_token(&c.model, c.seq);
+        double spent = (double)c.schedule.steps * (double)c.batch_tokens * run_flops_per_token(&c);
         if (c.schedule.steps > 100)
             close_to(spent / f, 1, 0.01);
     }
@@ -260,6 +260,35 @@ static void test_shape_of_budget(void **state)
     assert_int_equal(c.model.n_layer, 2);
     assert_int_equal(c.model.d_model, 128);
     assert_true(recipe_vocab(1e18) > recipe_vocab(1e14));
+}
+
+/* Short rows first: a run takes every piece of its samples once, and the rows of a batch are of different samples. */
+static void test_short_rows(void **state)
+{
+    (void)state;
+    enum { STEPS = 10, ROWS = 3, PIECES = 4 };
+    struct run_config c = {.seq = 512, .seq_start = 128, .start_steps = 7, .batch_tokens = ROWS * 512,
+                           .schedule.steps = STEPS};
+    int taken[STEPS * ROWS][PIECES] = {{0}};
+    for (int64_t s = 0; s < STEPS; s++) {
+        int64_t seq = run_seq_at(&c, s), n = c.batch_tokens / seq;
+        assert_int_equal(seq, s < 7 ? 128 : 512);
+        for (int64_t i = 0; i < n; i++) {
+            struct run_row r = run_row_at(&c, s, i);
+            assert_true(r.sample < STEPS * ROWS && r.piece < (uint64_t)(512 / seq));
+            for (int p = 0; p < PIECES; p++)
+                if (seq == 512 || (uint64_t)p == r.piece)
+                    taken[r.sample][p]++;
+            if (i > 0)
+                assert_true(r.sample != run_row_at(&c, s, i - 1).sample);
+        }
+    }
+    for (int r = 0; r < STEPS * ROWS; r++)
+        for (int p = 0; p < PIECES; p++)
+            assert_int_equal(taken[r][p], 1);
+    c.model = tiny();
+    double a = model_flops_per_token(&c.model, 128), b = model_flops_per_token(&c.model, 512);
+    close_to(run_flops_per_token(&c) / (0.7 * a + 0.3 * b), 1, 1e-12);
 }
 
 static void test_grad_norm_names_nan(void **state)
@@ -336,7 +365,7 @@ static void test_run_file(void **state)
     (void)state;
     char dir[] = "/tmp/dokja-run-XXXXXX", path[64];
     struct run_request r = {.depth = 2, .vocab = 512, .steps = 30, .warmup = -1, .decay = -1, .weight_decay = -1,
-                            .clip = -1, .eval_every = -1, .bos = 0, .eos = 1};
+                            .clip = -1, .eval_every = -1, .bos = 0, .eos = 1, .seq_start = 256};
     struct run_config a, b;
     struct err e;
     assert_non_null(mkdtemp(dir));
@@ -348,6 +377,9 @@ static void test_run_file(void **state)
     assert_memory_equal(&a.schedule, &b.schedule, sizeof a.schedule);
     assert_int_equal(a.seed, b.seed);
     assert_int_equal(a.batch_tokens, b.batch_tokens);
+    assert_int_equal(b.seq_start, 256);
+    assert_int_equal(b.start_steps, a.start_steps);
+    assert_true(a.start_steps > 0 && a.start_steps < 30);
     assert_int_equal(run_agrees(&b, &r, dir, &e), 0);
     r.depth = 3;
     assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
@@ -356,6 +388,8 @@ static void test_run_file(void **state)
     r.seq = 96;
     assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
     r = (struct run_request){.depth = 2, .vocab = 512, .seq = 100};
+    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
+    r = (struct run_request){.depth = 2, .vocab = 512, .seq = 512, .seq_start = 192};
     assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
     r = (struct run_request){.depth = 2, .vocab = 512, .workers = 3};
     assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
@@ -372,7 +406,7 @@ int main(void)
         cmocka_unit_test(test_schedule_wsd),       cmocka_unit_test(test_schedule_cosine),
         cmocka_unit_test(test_momentum_ramp),      cmocka_unit_test(test_orthogonalise_golden),
         cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
-        cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_state_file),
+        cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_short_rows), cmocka_unit_test(test_state_file),
         cmocka_unit_test(test_even_rows),          cmocka_unit_test(test_shape_of_budget),
         cmocka_unit_test(test_run_file),
     };

@@ -4,7 +4,7 @@ reading of one run's figures from its folder."""
 import json
 import os
 
-from .table import Refused, counts
+from .table import Refused, counts, per_token
 
 FIGURES = ("heldout_bits_per_byte", "heldout_bits_per_char", "loss", "params", "matmul_params", "tokens", "flops",
            "steps", "seconds", "state_root")
@@ -66,14 +66,14 @@ def collect(name, settings, folder, done, resumed):
     they are added up from the speed of its steps."""
     run, config = read_json(os.path.join(folder, "run.json")), read_json(os.path.join(folder, "config.json"))
     steps, _ = metrics(os.path.join(folder, "metrics.jsonl"))
-    params, matmul, per_token = counts(config, run["seq"])
+    params, matmul, _ = counts(config, run["seq"])
     last = [m["loss"] for m in steps[-max(1, len(steps) // 10):]]
     seconds = done["seconds"]
     if resumed:
         seconds = max(seconds, sum(run["batch_tokens"] / m["tokens_per_s"] for m in steps if m["tokens_per_s"] > 0))
     return {"name": name, "settings": settings, "heldout_bits_per_byte": done["heldout_bits_per_byte"],
             "heldout_bits_per_char": done["heldout_bits_per_char"], "loss": round(sum(last) / len(last), 6),
-            "params": params, "matmul_params": matmul, "tokens": done["tokens"], "flops": done["tokens"] * per_token,
+            "params": params, "matmul_params": matmul, "tokens": done["tokens"], "flops": done["tokens"] * per_token(config, run),
             "steps": done["steps"], "seconds": round(seconds, 2), "resumed": resumed,
             "state_root": done["state_root"], "shape": {k: config.get(v) for k, v in SHAPE_KEYS.items()}, "run": run}
 

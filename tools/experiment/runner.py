@@ -21,7 +21,7 @@ import time
 
 from . import page
 from .results import collect, read_json, read_results, replace, write_results
-from .table import Refused, command, counts, has_shape, model_config, number, tokenizer_size
+from .table import Refused, command, has_shape, model_config, number, per_token, tokenizer_size
 
 LEFT_AFTER = ("config.json", "run.json", "metrics.jsonl")
 PR_SET_PDEATHSIG = 1
@@ -104,7 +104,7 @@ class Run:
             run, config = read_json(os.path.join(self.run, "run.json")), read_json(
                 os.path.join(self.run, "config.json"))
             self.steps = run["steps"]
-            self.cost = run["steps"] * run["batch_tokens"] * counts(config, run["seq"])[2]
+            self.cost = run["steps"] * run["batch_tokens"] * per_token(config, run)
         except (OSError, ValueError, KeyError):
             pass
 

@@ -187,6 +187,12 @@ def counts(config, seq):
     return matmul + (0 if c["tie_word_embeddings"] else table), matmul, flops
 
 
+def per_token(config, run):
+    """FLOPs a token of a whole run: its first steps may have shorter rows."""
+    share = run.get("start_steps", 0) / run["steps"]
+    return share * counts(config, run.get("seq_start", run["seq"]))[2] + (1 - share) * counts(config, run["seq"])[2]
+
+
 def number(text):
     """A count as dokja reads it (24M, 2e12), or None."""
     m = re.match(r"([0-9.]+(?:e[+-]?[0-9]+)?)([kKMGT]?)\Z", text or "")
