@@ -63,8 +63,8 @@ static void shape_for(struct model_config *c, double flops, int vocab)
     shape_at(c, width, vocab);
 }
 
-/* The rows a run ends with.  It begins with rows of half that: they are cheaper, a batch of them is more varied, and what
- * is learned first is near. */
+/* The rows a run ends with.  It begins with rows of half that: they are cheaper, a batch of them is more varied, and
+ * what is learned first is near. */
 static const double SHORT_SHARE = 0.7;
 static int seq_for(double flops) { return flops < 1e17 ? 512 : 1024; }
 
@@ -96,7 +96,8 @@ static int resolve_model(struct run_config *c, const struct run_request *r, stru
     if (c->seq % OP_ROWS)
         return err_set(e, ERR_VALUE, "--seq %d: the sequence length must be a multiple of %d", c->seq, OP_ROWS);
     if (c->seq % c->seq_start || c->seq_start % OP_ROWS)
-        return err_set(e, ERR_VALUE, "--seq-start %d: expected a divisor of the sequence length %d and a multiple of %d",
+        return err_set(e, ERR_VALUE,
+                       "--seq-start %d: expected a divisor of the sequence length %d and a multiple of %d",
                        c->seq_start, c->seq, OP_ROWS);
     if (r->untied)
         c->model.tied = false;
@@ -231,11 +232,9 @@ int run_agrees(const struct run_config *c, const struct run_request *r, const ch
         return differs(dir, "seed", (double)c->seed, (double)r->seed, e);
     if (r->tokens > 0 || r->flops > 0) {
         struct run_config want = *c;
-        int rc = run_resolve_length(
-            &want,
-            &(struct run_request){
-                .flops = r->flops, .tokens = r->tokens, .seq_switch = r->seq_switch, .batch_tokens = c->batch_tokens, .eval_every = -1},
-            e);
+        struct run_request length = {.flops = r->flops, .tokens = r->tokens, .seq_switch = r->seq_switch,
+                                     .batch_tokens = c->batch_tokens, .eval_every = -1};
+        int rc = run_resolve_length(&want, &length, e);
         if (rc)
             return rc;
         if (want.schedule.steps != c->schedule.steps)

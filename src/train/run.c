@@ -63,13 +63,15 @@ int run_write(const struct run_config *c, const char *dir, struct err *e)
 {
     struct buf path = {0};
     json_t *o = json_pack(
-        "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:I,s:I,s:i,s:I,s:f,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:o}", "format", "dokja-run-1", "profile",
-        "T1", "seed", hex64(c->seed), "corpus_root", hex256(&c->corpus_root), "tokenizer", hex256(&c->tokenizer), "seq",
-        c->seq, "seq_start", c->seq_start, "start_steps", (json_int_t)c->start_steps, "batch_tokens", (json_int_t)c->batch_tokens, "workers", c->workers, "steps",
-        (json_int_t)c->schedule.steps, "heldout", c->heldout, "eval_tokens", (json_int_t)c->eval_tokens,
-        "final_eval_tokens", (json_int_t)c->final_eval_tokens, "eval_every", (json_int_t)c->eval_every, "schedule",
-        schedule_name(c->schedule.kind), "warmup", c->schedule.warmup, "decay", c->schedule.decay, "floor",
-        c->schedule.floor, "optimizer", optim_json(&c->optim));
+        "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:I,s:I,s:i,s:I,s:f,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:o}",
+        "format", "dokja-run-1", "profile", "T1", "seed", hex64(c->seed), "corpus_root", hex256(&c->corpus_root),
+        "tokenizer", hex256(&c->tokenizer), "seq", c->seq, "seq_start", c->seq_start,
+        "start_steps", (json_int_t)c->start_steps, "batch_tokens", (json_int_t)c->batch_tokens,
+        "workers", c->workers, "steps", (json_int_t)c->schedule.steps, "heldout", c->heldout,
+        "eval_tokens", (json_int_t)c->eval_tokens, "final_eval_tokens", (json_int_t)c->final_eval_tokens,
+        "eval_every", (json_int_t)c->eval_every, "schedule", schedule_name(c->schedule.kind),
+        "warmup", c->schedule.warmup, "decay", c->schedule.decay, "floor", c->schedule.floor,
+        "optimizer", optim_json(&c->optim));
     int rc = o ? 0 : err_set(e, ERR_NOMEM, "%s/run.json: out of memory", dir);
     if (rc == 0)
         rc = path_of(&path, dir, "config.json", e);

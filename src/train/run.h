@@ -34,9 +34,9 @@ int run_read(struct run_config *c, const char *dir, struct err *e) MUST_CHECK;
 int64_t run_batch_rows(const struct run_config *c);
 /* Tokens of a row at that step, counted from 0. */
 int run_seq_at(const struct run_config *c, int64_t step);
-/* Row i of a step: that piece of the training sample.  While rows are short, this part of the run takes its samples in as
- * many laps as they have pieces, first all first pieces, then all second ones: no token comes twice, and the rows of a
- * batch are from different places. */
+/* Row i of a step: that piece of the training sample.  While rows are short, this part of the run takes its samples in
+ * as many laps as they have pieces, first all first pieces, then all second ones: no token comes twice, and the rows
+ * of a batch are from different places. */
 struct run_row {
     uint64_t sample, piece;
 };

@@ -406,9 +406,9 @@ int main(void)
         cmocka_unit_test(test_schedule_wsd),       cmocka_unit_test(test_schedule_cosine),
         cmocka_unit_test(test_momentum_ramp),      cmocka_unit_test(test_orthogonalise_golden),
         cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
-        cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_short_rows), cmocka_unit_test(test_state_file),
-        cmocka_unit_test(test_even_rows),          cmocka_unit_test(test_shape_of_budget),
-        cmocka_unit_test(test_run_file),
+        cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_short_rows),
+        cmocka_unit_test(test_state_file),         cmocka_unit_test(test_even_rows),
+        cmocka_unit_test(test_shape_of_budget),    cmocka_unit_test(test_run_file),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -73,7 +73,8 @@ def collect(name, settings, folder, done, resumed):
         seconds = max(seconds, sum(run["batch_tokens"] / m["tokens_per_s"] for m in steps if m["tokens_per_s"] > 0))
     return {"name": name, "settings": settings, "heldout_bits_per_byte": done["heldout_bits_per_byte"],
             "heldout_bits_per_char": done["heldout_bits_per_char"], "loss": round(sum(last) / len(last), 6),
-            "params": params, "matmul_params": matmul, "tokens": done["tokens"], "flops": done["tokens"] * per_token(config, run),
+            "params": params, "matmul_params": matmul, "tokens": done["tokens"],
+            "flops": done["tokens"] * per_token(config, run),
             "steps": done["steps"], "seconds": round(seconds, 2), "resumed": resumed,
             "state_root": done["state_root"], "shape": {k: config.get(v) for k, v in SHAPE_KEYS.items()}, "run": run}
 
