@@ -54,6 +54,15 @@ def test_exact():
     law = Law("compute", runs)
     check("constants of the compute form without noise", worst(law, {"E": .8, "K": 900, "gamma": .17}) < 1e-4,
           law.constants())
+    runs = [{**r, "loss": 0.8 + 900 / (r["C"] + 2.5e12) ** 0.17} for r in ladder(0)]
+    law, plain = Law("shifted", runs), Law("compute", runs)
+    far = {"C": 1e15}
+    check("the shifted form finds the start", law.cost < 0.02 * plain.cost and
+          abs(law.constants()["C0"] / 2.5e12 - 1) < 0.2 and
+          abs(law.loss(**far) / (0.8 + 900 / (1e15 + 2.5e12) ** 0.17) - 1) < 0.002, (law.constants(), law.loss(**far)))
+    runs = [{**r, "loss": 0.8 + 900 / r["C"] ** 0.17} for r in ladder(0)]
+    law = Law("shifted", runs)
+    check("and none where there is none", law.constants()["C0"] < 0.02 * 1e12, law.constants())
     # Published constants, and the published optimum for 1.25e24 FLOPs.
     epoch = {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658}
     law = Law("nd", ladder(0, c=epoch, ratios=(4, 20, 100), lo=1e18, hi=1e22))

@@ -101,7 +101,7 @@ class Study:
             raise Refused(f"{len(runs)} runs are too few for {len(NAMES[self.form])} constants; "
                           f"at least {enough(self.form)} are needed")
         reach = self.runs[-1]["C"] / self.runs[0]["C"]
-        if self.form == "compute" and reach < 3:
+        if self.form != "nd" and reach < 3:
             raise Refused(f"the runs' compute spans a factor of {reach:.2f} only; a law of compute needs 3 at least, "
                           f"and should have 100")
         self.law = Law(self.form, self.runs)
@@ -151,6 +151,8 @@ def formula(s):
     c = s.law.constants()
     if s.form == "nd":
         return f"loss = {c['E']:.4f} + {c['A']:.4g}/N^{c['alpha']:.4f} + {c['B']:.4g}/D^{c['beta']:.4f}"
+    if s.form == "shifted":
+        return f"loss = {c['E']:.4f} + {c['K']:.4g}/(C + {c['C0']:.3g})^{c['gamma']:.4f}"
     return f"loss = {c['E']:.4f} + {c['K']:.4g}/C^{c['gamma']:.4f}"
 
 

@@ -1,11 +1,13 @@
 """Scaling laws: loss = E + Σ exp(a_k - p_k · x_k), fitted to finished runs.
 
-Two forms: x = (ln N, ln D) is E + A/N^alpha + B/D^beta, x = (ln C) is E + K/C^gamma.  As in Hoffmann et al. 2022
+Forms: x = (ln N, ln D) is E + A/N^alpha + B/D^beta, x = (ln C) is E + K/C^gamma, x = (ln (C + C0)) is the same for
+runs so short that it would have them worse than they begin: C0 is what the start is worth.  As in Hoffmann et al. 2022
 (arXiv 2203.15556, approach 3) the fit minimises the sum of Huber losses (delta 0.001) of ln(predicted) - ln(loss).
 
 Given the exponents the law is linear in E, A, B: a grid of exponents, each with its least-squares E, A, B >= 0, gives
 the starting points; the best of them are refined by damped Gauss-Newton steps on Huber's weights (Levenberg-Marquardt
-over all constants at once), and the best result is the fit.  No random numbers: same runs, same constants."""
+over all constants at once), and the best result is the fit.  C0 is searched around that.  No random numbers: same
+runs, same constants."""
 
 import math
 import random
@@ -13,13 +15,13 @@ import random
 DELTA = 1e-3
 LOW, HIGH = 0.02, 2.0        # of an exponent
 FLOOR = -14.0                # ln of a constant that may as well be zero
-FORMS = {"nd": ("N", "D"), "compute": ("C",)}
-NAMES = {"nd": ("E", "A", "alpha", "B", "beta"), "compute": ("E", "K", "gamma")}
+FORMS = {"nd": ("N", "D"), "compute": ("C",), "shifted": ("C",)}
+NAMES = {"nd": ("E", "A", "alpha", "B", "beta"), "compute": ("E", "K", "gamma"), "shifted": ("E", "K", "gamma", "C0")}
 
 
-def inputs(form, run):
+def inputs(form, run, offset=0.0):
     """run: a dict with N, D, C and loss."""
-    return tuple(math.log(run[k]) for k in FORMS[form])
+    return tuple(math.log(run[k] + offset) for k in FORMS[form])
 
 
 # ---- the law: q = (ln E, a_1, p_1, a_2, p_2 ...), with a_k at the runs' mean of x_k ----
@@ -122,7 +124,7 @@ def linear(xs, losses, exponents):
 
 
 def grid(form):
-    if form == "compute":
+    if len(FORMS[form]) == 1:
         return [(0.03 * 1.22 ** i,) for i in range(20)]
     one = [0.06 * 1.38 ** i for i in range(10)]
     return [(a, b) for a in one for b in one]
@@ -147,27 +149,44 @@ class Law:
     """A fitted law.  `loss(N=…, D=…)` or `loss(C=…)`."""
 
     def __init__(self, form, runs, first=None, keep=8):
-        self.form = form
-        xs = [inputs(form, r) for r in runs]
-        self.mean = tuple(sum(x[k] for x in xs) / len(xs) for k in range(len(FORMS[form])))
+        self.form, self.runs, self.first, self.keep = form, runs, first, keep
+        if form == "shifted":
+            self.search(first.offset if first else min(r["C"] for r in runs))
+        else:
+            self.fit(0.0)
+
+    def fit(self, offset):
+        """The best law with that C0."""
+        self.offset = offset
+        xs = [inputs(self.form, r, offset) for r in self.runs]
+        self.mean = tuple(sum(x[k] for x in xs) / len(xs) for k in range(len(FORMS[self.form])))
         xs = [self.centred(x) for x in xs]
-        logs = [math.log(r["loss"]) for r in runs]
+        logs = [math.log(r["loss"]) for r in self.runs]
         self.cost, self.q = min(refine(q, xs, logs) for q in
-                                ([first] if first else []) + starts(form, xs, logs, keep))
+                                ([list(self.first.q)] if self.first else []) + starts(self.form, xs, logs, self.keep))
+        return self.cost
+
+    def search(self, about):
+        """C0: the best of a coarse grid about a size, then smaller and smaller steps from there; or none at all."""
+        best = min((self.fit(about * 4.0 ** k), about * 4.0 ** k) for k in range(-4, 3))
+        for step in (2.0, 2 ** 0.5, 2 ** 0.25, 2 ** 0.125, 2 ** 0.0625):
+            best = min(best, *((self.fit(c), c) for c in (best[1] / step, best[1] * step)))
+        best = min(best, (self.fit(0.0), 0.0))
+        self.fit(best[1])
 
     def centred(self, x):
         return tuple(v - m for v, m in zip(x, self.mean))
 
     def loss(self, **at):
-        return value(self.q, self.centred(inputs(self.form, at)))
+        return value(self.q, self.centred(inputs(self.form, at, self.offset)))
 
     def constants(self):
-        """By the names of the form: E, A, alpha, B, beta or E, K, gamma."""
+        """By the names of the form: E, A, alpha, B, beta or E, K, gamma, C0."""
         out = [math.exp(self.q[0])]
         for k, m in enumerate(self.mean):
             p = self.q[2 * k + 2]
             out += [math.exp(self.q[2 * k + 1] + p * m), p]
-        return dict(zip(NAMES[self.form], out))
+        return dict(zip(NAMES[self.form], out + [self.offset]))
 
     def best_split(self, c, k):
         """N and D of least loss with C = k · N · D; the nd form alone."""
@@ -239,7 +258,7 @@ class Bootstrap:
         self.laws, self.noise = [], []
         for _ in range(count):
             drawn = [{**r, "loss": f * math.exp(errors[int(rng.random() * n)])} for r, f in zip(runs, fitted)]
-            self.laws.append(Law(form, drawn, first=list(law.q), keep=2))
+            self.laws.append(Law(form, drawn, first=law, keep=2))
             self.noise.append(errors[int(rng.random() * n)])
 
     def interval(self, level, at, noise=True):
