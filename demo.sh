@@ -43,7 +43,7 @@ if [ ${#own[@]} -gt 0 ]; then
     heldout=0.02
 else
     step "1  The primer: a textbook in Korean and English, written by this program"
-    [ -f "$out/primer.jsonl" ] || "$dokja" primer --bytes 24M --seed 1 --out "$out/primer.jsonl"
+    [ -f "$out/primer.jsonl" ] || "$dokja" primer --bytes 40M --seed 1 --out "$out/primer.jsonl"
     "$dokja" corpus build --in "$out/primer.jsonl" --out "$out/corpus"
     vocab=2048 heldout=0.005
 fi
@@ -57,7 +57,7 @@ left=$(awk -v m="$minutes" -v s="$start" -v n="$(date +%s)" \
 # A run that was begun keeps the length it was given then.
 length="--minutes $left"; [ ! -f "$out/run/run.json" ] || length=
 "$dokja" pretrain --corpus "$out/corpus" --tokenizer "$out/tokenizer" --out "$out/run" \
-    --depth 4 --seq 256 --batch-tokens 1024 --heldout $heldout $length
+    --heldout $heldout $length
 if [ ${#own[@]} -gt 0 ]; then
     step "4  It writes on from the beginning of your first document"
     line=$("$dokja" corpus show "$out/corpus" | sed -n 2p) || true
