@@ -186,6 +186,8 @@ static int open_inputs(struct pretrain *p, struct err *e)
         rc = tokens_prepare(dir.p, p->corpus, p->tokenizer, &o, e);
     if (rc == 0)
         rc = tokens_open(&p->tokens, dir.p, e);
+    if (rc == 0 && !p->resume)
+        run_fit_text(&p->run, &p->req, tokens_count(p->tokens, TOKENS_TRAIN));
     if (rc == 0 && tokens_rows(p->tokens, TOKENS_TRAIN, p->run.seq) < 1)
         rc = err_set(e, ERR_VALUE, "%s: the training text has %" PRIu64 " tokens, fewer than one sequence of %d",
                      p->corpus_dir, tokens_count(p->tokens, TOKENS_TRAIN), p->run.seq);

@@ -150,6 +150,17 @@ int run_resolve_shape(struct run_config *c, const struct run_request *r, struct 
     return 0;
 }
 
+void run_fit_text(struct run_config *c, const struct run_request *r, uint64_t text_tokens)
+{
+    enum { LEAST = 64 };
+    while (r->seq <= 0 && c->seq > LEAST && text_tokens < (uint64_t)c->seq + 1) {
+        c->seq /= 2;
+        c->seq_start = c->seq_start < c->seq ? c->seq_start : c->seq;
+        if (!r->config_path)
+            c->model.max_pos = c->seq;
+    }
+}
+
 /* 2048 tokens at 6M tokens, measured (docs/log.md); how it grows, 0.38, is what published fits agree on. */
 static int64_t recipe_batch(const struct run_config *c, double tokens)
 {

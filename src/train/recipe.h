@@ -34,6 +34,8 @@ int recipe_vocab(double flops);
 
 /* Everything but the length of the run (schedule.steps, eval_every): enough to measure its speed. */
 int run_resolve_shape(struct run_config *c, const struct run_request *r, struct err *e) MUST_CHECK;
+/* Shorter rows where the text has not one of the recipe's; what the user asked for stays. */
+void run_fit_text(struct run_config *c, const struct run_request *r, uint64_t text_tokens);
 /* The rest: batch, steps, rates from the recipe (docs/design.md, "the dial"). */
 int run_resolve_length(struct run_config *c, const struct run_request *r, struct err *e) MUST_CHECK;
 

@@ -291,6 +291,31 @@ static void test_short_rows(void **state)
     close_to(run_flops_per_token(&c) / (0.7 * a + 0.3 * b), 1, 1e-12);
 }
 
+/* A small text gets shorter rows, unless the user said how long they are. */
+static void test_small_text(void **state)
+{
+    (void)state;
+    struct run_request r = {.vocab = 512, .warmup = -1, .decay = -1, .weight_decay = -1, .clip = -1, .budget = 1e13};
+    struct run_config c;
+    struct err e;
+    assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
+    assert_int_equal(c.seq, 512);
+    assert_int_equal(c.seq_start, 256);
+    run_fit_text(&c, &r, 513);
+    assert_int_equal(c.seq, 512);
+    run_fit_text(&c, &r, 300);
+    assert_int_equal(c.seq, 256);
+    assert_int_equal(c.seq_start, 256);
+    assert_int_equal(c.model.max_pos, 256);
+    run_fit_text(&c, &r, 3);
+    assert_int_equal(c.seq, 64);
+    assert_int_equal(c.seq_start, 64);
+    r.seq = 512;
+    assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
+    run_fit_text(&c, &r, 300);
+    assert_int_equal(c.seq, 512);
+}
+
 static void test_grad_norm_names_nan(void **state)
 {
     (void)state;
@@ -408,7 +433,8 @@ int main(void)
         cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
         cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_short_rows),
         cmocka_unit_test(test_state_file),         cmocka_unit_test(test_even_rows),
-        cmocka_unit_test(test_shape_of_budget),    cmocka_unit_test(test_run_file),
+        cmocka_unit_test(test_shape_of_budget),    cmocka_unit_test(test_small_text),
+        cmocka_unit_test(test_run_file),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
