@@ -153,9 +153,9 @@ int run_resolve_shape(struct run_config *c, const struct run_request *r, struct 
 void run_fit_text(struct run_config *c, const struct run_request *r, uint64_t text_tokens)
 {
     enum { LEAST = 64 };
-    while (r->seq <= 0 && c->seq > LEAST && text_tokens < (uint64_t)c->seq + 1) {
+    while (r->seq <= 0 && c->seq > LEAST && c->seq % (2 * OP_ROWS) == 0 && text_tokens < (uint64_t)c->seq + 1) {
         c->seq /= 2;
-        c->seq_start = c->seq_start < c->seq ? c->seq_start : c->seq;
+        c->seq_start = c->seq % c->seq_start ? c->seq : c->seq_start;
         if (!r->config_path)
             c->model.max_pos = c->seq;
     }

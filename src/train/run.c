@@ -161,8 +161,7 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
     int rc = json_get_str(&format, o, "format", false, NULL, where, e);
     if (rc == 0 && strcmp(format, "dokja-run-1") != 0)
         rc = err_set(e, ERR_FORMAT, "%s: format is \"%.40s\", expected dokja-run-1", where, format);
-    const struct field_int fi[] = {{"seq", &seq, OP_ROWS, 1 << 20}, {"seq_start", &seq_start, OP_ROWS, 1 << 20},
-                                   {"start_steps", &c->start_steps, 0, 1LL << 40}, {"workers", &workers, 1, 1 << 16},
+    const struct field_int fi[] = {{"seq", &seq, OP_ROWS, 1 << 20}, {"workers", &workers, 1, 1 << 16},
                                    {"batch_tokens", &c->batch_tokens, 1, 1LL << 40},
                                    {"steps", &c->schedule.steps, 1, 1LL << 40},
                                    {"eval_tokens", &c->eval_tokens, 1, 1LL << 40},
@@ -170,7 +169,10 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
                                    {"eval_every", &c->eval_every, 0, 1LL << 40}};
     const struct field_real fr[] = {{"heldout", &c->heldout, 0, 1}, {"warmup", &c->schedule.warmup, 0, 1},
                                     {"decay", &c->schedule.decay, 0, 1}, {"floor", &c->schedule.floor, 0, 1}};
+    /* A run that does not speak of short rows has none. */
     if (rc || (rc = get_ints(o, fi, sizeof fi / sizeof *fi, where, e)) ||
+        (rc = json_get_int(&seq_start, o, "seq_start", OP_ROWS, seq, true, seq, where, e)) ||
+        (rc = json_get_int(&c->start_steps, o, "start_steps", 0, c->schedule.steps, true, 0, where, e)) ||
         (rc = get_reals(o, fr, sizeof fr / sizeof *fr, where, e)) ||
         (rc = json_get_str(&kind, o, "schedule", false, NULL, where, e)) || (rc = get_seed(&c->seed, o, where, e)) ||
         (rc = get_digest(&c->corpus_root, o, "corpus_root", where, e)) ||

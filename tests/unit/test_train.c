@@ -310,6 +310,9 @@ static void test_small_text(void **state)
     run_fit_text(&c, &r, 3);
     assert_int_equal(c.seq, 64);
     assert_int_equal(c.seq_start, 64);
+    c.seq = c.seq_start = 96;   /* half of it is no row */
+    run_fit_text(&c, &r, 3);
+    assert_int_equal(c.seq, 96);
     r.seq = 512;
     assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
     run_fit_text(&c, &r, 300);
