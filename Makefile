@@ -72,6 +72,14 @@ $(DLIB): $(patsubst src/%.c,$(B)/double/%.o,$(DSRC))
 $(BIN): $(call obj,$(CLISRC)) $(LIB)
 	$(CC) $(CFLAGS) -fopenmp $^ -o $@ $(LIBS)
 
+# The source tree's own digest (src/base/build.h), compiled into one object.
+TREE    := $(sort Makefile $(wildcard include/*.h src/*/*.[ch] src/*/*/*.[ch] src/ui/*))
+DIGEST   = $(shell sha256sum $(TREE) | sha256sum | cut -c 1-64)
+$(B)/base/build.o $(B)/double/base/build.o: CFLAGS_ALL += -DDK_SOURCE='"$(DIGEST)"'
+$(B)/base/build.o $(B)/double/base/build.o: $(TREE)
+source-digest:
+	@echo $(DIGEST)
+
 TESTCC = $(CC) $(CFLAGS_ALL) $(CFLAGS) -Itests -MMD -MP -MT $@ -MF $@.d
 $(UNIT): $(B)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
@@ -83,11 +91,11 @@ $(GRAD): $(B)/tests/%: tests/%.c $(DLIB)
 	@mkdir -p $(@D)
 	$(TESTCC) -DDK_DOUBLE $< -o $@ $(DLIB) $(LIBS) -lcmocka
 # Fuzz targets: with a plain main that replays the corpus, or (make fuzz) under libFuzzer.
-$(B)/tests/fuzz/replay.o: tests/fuzz/replay.c
+$(B)/tests/fuzz/corpus_main.o: tests/fuzz/corpus_main.c
 	@mkdir -p $(@D)
 	$(TESTCC) -c $< -o $@
-$(REPLAY): $(B)/tests/%: tests/%.c $(B)/tests/fuzz/replay.o $(LIB)
-	$(TESTCC) $< $(B)/tests/fuzz/replay.o -o $@ $(LIB) $(LIBS)
+$(REPLAY): $(B)/tests/%: tests/%.c $(B)/tests/fuzz/corpus_main.o $(LIB)
+	$(TESTCC) $< $(B)/tests/fuzz/corpus_main.o -o $@ $(LIB) $(LIBS)
 # FUZZ_SECONDS each; what is found stays in build/fuzz/NAME. The library once more, instrumented.
 FUZZ_SECONDS ?= 60
 FUZZBIN := $(patsubst tests/fuzz/%.c,build/fuzz/bin/%,$(FUZZSRC))
@@ -106,5 +114,5 @@ test:
 clean:
 	rm -rf build
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all lib tests fuzz fuzzbin test clean
+.PHONY: all source-digest lib tests fuzz fuzzbin test clean
 .SECONDARY:

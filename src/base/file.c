@@ -243,23 +243,31 @@ void file_new_abort(struct file_new **fp) {
     free_new(f);
 }
 
-int file_replace(const char *path, const void *p, size_t n, struct err *e) {
+static int replace(const char *path, const void *p, size_t n, bool private, struct err *e) {
     struct file_new *f;
     int rc = file_new_open(&f, path, e);
     if (rc) return rc;
-    rc = file_new_write(f, p, n, e);
+    if (private && fchmod(f->fd, 0600))
+        rc = err_set(e, ERR_IO, "%s: cannot be closed to others: %s", f->tmp, strerror(errno));
+    if (!rc) rc = file_new_write(f, p, n, e);
     if (rc) file_new_abort(&f);
     else rc = file_new_commit(&f, e);
     return rc;
 }
 
+int file_replace(const char *path, const void *p, size_t n, struct err *e) { return replace(path, p, n, false, e); }
+
+int file_replace_private(const char *path, const void *p, size_t n, struct err *e) {
+    return replace(path, p, n, true, e);
+}
+
 /* ---- logs ---- */
 
-int file_append(const char *path, const void *p, size_t n, struct err *e) {
+static int append(const char *path, const void *p, size_t n, bool sync, struct err *e) {
     int rc = 0, fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open for appending: %s", path, strerror(errno));
     off_t end = lseek(fd, 0, SEEK_END);
-    if (end < 0 || write_all(fd, p, n)) {
+    if (end < 0 || write_all(fd, p, n) || (sync && sync_fd(fd))) {
         rc = err_set(e, ERR_IO, "%s: cannot append: %s", path, strerror(errno));
         if (end >= 0 && ftruncate(fd, end)) /* no half records */
             rc = err_set(e, ERR_IO, "%s: cannot append, and a part of a record was left at byte %lld", path,
@@ -268,6 +276,10 @@ int file_append(const char *path, const void *p, size_t n, struct err *e) {
     if (close(fd) && !rc) rc = err_set(e, ERR_IO, "%s: cannot close: %s", path, strerror(errno));
     return rc;
 }
+
+int file_append(const char *path, const void *p, size_t n, struct err *e) { return append(path, p, n, false, e); }
+
+int file_append_sync(const char *path, const void *p, size_t n, struct err *e) { return append(path, p, n, true, e); }
 
 int file_truncate(const char *path, uint64_t len, struct err *e) {
     struct stat st;

@@ -35,14 +35,20 @@ int file_new_patch(struct file_new *f, uint64_t at, const void *p, size_t n, str
 int file_new_commit(struct file_new **f, struct err *e) MUST_CHECK; /* frees, sets *f = NULL, also on failure */
 void file_new_abort(struct file_new **f);                           /* removes the temporary; safe on NULL */
 int file_replace(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
+/* The same, readable and writable by its owner alone from the first byte on: keys. */
+int file_replace_private(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
 
 /* Appends to a log (created if absent); a write either lands whole or is reported. */
 int file_append(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
+/* The same, and on the disk before it returns. */
+int file_append_sync(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
 /* Cuts a file to `len` bytes (a log, to the last complete checkpoint). */
 int file_truncate(const char *path, uint64_t len, struct err *e) MUST_CHECK;
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+/* Removes a file; none there is no error. */
+int file_remove(const char *path, struct err *e) MUST_CHECK;
 int file_mkdir_p(const char *path, struct err *e) MUST_CHECK;
 /* Removes leftovers "*.tmp-*" of interrupted writers in a folder. */
 int file_clean_tmp(const char *dir, struct err *e) MUST_CHECK;
