@@ -12,6 +12,7 @@
 #include "base/opt.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/run_ledger.h"
 #include "data/corpus.h"
 #include "data/tokens.h"
 #include "text/tokenizer.h"
@@ -24,12 +25,13 @@ static const double USUAL_SHARE = 0.45;
 struct pretrain {
     /* what was asked */
     const char *corpus_dir, *tokenizer_dir, *out;
-    int64_t depth, seq, seq_start, workers, threads, memory;
+    int64_t depth, seq, seq_start, workers, threads, memory, keep_states;
     double batch, steps, eval_every, eval_tokens;
     int64_t seed;
     bool json, untied;
     double save_every;
     struct run_request req;
+    struct run_ledger ledger;
     /* what it became */
     struct nn x;
     struct corpus *corpus;
@@ -38,6 +40,7 @@ struct pretrain {
     uint8_t *token_bytes, *token_chars;
     struct run_config run;
     struct trainer *trainer;
+    struct journal *journal;
     double peak;
     bool resume;
 };
@@ -256,20 +259,35 @@ static int plan_new(struct pretrain *p, struct err *e)
         p->req.batch_tokens = p->run.batch_tokens;
         if (rc == 0)
             rc = run_resolve_length(&p->run, &p->req, e);
-        if (rc == 0)
-            trainer_set_run(p->trainer, &p->run);
     }
     if (rc == 0)
         rc = copy_tokenizer(p, e);
+    if (rc == 0)
+        rc = run_ledger_new(&p->journal, &p->ledger, &p->run, e);
     if (rc == 0)
         rc = run_write(&p->run, p->out, e);
     return rc;
 }
 
+static int plan_resume(struct pretrain *p, struct err *e)
+{
+    bool settled = false;
+    int rc = new_trainer(p, e);
+    if (rc == 0)
+        rc = run_ledger_resume(&p->journal, &p->ledger, &p->run, &settled, e);
+    return rc == 0 && settled ? run_write(&p->run, p->out, e) : rc;
+}
+
 static int plan(struct pretrain *p, struct err *e)
 {
     struct buf state = {0};
-    int rc = p->resume ? new_trainer(p, e) : plan_new(p, e);
+    p->ledger.dir = p->out;
+    p->ledger.x = &p->x;
+    p->ledger.corpus = p->corpus;
+    p->ledger.tokens = p->tokens;
+    int rc = p->resume ? plan_resume(p, e) : plan_new(p, e);
+    if (rc == 0)
+        trainer_set_run(p->trainer, &p->run);
     if (rc == 0)
         rc = file_join(&state, p->out, "state/state.safetensors", e);
     p->resume = rc == 0 && file_exists(state.p);   /* run.json without a state: killed before the first */
@@ -328,11 +346,28 @@ static void report(const struct pretrain *p, const struct loop_result *r)
     printf("state root %s\n", hex);
 }
 
+/* GENESIS is written and signed: what is to be shown before the beacon is drawn. */
+static int lodged(const struct pretrain *p)
+{
+    char hex[65];
+    struct digest d = journal_genesis(p->journal);
+    digest_hex(hex, &d);
+    if (p->json)
+        printf("{\"genesis\":\"%s\"}\n", hex);
+    else
+        printf("genesis %s\nLodge this line, wait for a public value drawn later, and run the same command with "
+               "--beacon VALUE@SOURCE\ninstead of --lodge.\n", hex);
+    return 0;
+}
+
 static int train(struct pretrain *p, struct err *e)
 {
     struct loop_result r;
+    if (p->ledger.lodge)
+        return lodged(p);
     struct loop_opts o = {.dir = p->out, .save_every = p->save_every, .peak_flops = p->peak,
-                          .resume = p->resume, .stop = stop_asked, .on_step = on_step, .on_eval = on_eval, .user = p};
+                          .resume = p->resume, .journal = p->journal, .keep_states = (int)p->keep_states,
+                          .stop = stop_asked, .on_step = on_step, .on_eval = on_eval, .user = p};
     describe(p);
     log_catch_stop();
     int rc = train_loop(p->trainer, &p->run, &o, &r, e);
@@ -344,6 +379,7 @@ static int train(struct pretrain *p, struct err *e)
 
 static void release(struct pretrain *p)
 {
+    journal_close(p->journal);
     trainer_free(p->trainer);
     tokens_close(p->tokens);
     mem_free(p->token_bytes);
@@ -362,6 +398,10 @@ static int check(struct pretrain *p, struct err *e)
         return err_set(e, ERR_USAGE, "--depth and --config contradict each other: give one");
     if ((p->req.flops > 0) + (p->req.tokens > 0) + (p->req.minutes > 0) + (p->steps > 0) > 1)
         return err_set(e, ERR_USAGE, "give one of --flops, --tokens, --steps and --minutes, not several");
+    if (p->ledger.lodge && p->ledger.beacon)
+        return err_set(e, ERR_USAGE, "--lodge comes before --beacon: give one");
+    if (p->req.seed_given && (p->ledger.lodge || p->ledger.beacon))
+        return err_set(e, ERR_USAGE, "--seed and --beacon contradict each other: the beacon makes the seed");
     struct run_request *r = &p->req;
     r->depth = (int)p->depth;
     r->seq = (int)p->seq;
@@ -417,6 +457,14 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
          .help = "default: OMP_NUM_THREADS or all cores; bits do not depend on it", .lo = 1, .hi = 4096},
         {.name = "seed", .type = OPT_INT, .dst = &p.seed, .arg = "N",
          .help = "default: derived from corpus, tokenizer and shape", .seen = &r->seed_given, .lo = 0, .hi = 9e15},
+        {.name = "beacon", .type = OPT_STR, .dst = &p.ledger.beacon, .arg = "VALUE@SOURCE",
+         .help = "a public value drawn after --lodge; it and the ledger's first record make the seed"},
+        {.name = "lodge", .type = OPT_FLAG, .dst = &p.ledger.lodge,
+         .help = "only writes the ledger's first record and prints its hash, to be shown before the value is drawn"},
+        {.name = "holder", .type = OPT_STR, .dst = &p.ledger.holder, .arg = "NAME",
+         .help = "who trains, as the ledger shall say it"},
+        {.name = "key", .type = OPT_STR, .dst = &p.ledger.key, .arg = "FILE",
+         .help = "Ed25519 key (PEM) that signs the ledger (default: RUN/state/key.pem, made new)"},
         {.name = "optimizer", .type = OPT_STR, .dst = &r->optimizer, .arg = "NAME",
          .help = "normuon (default), muon or adamw"},
         {.name = "schedule", .type = OPT_STR, .dst = &r->schedule, .arg = "NAME", .help = "wsd (default) or cosine"},
@@ -441,6 +489,9 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
          .help = "held-out tokens of an evaluation", .lo = 1, .hi = 1e12},
         {.name = "save-every", .type = OPT_REAL, .dst = &p.save_every, .arg = "SECONDS",
          .help = "between checkpoints (default 60)", .lo = 0, .hi = 1e9},
+        {.name = "keep-states", .type = OPT_INT, .dst = &p.keep_states, .arg = "N",
+         .help = "states on the way that stay in RUN/states, evenly spaced: a replay can begin there", .lo = 0,
+         .hi = 10000},
         {.name = "untied", .type = OPT_FLAG, .dst = &p.untied, .help = "separate output head"},
         {.name = "json", .type = OPT_FLAG, .dst = &p.json, .help = "JSON lines on stdout"},
         {0}};

@@ -17,6 +17,7 @@ struct loop {
     uint64_t metrics_bytes;
     struct loop_progress p;
     double saved_at, window_at;
+    bool may_save;               /* the state is one that the ledger tells of */
     int64_t window_step;
 };
 
@@ -108,6 +109,14 @@ static bool due_eval(const struct loop *l)
     return l->c->eval_every > 0 && l->p.step.step % l->c->eval_every == 0 && l->p.step.step < l->c->schedule.steps;
 }
 
+/* Of n segments, those whose number grows past the next of keep_states + 1 equal parts. */
+static bool keeps(const struct loop *l)
+{
+    int64_t every = l->c->segment_steps, n = (l->c->schedule.steps + every - 1) / every;
+    int64_t k = (l->p.step.step + every - 1) / every, parts = l->o->keep_states + 1;
+    return k < n && k * parts / n > (k - 1) * parts / n;
+}
+
 static int one_step(struct loop *l, struct err *e)
 {
     int rc = trainer_step(l->t, &l->p.step, e);
@@ -115,11 +124,17 @@ static int one_step(struct loop *l, struct err *e)
         return rc;
     measure(l);
     rc = metrics_step(l, e);
+    l->may_save = !l->o->journal;
+    if (rc == 0 && l->o->journal)
+        rc = journal_step(l->o->journal, l->t, &l->p.step, &l->may_save, e);
+    if (rc == 0 && l->o->journal && l->may_save && keeps(l))
+        rc = trainer_keep(l->t, l->o->dir, e);
     if (rc == 0 && l->o->on_step)
         l->o->on_step(l->o->user, &l->p);
     if (rc == 0 && due_eval(l))
         rc = evaluate(l, l->c->eval_tokens, e);
-    if (rc == 0 && l->p.step.step < l->c->schedule.steps && clock_seconds() - l->saved_at >= l->o->save_every) {
+    bool due_save = l->may_save && clock_seconds() - l->saved_at >= l->o->save_every;
+    if (rc == 0 && due_save && l->p.step.step < l->c->schedule.steps) {
         double before = clock_seconds();
         rc = save(l, e);
         l->window_at += clock_seconds() - before;
@@ -133,7 +148,7 @@ static int run_steps(struct loop *l, struct err *e)
         int rc = one_step(l, e);
         if (rc)
             return rc;
-        if (l->o->stop && l->o->stop(l->o->user) && trainer_step_done(l->t) < l->c->schedule.steps) {
+        if (l->may_save && l->o->stop && l->o->stop(l->o->user) && trainer_step_done(l->t) < l->c->schedule.steps) {
             rc = save(l, e);
             return rc ? rc
                       : err_set(e, ERR_STOPPED,
@@ -153,6 +168,8 @@ static int finish(struct loop *l, bool trained, struct err *e)
         if (rc == 0)
             rc = save(l, e);
     }
+    if (rc == 0 && l->o->journal)
+        rc = journal_final(l->o->journal, l->t, &l->p.eval, e);
     return rc;
 }
 
@@ -169,6 +186,8 @@ int train_loop(struct trainer *t, const struct run_config *c, const struct loop_
         trainer_init(t);
     if (rc == 0)
         rc = metrics_open(&l, e);
+    if (rc == 0 && o->journal)
+        rc = journal_begin(o->journal, t, e);
     l.p.steps = c->schedule.steps;
     l.p.eval = trainer_last_eval(t);
     l.p.step.step = l.window_step = trainer_step_done(t);

@@ -2,6 +2,7 @@
 #ifndef DK_TRAIN_LOOP_H
 #define DK_TRAIN_LOOP_H
 
+#include "train/journal.h"
 #include "train/trainer.h"
 
 struct loop_progress {
@@ -17,6 +18,8 @@ struct loop_opts {
     const char *dir;             /* RUN */
     double save_every;           /* seconds between checkpoints; bits do not depend on it */
     double peak_flops;           /* of the machine, measured; 0: unknown */
+    struct journal *journal;     /* the run's ledger; states are then saved at the ends of its segments.  NULL: none */
+    int keep_states;             /* so many states on the way, evenly spaced over the segments, stay in RUN/states */
     bool resume;                 /* a state exists: metrics.jsonl is cut to it */
     bool (*stop)(void *user);    /* asked after each step */
     void (*on_step)(void *user, const struct loop_progress *p);
@@ -31,8 +34,8 @@ struct loop_result {
     int64_t steps, tokens;
 };
 
-/* Trains to the configured number of steps and leaves a complete checkpoint.  ERR_STOPPED after a stop was
- * asked: the state is saved.  On any failure the last checkpoint stays whole. */
+/* Trains to the configured number of steps and leaves a complete checkpoint.  ERR_STOPPED after a stop was asked: the
+ * segment is trained to its end and the state saved.  On any failure the last checkpoint stays whole. */
 int train_loop(struct trainer *t, const struct run_config *c, const struct loop_opts *o, struct loop_result *r,
                struct err *e) MUST_CHECK;
 

@@ -172,6 +172,15 @@ static int64_t recipe_batch(const struct run_config *c, double tokens)
     return b < least ? least : b / least * least;
 }
 
+/* Hashing a state costs 12 bytes a parameter, training 6 FLOPs a parameter and token: with 40960 tokens between two
+ * states the ledger's share is below 1 % whatever the size (bench/RESULTS.md).  Very long runs have longer ones, so
+ * that a ledger stays below 16384 of them. */
+static int64_t segment_steps(const struct run_config *c)
+{
+    int64_t tokens = (40960 + c->batch_tokens - 1) / c->batch_tokens, most = (c->schedule.steps + 16383) / 16384;
+    return tokens > most ? tokens : most;
+}
+
 static double wanted_tokens(const struct run_config *c, const struct run_request *r, double short_share)
 {
     if (r->flops > 0)
@@ -201,6 +210,7 @@ int run_resolve_length(struct run_config *c, const struct run_request *r, struct
     if (c->schedule.steps < 1)
         c->schedule.steps = 1;
     c->start_steps = (int64_t)(short_share * (double)c->schedule.steps);
+    c->segment_steps = segment_steps(c);
     double all = (double)c->schedule.steps * (double)c->batch_tokens;
     double part = all / 100 < 16384 ? 16384 : all / 100 > 524288 ? 524288 : all / 100;
     c->eval_tokens = r->eval_tokens > 0 ? r->eval_tokens : (int64_t)part;

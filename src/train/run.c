@@ -23,11 +23,22 @@ struct run_row run_row_at(const struct run_config *c, int64_t step, int64_t i)
     return (struct run_row){at % lap, at / lap};
 }
 
+int64_t run_segment_end(const struct run_config *c, int64_t step)
+{
+    int64_t end = (step / c->segment_steps + 1) * c->segment_steps;
+    return end < c->schedule.steps ? end : c->schedule.steps;
+}
+
+double run_flops_until(const struct run_config *c, int64_t step)
+{
+    int64_t at_first = step < c->start_steps ? step : c->start_steps;
+    return (double)at_first * (double)c->batch_tokens * model_flops_per_token(&c->model, c->seq_start) +
+           (double)(step - at_first) * (double)c->batch_tokens * model_flops_per_token(&c->model, c->seq);
+}
+
 double run_flops_per_token(const struct run_config *c)
 {
-    double share = (double)c->start_steps / (double)(c->schedule.steps > 0 ? c->schedule.steps : 1);
-    return share * model_flops_per_token(&c->model, c->seq_start) +
-           (1 - share) * model_flops_per_token(&c->model, c->seq);
+    return run_flops_until(c, c->schedule.steps) / ((double)c->schedule.steps * (double)c->batch_tokens);
 }
 
 /* ---- files ---- */
@@ -37,9 +48,12 @@ static int path_of(struct buf *b, const char *dir, const char *name, struct err 
     return file_join(b, dir, name, e);
 }
 
-static json_t *hex64(uint64_t v)
+static json_t *seed_json(const struct run_config *c)
 {
     char s[24];
+    uint64_t v = c->seed;
+    if (c->seed_awaited)
+        return json_string("beacon");
     snprintf(s, sizeof s, "0x%016" PRIx64, v);
     return json_string(s);
 }
@@ -63,11 +77,12 @@ int run_write(const struct run_config *c, const char *dir, struct err *e)
 {
     struct buf path = {0};
     json_t *o = json_pack(
-        "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:I,s:I,s:i,s:I,s:f,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:o}",
-        "format", "dokja-run-1", "profile", "T1", "seed", hex64(c->seed), "corpus_root", hex256(&c->corpus_root),
+        "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:I,s:I,s:i,s:I,s:I,s:f,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:o}",
+        "format", "dokja-run-1", "profile", "T1", "seed", seed_json(c), "corpus_root", hex256(&c->corpus_root),
         "tokenizer", hex256(&c->tokenizer), "seq", c->seq, "seq_start", c->seq_start,
         "start_steps", (json_int_t)c->start_steps, "batch_tokens", (json_int_t)c->batch_tokens,
-        "workers", c->workers, "steps", (json_int_t)c->schedule.steps, "heldout", c->heldout,
+        "workers", c->workers, "segment_steps", (json_int_t)c->segment_steps,
+        "steps", (json_int_t)c->schedule.steps, "heldout", c->heldout,
         "eval_tokens", (json_int_t)c->eval_tokens, "final_eval_tokens", (json_int_t)c->final_eval_tokens,
         "eval_every", (json_int_t)c->eval_every, "schedule", schedule_name(c->schedule.kind),
         "warmup", c->schedule.warmup, "decay", c->schedule.decay, "floor", c->schedule.floor,
@@ -95,13 +110,14 @@ static int get_digest(struct digest *d, const json_t *o, const char *key, const 
     return rc;
 }
 
-static int get_seed(uint64_t *seed, const json_t *o, const char *where, struct err *e)
+static int get_seed(struct run_config *c, const json_t *o, const char *where, struct err *e)
 {
     const char *s;
     int used = 0;
     int rc = json_get_str(&s, o, "seed", false, NULL, where, e);
-    if (rc == 0 && (sscanf(s, "0x%16" SCNx64 "%n", seed, &used) != 1 || s[used]))
-        rc = err_set(e, ERR_FORMAT, "%s: seed is \"%.40s\", expected 0x and 16 hex digits", where, s);
+    c->seed_awaited = rc == 0 && strcmp(s, "beacon") == 0;
+    if (rc == 0 && !c->seed_awaited && (sscanf(s, "0x%16" SCNx64 "%n", &c->seed, &used) != 1 || s[used]))
+        rc = err_set(e, ERR_FORMAT, "%s: seed is \"%.40s\", expected 0x and 16 hex digits, or beacon", where, s);
     return rc;
 }
 
@@ -154,6 +170,29 @@ static int get_optim(struct optim_config *c, const json_t *run, const char *wher
     return rc ? rc : get_reals(o, f, sizeof f / sizeof *f, where, e);
 }
 
+int run_check(const struct run_config *c, const char *where, struct err *e)
+{
+    enum { MAX_SEQ = 1 << 20, MAX_WORKERS = 1 << 16 };
+    const struct {
+        const char *what;
+        int64_t v, lo, hi;
+    } f[] = {{"seq", c->seq, OP_ROWS, MAX_SEQ}, {"seq_start", c->seq_start, OP_ROWS, c->seq},
+             {"workers", c->workers, 1, MAX_WORKERS}, {"batch_tokens", c->batch_tokens, 1, 1LL << 40},
+             {"steps", c->schedule.steps, 1, 1LL << 40}, {"start_steps", c->start_steps, 0, c->schedule.steps},
+             {"segment_steps", c->segment_steps, 1, 1LL << 40}};
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
+        if (f[i].v < f[i].lo || f[i].v > f[i].hi)
+            return err_set(e, ERR_FORMAT, "%s: %s is %" PRId64 ", expected %" PRId64 " to %" PRId64, where, f[i].what,
+                           f[i].v, f[i].lo, f[i].hi);
+    if (c->seq % OP_ROWS || (c->workers & (c->workers - 1)) || c->batch_tokens % ((int64_t)c->seq * c->workers))
+        return err_set(e, ERR_FORMAT, "%s: seq %d, workers %d and batch_tokens %" PRId64 " do not fit together", where,
+                       c->seq, c->workers, c->batch_tokens);
+    if (c->seq % c->seq_start || c->seq_start % OP_ROWS)
+        return err_set(e, ERR_FORMAT, "%s: seq_start is %d, expected a divisor of seq %d and a multiple of %d", where,
+                       c->seq_start, c->seq, OP_ROWS);
+    return 0;
+}
+
 static int read_run(struct run_config *c, const json_t *o, const char *where, struct err *e)
 {
     const char *format, *kind;
@@ -164,6 +203,7 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
     const struct field_int fi[] = {{"seq", &seq, OP_ROWS, 1 << 20}, {"workers", &workers, 1, 1 << 16},
                                    {"batch_tokens", &c->batch_tokens, 1, 1LL << 40},
                                    {"steps", &c->schedule.steps, 1, 1LL << 40},
+                                   {"segment_steps", &c->segment_steps, 1, 1LL << 40},
                                    {"eval_tokens", &c->eval_tokens, 1, 1LL << 40},
                                    {"final_eval_tokens", &c->final_eval_tokens, 1, 1LL << 40},
                                    {"eval_every", &c->eval_every, 0, 1LL << 40}};
@@ -174,7 +214,7 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
         (rc = json_get_int(&seq_start, o, "seq_start", OP_ROWS, seq, true, seq, where, e)) ||
         (rc = json_get_int(&c->start_steps, o, "start_steps", 0, c->schedule.steps, true, 0, where, e)) ||
         (rc = get_reals(o, fr, sizeof fr / sizeof *fr, where, e)) ||
-        (rc = json_get_str(&kind, o, "schedule", false, NULL, where, e)) || (rc = get_seed(&c->seed, o, where, e)) ||
+        (rc = json_get_str(&kind, o, "schedule", false, NULL, where, e)) || (rc = get_seed(c, o, where, e)) ||
         (rc = get_digest(&c->corpus_root, o, "corpus_root", where, e)) ||
         (rc = get_digest(&c->tokenizer, o, "tokenizer", where, e)))
         return rc;
@@ -183,13 +223,8 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
     c->seq = (int)seq;
     c->seq_start = (int)seq_start;
     c->workers = (int)workers;
-    if (seq % OP_ROWS || (workers & (workers - 1)) || c->batch_tokens % (seq * workers))
-        return err_set(e, ERR_FORMAT, "%s: seq %d, workers %d and batch_tokens %" PRId64 " do not fit together", where,
-                       c->seq, c->workers, c->batch_tokens);
-    if (seq % seq_start || seq_start % OP_ROWS)
-        return err_set(e, ERR_FORMAT, "%s: seq_start is %d, expected a divisor of seq %d and a multiple of %d", where,
-                       c->seq_start, c->seq, OP_ROWS);
-    return get_optim(&c->optim, o, where, e);
+    rc = run_check(c, where, e);
+    return rc ? rc : get_optim(&c->optim, o, where, e);
 }
 
 int run_read(struct run_config *c, const char *dir, struct err *e)

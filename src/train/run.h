@@ -19,11 +19,13 @@ struct run_config {
     int64_t start_steps;        /* how many of those */
     int64_t batch_tokens;       /* of the global batch; whole rows for each worker */
     int workers;                /* virtual workers V, a power of two (NUMERICS §8) */
+    int64_t segment_steps;      /* steps between two states in the ledger */
     double heldout;             /* fraction of documents */
     int64_t eval_tokens;        /* held-out tokens of an evaluation */
     int64_t final_eval_tokens;  /* of the last one */
     int64_t eval_every;         /* steps; 0: only at the end */
     uint64_t seed;
+    bool seed_awaited;          /* it will come from a beacon (train/genesis.h); seed is 0 until then */
     struct digest corpus_root, tokenizer;
 };
 
@@ -31,6 +33,8 @@ struct run_config {
  * 17 digits, so that reading gives the same bits. */
 int run_write(const struct run_config *c, const char *dir, struct err *e) MUST_CHECK;
 int run_read(struct run_config *c, const char *dir, struct err *e) MUST_CHECK;
+/* Ranges, and that lengths fit together; sentences begin with `where`. */
+int run_check(const struct run_config *c, const char *where, struct err *e) MUST_CHECK;
 int64_t run_batch_rows(const struct run_config *c);
 /* Tokens of a row at that step, counted from 0. */
 int run_seq_at(const struct run_config *c, int64_t step);
@@ -41,6 +45,10 @@ struct run_row {
     uint64_t sample, piece;
 };
 struct run_row run_row_at(const struct run_config *c, int64_t step, int64_t i);
+/* Where the segment that holds this step ends. */
+int64_t run_segment_end(const struct run_config *c, int64_t step);
+/* FLOPs of the first `step` steps. */
+double run_flops_until(const struct run_config *c, int64_t step);
 /* FLOPs per token, averaged over the run (model_flops_per_token at each step's row). */
 double run_flops_per_token(const struct run_config *c);
 

@@ -253,3 +253,40 @@ out:
     safetensors_close(f);
     return rc;
 }
+
+/* The chunk of the canonical state that holds element i of a piece. */
+static void name_place(char *what, size_t size, const struct train_state *s, const char *name, size_t piece, size_t i)
+{
+    struct canon c;
+    uint64_t at = 0;
+    if (canon_new(&c, s) == 0)
+        at = c.piece[piece].at + i * sizeof(real);
+    mem_free(c.piece);
+    snprintf(what, size, "%s, element %zu, chunk %llu", name, i, (unsigned long long)(at / CHUNK));
+}
+
+/* Tensors in the canonical order, as they are written. */
+int state_compare(const struct train_state *s, const char *path, char *what, size_t size, struct err *e)
+{
+    struct safetensors *f = NULL;
+    struct writes l = {0};
+    int rc = safetensors_open(&f, path, e);
+    what[0] = 0;
+    if (rc == 0)
+        rc = writes_new(&l, s, e);
+    for (size_t i = 0; rc == 0 && i < l.n && !what[0]; i++) {
+        const struct st_tensor *t = safetensors_find(f, l.w[i].name);
+        size_t n = (size_t)(l.w[i].dim[0] * l.w[i].dim[1]);
+        if (!t || t->dtype != ST_F32 || t->bytes != n * sizeof(real)) {
+            rc = err_set(e, ERR_FORMAT, "%s: has no tensor %s of this shape", path, l.w[i].name);
+            break;
+        }
+        const unsigned char *a = t->data, *b = l.w[i].data;
+        for (size_t j = 0; j < n && !what[0]; j++)
+            if (memcmp(a + j * sizeof(real), b + j * sizeof(real), sizeof(real)) != 0)
+                name_place(what, size, s, l.w[i].name, i, j);
+    }
+    writes_release(&l);
+    safetensors_close(f);
+    return rc;
+}

@@ -27,6 +27,8 @@ int state_root(struct digest *root, const struct nn *x, const struct train_state
  * and checked on load. */
 int state_save(const struct nn *x, const struct train_state *s, const char *path, struct digest *root,
                struct err *e) MUST_CHECK;
+/* The first place in which the file differs from s, or nothing, into what. */
+int state_compare(const struct train_state *s, const char *path, char *what, size_t size, struct err *e) MUST_CHECK;
 int state_load(const struct nn *x, struct train_state *s, const char *path, struct err *e) MUST_CHECK;
 
 #endif

@@ -28,7 +28,7 @@ struct trainer {
     struct optim optim;
     struct train_state state;
     struct trainer_plan plan;
-    real *w;
+    real *w, *before;              /* weights, and those at the last trainer_drift */
     real *grad[MAX_TREE];          /* partial sums of the worker tree, one more than its height */
     int n_grad;
     int *tok, *pos, *target;       /* the global batch, or one evaluation micro-batch */
@@ -74,7 +74,7 @@ static uint64_t mapped_bytes(const struct trainer *t)
 static uint64_t fixed_bytes(const struct trainer *t)
 {
     uint64_t flat = t->table.total * sizeof(real);
-    return flat * (1 + (uint64_t)t->n_grad) + optim_bytes(t->x, &t->table, &t->c.optim) +
+    return flat * (2 + (uint64_t)t->n_grad) + optim_bytes(t->x, &t->table, &t->c.optim) +
            mapped_bytes(t) + (uint64_t)t->batch_max * (3 * sizeof(int) + sizeof(real));
 }
 
@@ -114,7 +114,8 @@ static int take_memory(struct trainer *t, struct err *e)
 {
     size_t flat = t->table.total * sizeof(real);
     t->w = mem_map(flat);
-    bool ok = t->w != NULL;
+    t->before = mem_map(flat);
+    bool ok = t->w && t->before;
     for (int i = 0; i < t->n_grad; i++) {
         t->grad[i] = mem_map(flat);
         ok = ok && t->grad[i];
@@ -174,6 +175,7 @@ void trainer_free(struct trainer *t)
     net_free(t->net);
     optim_release(&t->optim);
     mem_unmap(t->w, flat);
+    mem_unmap(t->before, flat);
     for (int i = 0; i < t->n_grad && i < MAX_TREE; i++)
         mem_unmap(t->grad[i], flat);
     mem_free(t->tok);
@@ -187,6 +189,10 @@ void trainer_free(struct trainer *t)
 struct trainer_plan trainer_planned(const struct trainer *t) { return t->plan; }
 const struct param_table *trainer_params(const struct trainer *t) { return &t->table; }
 int64_t trainer_step_done(const struct trainer *t) { return t->state.step; }
+int64_t trainer_sample(const struct trainer *t) { return t->state.sample; }
+
+void trainer_drift(struct trainer *t, struct drift *d) { drift_measure(d, t->x, &t->table, t->w, t->before); }
+
 int trainer_root(const struct trainer *t, struct digest *root, struct err *e)
 {
     return state_root(root, t->x, &t->state, e);
@@ -200,6 +206,7 @@ struct eval_report trainer_last_eval(const struct trainer *t)
 void trainer_init(struct trainer *t)
 {
     params_init(&t->table, t->w, t->c.seed);
+    memcpy(t->before, t->w, t->table.total * sizeof(real));
     op_zero(t->x, t->optim.m, t->optim.m_total * sizeof(real));
     op_zero(t->x, t->optim.v, t->optim.v_total * sizeof(real));
     t->state.step = t->state.sample = 0;
@@ -348,18 +355,48 @@ int trainer_save(struct trainer *t, const char *dir, uint64_t metrics_bytes, str
     return rc;
 }
 
-int trainer_resume(struct trainer *t, const char *dir, uint64_t *metrics_bytes, struct err *e)
+int trainer_keep(struct trainer *t, const char *dir, struct err *e)
 {
     struct buf path = {0};
-    int rc = file_join(&path, dir, "state/state.safetensors", e);
+    struct digest root;
+    char name[48];
+    snprintf(name, sizeof name, "states/step-%08" PRId64 ".safetensors", t->state.step);
+    int rc = file_join(&path, dir, "states", e);
     if (rc == 0)
-        rc = state_load(t->x, &t->state, path.p, e);
+        rc = file_mkdir_p(path.p, e);
+    if (rc == 0)
+        rc = file_join(&path, dir, name, e);
+    if (rc == 0)
+        rc = state_save(t->x, &t->state, path.p, &root, e);
+    buf_release(&path);
+    return rc;
+}
+
+int trainer_compare(const struct trainer *t, const char *path, char what[TRAINER_PLACE], struct err *e)
+{
+    return state_compare(&t->state, path, what, TRAINER_PLACE, e);
+}
+
+int trainer_load(struct trainer *t, const char *path, struct err *e)
+{
+    int rc = state_load(t->x, &t->state, path, e);
     if (rc == 0 && (t->state.step > t->c.schedule.steps ||
                     t->state.sample != t->state.step * run_batch_rows(&t->c)))
         rc = err_set(e, ERR_FORMAT,
                      "%s: step %" PRId64 " and sample %" PRId64 " do not belong to run.json's %" PRId64
                      " steps of %" PRId64 " rows",
-                     path.p, t->state.step, t->state.sample, t->c.schedule.steps, run_batch_rows(&t->c));
+                     path, t->state.step, t->state.sample, t->c.schedule.steps, run_batch_rows(&t->c));
+    if (rc == 0)
+        memcpy(t->before, t->w, t->table.total * sizeof(real));
+    return rc;
+}
+
+int trainer_resume(struct trainer *t, const char *dir, uint64_t *metrics_bytes, struct err *e)
+{
+    struct buf path = {0};
+    int rc = file_join(&path, dir, "state/state.safetensors", e);
+    if (rc == 0)
+        rc = trainer_load(t, path.p, e);
     *metrics_bytes = t->state.metrics_bytes;
     buf_release(&path);
     return rc;

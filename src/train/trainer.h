@@ -13,9 +13,11 @@
 #include "base/digest.h"
 #include "data/tokens.h"
 #include "nn/nn.h"
+#include "train/drift.h"
 #include "train/run.h"
 
 struct trainer;
+enum { TRAINER_PLACE = 200 };
 
 struct trainer_args {
     const struct nn *x;
@@ -60,12 +62,22 @@ struct eval_report {
 int trainer_eval(struct trainer *t, int64_t tokens, struct eval_report *r, struct err *e) MUST_CHECK;
 
 int64_t trainer_step_done(const struct trainer *t);
+int64_t trainer_sample(const struct trainer *t);      /* rows consumed: the cursor */
+/* How far each tensor moved since the state was made, loaded or last measured; d: one a tensor. */
+void trainer_drift(struct trainer *t, struct drift *d);
 /* The latest held-out figures (NaN before the first). */
 struct eval_report trainer_last_eval(const struct trainer *t);
 int trainer_root(const struct trainer *t, struct digest *root, struct err *e) MUST_CHECK;
 
 /* RUN/state/state.safetensors and the Hugging Face files beside it; metrics_bytes is stored with the state. */
 int trainer_save(struct trainer *t, const char *dir, uint64_t metrics_bytes, struct err *e) MUST_CHECK;
+/* RUN/states/step-N.safetensors: the state alone, to begin a replay at. */
+int trainer_keep(struct trainer *t, const char *dir, struct err *e) MUST_CHECK;
+/* Any saved state of this run. */
+int trainer_load(struct trainer *t, const char *path, struct err *e) MUST_CHECK;
+/* The first place in which a saved state differs from this one, "moment1.model.norm.weight, element 7, chunk 3"; empty
+ * when they are the same. */
+int trainer_compare(const struct trainer *t, const char *path, char what[TRAINER_PLACE], struct err *e) MUST_CHECK;
 /* Loads a saved state; *metrics_bytes is where metrics.jsonl stood. */
 int trainer_resume(struct trainer *t, const char *dir, uint64_t *metrics_bytes, struct err *e) MUST_CHECK;
 

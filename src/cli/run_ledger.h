@@ -1,0 +1,27 @@
+/* The ledger of a run that a command trains: what the user says of it, and its beginning. */
+#ifndef DK_CLI_RUN_LEDGER_H
+#define DK_CLI_RUN_LEDGER_H
+
+#include "data/tokens.h"
+#include "nn/nn.h"
+#include "train/journal.h"
+
+struct run_ledger {
+    /* what the user says */
+    const char *beacon;      /* VALUE or VALUE@SOURCE; NULL: none */
+    const char *holder, *key;
+    bool lodge;              /* GENESIS only, to be lodged before the beacon is drawn */
+    /* what it is about */
+    const char *dir;         /* RUN */
+    const struct nn *x;
+    const struct corpus *corpus;
+    const struct tokens *tokens;
+};
+
+/* Begins the ledger of a new run and settles the seed (c->seed, c->seed_awaited). */
+int run_ledger_new(struct journal **j, const struct run_ledger *l, struct run_config *c, struct err *e) MUST_CHECK;
+/* Goes on with one; a run that waits for its beacon gets its seed, and *settled says so. */
+int run_ledger_resume(struct journal **j, const struct run_ledger *l, struct run_config *c, bool *settled,
+                      struct err *e) MUST_CHECK;
+
+#endif
