@@ -18,6 +18,7 @@ int cmd_primer(int argc, char **argv, struct err *e);
 int cmd_corpus(int argc, char **argv, struct err *e);
 int cmd_tokenizer(int argc, char **argv, struct err *e);
 int cmd_pretrain(int argc, char **argv, struct err *e);
+int cmd_ledger(int argc, char **argv, struct err *e);
 int cmd_generate(int argc, char **argv, struct err *e);
 int cmd_chat(int argc, char **argv, struct err *e);
 int cmd_score(int argc, char **argv, struct err *e);

@@ -1,6 +1,7 @@
 #include "ui/chart.h"
 
 #include <assert.h>
+#include <stdint.h>
 
 /* Units of the drawing; a label stands over its bar, so that long names fit a narrow screen. */
 enum { WIDTH = 520, PLOT = 420, ROW = 42, BAR_TOP = 20, BAR = 16, AXIS = 24, TICKS = 5 };
@@ -77,4 +78,84 @@ void chart_bars(struct html *h, const struct chart *c)
     for (int i = 0; i < c->n; i++)
         row(h, &c->bar[i], max, ROW * i);
     html_add(h, "</svg>\n");
+}
+
+/* ---- curves ---- */
+
+enum { CURVE_POINTS = 400, CURVE_LEFT = 40, CURVE_BOTTOM = 260, CURVE_TOP = 22 };
+
+struct frame {
+    double x1, y0, y1;   /* x from 0 */
+};
+
+static double at_x(const struct frame *f, double x) { return CURVE_LEFT + (WIDTH - CURVE_LEFT) * x / f->x1; }
+
+static double at_y(const struct frame *f, double y)
+{
+    return CURVE_BOTTOM - (CURVE_BOTTOM - CURVE_TOP) * (y - f->y0) / (f->y1 - f->y0);
+}
+
+/* Point i of those that are drawn: the mean of its part. */
+static void point(const struct chart_curve *c, size_t points, size_t i, double *x, double *y)
+{
+    size_t lo = i * c->n / points, hi = (i + 1) * c->n / points;
+    *x = *y = 0;
+    for (size_t j = lo; j < hi; j++) {
+        *x += c->x[j] / (double)(hi - lo);
+        *y += c->y[j] / (double)(hi - lo);
+    }
+}
+
+static void curve_axes(struct html *h, const struct chart_curve *c, const struct frame *f)
+{
+    double sx = chart_step(f->x1, TICKS), sy = chart_step(f->y1 - f->y0, TICKS);
+    for (int i = 0; sx * i <= f->x1; i++)
+        html_addf(h, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.10g</text>\n",
+                  at_x(f, sx * i), CURVE_BOTTOM + 16, sx * i);
+    for (double y = f->y0; y <= f->y1 + sy / 2; y += sy)
+        html_addf(h, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>"
+                  "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", CURVE_LEFT, at_y(f, y),
+                  WIDTH, at_y(f, y), CURVE_LEFT - 5, at_y(f, y) + 4, y);
+    html_addf(h, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH, CURVE_BOTTOM + 32);
+    html_text(h, c->x_unit);
+    html_addf(h, "</text><text class=\"tick\" x=\"%d\" y=\"%d\">", CURVE_LEFT - 30, CURVE_TOP - 11);
+    html_text(h, c->y_unit);
+    html_add(h, "</text>\n");
+}
+
+static struct frame frame_of(const struct chart_curve *c, size_t points)
+{
+    double lo = 0, hi = 0;
+    for (size_t i = 0; i < points; i++) {
+        double x, y;
+        point(c, points, i, &x, &y);
+        lo = i == 0 || y < lo ? y : lo;
+        hi = i == 0 || y > hi ? y : hi;
+    }
+    if (!(hi > lo))
+        hi = lo + 1;
+    double step = chart_step(hi - lo, TICKS);
+    double floor_ = (double)(int64_t)(lo / step) * step;
+    return (struct frame){c->x[c->n - 1], floor_ > lo ? floor_ - step : floor_, hi};
+}
+
+void chart_line(struct html *h, const struct chart_curve *c)
+{
+    size_t points = c->n < CURVE_POINTS ? c->n : CURVE_POINTS;
+    assert(c->n >= 2 && c->x[c->n - 1] > 0);
+    struct frame f = frame_of(c, points);
+    html_addf(h, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"%s-t %s-d\">\n<title id=\"%s-t\">", WIDTH,
+              CURVE_BOTTOM + 36, c->id, c->id, c->id);
+    html_text(h, c->title);
+    html_addf(h, "</title><desc id=\"%s-d\">", c->id);
+    html_text(h, c->desc);
+    html_add(h, "</desc>\n");
+    curve_axes(h, c, &f);
+    html_add(h, "<path class=\"curve\" d=\"");
+    for (size_t i = 0; i < points; i++) {
+        double x, y;
+        point(c, points, i, &x, &y);
+        html_addf(h, "%c%.1f %.1f", i ? 'L' : 'M', at_x(&f, x), at_y(&f, y));
+    }
+    html_add(h, "\"/></svg>\n");
 }

@@ -25,6 +25,16 @@ struct chart {
 /* Horizontal bars from zero over an axis of round numbers: <svg role="img"> with title and desc. */
 void chart_bars(struct html *h, const struct chart *c);
 
+struct chart_curve {
+    const char *id, *title, *desc;   /* as above */
+    const char *x_unit, *y_unit;
+    const double *x, *y;             /* x ascending, from 0 */
+    size_t n;                        /* at least 2; drawn with at most some hundred points, each the mean of its part */
+};
+
+/* A line over an axis of round numbers, y from the smallest to the largest. */
+void chart_line(struct html *h, const struct chart_curve *c);
+
 /* The distance of an axis' ticks: 1, 2 or 5 times a power of ten, the smallest that reaches `max` in at most
  * `most` ticks after 0; max > 0, most >= 1. */
 double chart_step(double max, int most);

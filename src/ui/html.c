@@ -27,6 +27,8 @@ static const char style[] =
     "svg text{fill:var(--ink);font-size:13px}svg .tick{fill:var(--soft);font-size:11.5px}svg .ours{font-weight:600}\n"
     "svg .bar{fill:var(--peer)}svg .bar.ours{fill:var(--ours)}\n"
     "svg .grid{stroke:var(--rule)}svg .base{stroke:var(--soft)}svg .limit{stroke:var(--limit);stroke-width:2.5}\n"
+    "svg .curve{fill:none;stroke:var(--ours);stroke-width:1.8}td.left{text-align:left;white-space:normal}\n"
+    "td.good{color:var(--ours);font-weight:600}td.bad{color:var(--limit);font-weight:700}td.open{color:var(--soft)}\n"
     "svg .whisker{fill:none;stroke:var(--ink);stroke-width:1.2}\n"
     ".scroll{overflow-x:auto;margin-top:.6rem}\n"
     "table{border-collapse:collapse;font-size:.82rem;width:100%;font-variant-numeric:tabular-nums;"

@@ -1,0 +1,232 @@
+#include "cli/ledger_page.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ui/chart.h"
+
+/* ---- rows of two ---- */
+
+static void fact(struct html *h, struct two name, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void fact(struct html *h, struct two name, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    html_add(h, "<tr>");
+    html_add(h, "<th scope=\"row\">");
+    html_two(h, "span", name);
+    html_add(h, "</th>");
+    html_in(h, "td class=\"left\"", text);
+    html_add(h, "</tr>\n");
+}
+
+static void facts(struct html *h, const char *run, const struct logbook *b)
+{
+    const struct genesis *g = &b->genesis;
+    const struct run_config *c = &b->config;
+    char hash[65], source[65], corpus[65], key[65];
+    struct digest k;
+    memcpy(k.b, g->key.b, sizeof k.b);
+    digest_hex(hash, &b->hash);
+    digest_hex(source, &g->source);
+    digest_hex(corpus, &c->corpus_root);
+    digest_hex(key, &k);
+    html_add(h, "<div class=\"scroll\"><table><tbody>\n");
+    fact(h, (struct two){"Run", "학습"}, "%s", run);
+    fact(h, (struct two){"Holder", "수행 기관"}, "%s", g->holder);
+    fact(h, (struct two){"GENESIS", "GENESIS"}, "%s, %s", hash, g->created);
+    fact(h, (struct two){"Signing key", "서명 키"}, "%s", key);
+    fact(h, (struct two){"Program", "프로그램"}, "source %s, %s, T1", source, g->compiler);
+    fact(h, (struct two){"Ancestors", "물려받은 가중치"}, g->n_ancestors ? "%d" : "0: random weights / 무작위 가중치",
+         g->n_ancestors);
+    fact(h, (struct two){"Corpus", "말뭉치"}, "%s · %" PRIu64 " documents / 문서 · %.2f MB", corpus, g->corpus_docs,
+         (double)g->corpus_bytes * 1e-6);
+    fact(h, (struct two){"Trained on", "학습한 글"}, "%" PRIu64 " documents / 문서 · %" PRIu64 " tokens / 토큰",
+         g->train_docs, g->train_tokens);
+    fact(h, (struct two){"Held out", "남겨 둔 글"}, "%" PRIu64 " documents / 문서 · %" PRIu64 " tokens / 토큰",
+         g->heldout_docs, g->heldout_tokens);
+    fact(h, (struct two){"Model", "모델"}, "%s · %d × %d · %.4g M · vocab %d", c->model.arch, c->model.n_layer,
+         c->model.d_model, (double)model_params_total(&c->model) * 1e-6, c->model.vocab);
+    fact(h, (struct two){"Plan", "계획"}, "%" PRId64 " × %" PRId64 " tokens / 토큰 · %s · %.4g FLOPs", c->schedule.steps,
+         c->batch_tokens, optim_name(c->optim.kind), run_flops_until(c, c->schedule.steps));
+    if (b->has_beacon && strcmp(b->beacon.source, BEACON_SELF) != 0)
+        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " ← GENESIS, \"%s\" (%s)", c->seed, b->beacon.value,
+             b->beacon.source);
+    else
+        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " · self-chosen / 스스로 정함", c->seed);
+    if (b->has_final)
+        fact(h, (struct two){"Result", "결과"}, "%.4f bits per byte, held out / 남겨 둔 글의 바이트당 비트 · %.4g FLOPs",
+             b->final.bits_per_byte, b->final.flops);
+    html_add(h, "</tbody></table></div>\n");
+}
+
+/* ---- curve ---- */
+
+static void curve(struct html *h, const struct logbook *b)
+{
+    size_t n = 0, steps = 0;
+    for (uint64_t k = 0; k < b->n_segments; k++)
+        steps += (size_t)(b->segment[k].to - b->segment[k].from);
+    double unit = (double)steps * (double)b->config.batch_tokens >= 1e6 ? 1e-6 : 1e-3;
+    double *x = mem_new(steps + 1, sizeof *x), *y = mem_new(steps + 1, sizeof *y);
+    for (uint64_t k = 0; x && y && k < b->n_segments; k++)
+        for (uint64_t i = b->segment[k].from; i < b->segment[k].to; i++, n++) {
+            x[n] = (double)(i + 1) * (double)b->config.batch_tokens * unit;
+            y[n] = b->segment[k].loss[i - b->segment[k].from];
+        }
+    html_two(h, "h2", (struct two){"Loss", "손실"});
+    html_add(h, "<figure>\n");
+    if (n > 1)
+        chart_line(h, &(struct chart_curve){.id = "loss", .title = "Loss over tokens",
+                                            .desc = "Training loss in nats per token against tokens seen",
+                                            .x_unit = unit < 1e-3 ? "million tokens" : "thousand tokens",
+                                            .y_unit = "nats / token", .x = x, .y = y, .n = n});
+    html_two(h, "figcaption", (struct two){"Every step as the ledger records it, in nats per token.",
+                                           "원장에 기록된 모든 단계의 손실(토큰당 나트)."});
+    html_add(h, "</figure>\n");
+    mem_free(x);
+    mem_free(y);
+}
+
+/* ---- checks ---- */
+
+static const struct {
+    const char *name;
+    struct two says;
+} meanings[] = {
+    {"chain", {"Records join and are in order", "기록이 이어지고 순서가 맞다"}},
+    {"signatures", {"Signed by GENESIS' key", "GENESIS의 키로 서명되었다"}},
+    {"lodged", {"GENESIS is the one that was lodged", "미리 맡겨 둔 GENESIS와 같다"}},
+    {"witnessed", {"It goes on from a kept checkpoint", "보관된 검인에서 이어진다"}},
+    {"profile", {"Same arithmetic", "같은 수치 규약"}},
+    {"seed", {"Nobody could choose the seed", "시드를 고를 수 없었다"}},
+    {"initial", {"The beginning is random", "무작위 가중치에서 시작했다"}},
+    {"segments", {"Segments join", "구간이 빈틈없이 이어진다"}},
+    {"complete", {"The plan was carried out", "계획한 단계를 모두 마쳤다"}},
+    {"files", {"The files are the ledger's", "파일이 원장의 것과 같다"}},
+    {"weights", {"The model is the final state", "모델이 마지막 상태와 같다"}},
+    {"model-sig", {"The model's signature", "모델 서명"}},
+    {"corpus", {"The corpus is the committed one", "약속한 말뭉치다"}},
+    {"step-bound", {"No step was too large", "지나치게 큰 걸음이 없다"}},
+    {"continuity", {"No jump", "튀는 구간이 없다"}},
+    {"travel", {"The end can be reached from the beginning", "시작에서 닿을 수 있는 끝이다"}},
+    {"birth", {"The end remembers the beginning", "끝이 시작을 닮았다"}},
+};
+
+static struct two meaning_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (strcmp(meanings[i].name, name) == 0)
+            return meanings[i].says;
+    return (struct two){name, name};
+}
+
+static void checks(struct html *h, const struct audit *a)
+{
+    static const struct two result[] = {{"pass", "통과"}, {"FAIL", "실패"}, {"not decidable", "판단할 수 없음"}};
+    static const char *const colour[] = {"good", "bad", "open"};
+    static const struct two verdict[] = {{"Verdict: pass", "판정: 통과"}, {"Verdict: FAIL", "판정: 실패"},
+                                         {"Verdict: incomplete", "판정: 끝나지 않은 학습"}};
+    html_two(h, "h2", verdict[audit_verdict(a)]);
+    html_add(h, "<div class=\"scroll\"><table><tbody>\n");
+    for (int i = 0; i < a->n; i++) {
+        const struct check *c = &a->check[i];
+        html_add(h, "<tr><th scope=\"row\">");
+        html_two(h, "span", meaning_of(c->name));
+        html_addf(h, " <span class=\"soft\">%s</span></th><td class=\"%s\">", c->name, colour[c->result]);
+        html_two(h, "span", result[c->result]);
+        html_add(h, "</td>");
+        html_in(h, "td class=\"left\"", c->detail);
+        html_add(h, "</tr>\n");
+    }
+    html_add(h, "</tbody></table></div>\n");
+}
+
+/* ---- segments ---- */
+
+static struct two state_of(const struct replayed *r, uint64_t k)
+{
+    if (r && r->result->differs && r->result->segment == k)
+        return (struct two){"DIFFERS", "다름"};
+    if (r && r->choice->chosen[k] && (!r->result->differs || k < r->result->segment))
+        return (struct two){"replayed: same root", "재현함: 같은 값"};
+    return (struct two){"recorded", "기록만 있음"};
+}
+
+static void segments(struct html *h, const struct logbook *b, const struct replayed *r)
+{
+    enum { MOST = 400 };
+    uint64_t n = b->n_segments, step = (n + MOST - 1) / MOST;
+    html_two(h, "h2", (struct two){"Segments", "구간"});
+    html_add(h, "<div class=\"scroll\"><table><thead><tr><th>#</th>");
+    static const struct two head[] = {{"steps", "단계"}, {"loss", "손실"}, {"state root", "상태 해시"},
+                                      {"when", "시각"}, {"where", "환경"}, {"state", "확인"}};
+    for (size_t i = 0; i < sizeof head / sizeof *head; i++) {
+        html_add(h, "<th>");
+        html_two(h, "span", head[i]);
+        html_add(h, "</th>");
+    }
+    html_add(h, "</tr></thead><tbody>\n");
+    for (uint64_t k = 0; k < n; k++) {
+        const struct segment *s = &b->segment[k];
+        char root[65];
+        bool noted = r && (r->choice->chosen[k] || r->result->segment == k);
+        if (k % step && k + 1 < n && !noted)
+            continue;
+        digest_hex(root, &s->after);
+        html_addf(h, "<tr><td>%" PRIu64 "</td><td>%" PRIu64 "–%" PRIu64 "</td><td>%.4f</td><td>%.12s…</td><td>", k,
+                  s->from + 1, s->to, segment_loss(s), root);
+        html_text(h, s->c.at);
+        html_add(h, "</td><td>");
+        html_text(h, s->c.isa);
+        html_addf(h, " × %" PRIu64 "</td><td>", s->c.threads);
+        html_two(h, "span", state_of(r, k));
+        html_add(h, "</td></tr>\n");
+    }
+    html_add(h, "</tbody></table></div>\n");
+    for (uint64_t i = 0; i < b->n_events; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "%.40s: %.60s, %" PRIu64, b->event[i].c.at, b->event[i].what, b->event[i].step);
+        html_in(h, "p class=\"soft\"", text);
+    }
+}
+
+/* ---- what it proves ---- */
+
+static void proves(struct html *h)
+{
+    static const struct two says[] = {
+        {"What the checks above show: the ledger is whole, signed by one key and agrees with itself and with the "
+         "files; the beginning is random weights of the stated seed; the final weights lie within reach of it.",
+         "위의 확인이 보이는 것: 원장은 온전하고, 하나의 키로 서명되었으며, 그 자체로도 파일과도 어긋나지 않는다. "
+         "시작은 밝힌 시드의 무작위 가중치이고, 마지막 가중치는 거기서 닿을 수 있는 곳에 있다."},
+        {"What only a replay shows: that a segment is what training gives on the committed text, rates and order. "
+         "Segments marked “recorded” were not replayed here.",
+         "재현해야만 알 수 있는 것: 그 구간이 정말로 약속한 글과 학습률과 순서에서 나온 결과인가. "
+         "‘기록만 있음’으로 표시된 구간은 여기서 재현하지 않았다."},
+        {"What nothing here shows: who held the key; when this was written, unless GENESIS or a checkpoint was "
+         "lodged with someone; whether the corpus is what its sources say, or was written by another model.",
+         "여기서 알 수 없는 것: 키를 누가 쥐고 있었는가. GENESIS나 검인을 누군가에게 맡겨 두지 않았다면 언제 쓰였는가. "
+         "말뭉치가 출처가 말하는 그대로인가, 혹은 다른 모델이 쓴 글인가."}};
+    html_two(h, "h2", (struct two){"What this proves, and what it does not", "이것이 증명하는 것과 증명하지 않는 것"});
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        html_two(h, "p", says[i]);
+}
+
+void ledger_page(struct html *h, const char *run, const struct logbook *b, const struct audit *a,
+                 const struct replayed *r)
+{
+    html_begin(h, (struct two){"The ledger of a run", "학습 원장"});
+    facts(h, run, b);
+    checks(h, a);
+    curve(h, b);
+    segments(h, b, r);
+    proves(h);
+    html_end(h);
+}

@@ -1,0 +1,255 @@
+#include "cli/ledger_show.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+
+double segment_loss(const struct segment *s)
+{
+    double sum = 0;
+    for (uint64_t i = 0; i < s->to - s->from; i++)
+        sum += s->loss[i];
+    return sum / (double)(s->to - s->from);
+}
+
+/* ---- show ---- */
+
+static void show_beginning(const char *run, const struct logbook *b)
+{
+    const struct genesis *g = &b->genesis;
+    const struct run_config *c = &b->config;
+    const struct model_config *m = &c->model;
+    char hash[65], source[65], corpus[65], tokenizer[65];
+    digest_hex(hash, &b->hash);
+    digest_hex(source, &g->source);
+    digest_hex(corpus, &c->corpus_root);
+    digest_hex(tokenizer, &c->tokenizer);
+    printf("run        %s\n", run);
+    printf("holder     %s\n", g->holder);
+    printf("genesis    %s, %s\n", hash, g->created);
+    printf("program    source %.16s…, %s, numeric profile T1\n", source, g->compiler);
+    if (g->n_ancestors == 0)
+        printf("from       random weights\n");
+    for (int i = 0; i < g->n_ancestors; i++) {
+        digest_hex(hash, &g->ancestor[i]);
+        printf("from       %s\n", hash);
+    }
+    printf("text       corpus %.16s…: %" PRIu64 " documents, %.2f MB\n", corpus, g->corpus_docs,
+           (double)g->corpus_bytes * 1e-6);
+    printf("           %" PRIu64 " documents of %" PRIu64 " tokens to train on, %" PRIu64 " of %" PRIu64
+           " held out\n", g->train_docs, g->train_tokens, g->heldout_docs, g->heldout_tokens);
+    printf("tokenizer  %.16s…, vocabulary %d\n", tokenizer, m->vocab);
+    printf("model      %s, %d layers × %d, %.4g M parameters\n", m->arch, m->n_layer, m->d_model,
+           (double)model_params_total(m) * 1e-6);
+    printf("plan       %" PRId64 " steps × %" PRId64 " tokens, sequence %d, %s, %s, %.4g FLOPs; %d virtual worker%s\n",
+           c->schedule.steps, c->batch_tokens, c->seq, optim_name(c->optim.kind), schedule_name(c->schedule.kind),
+           run_flops_until(c, c->schedule.steps), c->workers, c->workers == 1 ? "" : "s");
+    if (!b->has_beacon)
+        printf("seed       awaits its beacon\n");
+    else if (strcmp(b->beacon.source, BEACON_SELF) == 0)
+        printf("seed       %016" PRIx64 ", self-chosen: no public value made it\n", c->seed);
+    else
+        printf("seed       %016" PRIx64 ", from GENESIS and \"%s\" of %s\n", c->seed, b->beacon.value,
+               b->beacon.source);
+}
+
+/* At most that many lines for the segments, evenly spaced, the last one always. */
+enum { ROWS = 16, BAR = 24 };
+
+static void show_segments(const struct logbook *b)
+{
+    uint64_t n = b->n_segments;
+    double top = 0;
+    for (uint64_t k = 0; k < n; k++)
+        top = segment_loss(&b->segment[k]) > top ? segment_loss(&b->segment[k]) : top;
+    printf("segments   %" PRIu64 " of %" PRId64 ", %" PRId64 " steps each\n", n,
+           (b->config.schedule.steps + b->config.segment_steps - 1) / b->config.segment_steps,
+           b->config.segment_steps);
+    if (n)
+        printf("\n  segment      step      tokens    loss  %-*s  when                  where\n", BAR, "");
+    for (uint64_t i = 0, rows = n < ROWS ? n : ROWS; i < rows; i++) {
+        const struct segment *s = &b->segment[(i + 1) * n / rows - 1];
+        double loss = segment_loss(s);
+        int width = top > 0 && loss >= 0 ? (int)(BAR * loss / top + 0.5) : 0;
+        printf("  %7" PRIu64 "  %8" PRIu64 "  %10" PRIu64 "  %6.3f  ", s->index, s->to, s->tokens, loss);
+        for (int j = 0; j < BAR; j++)
+            fputs(j < width ? "▪" : " ", stdout);
+        printf("  %s  %s, %" PRIu64 " threads\n", s->c.at, s->c.isa, s->c.threads);
+    }
+}
+
+void ledger_show(const char *run, const struct logbook *b)
+{
+    char root[65];
+    show_beginning(run, b);
+    show_segments(b);
+    if (b->n_events)
+        printf("\n");
+    for (uint64_t i = 0; i < b->n_events; i++)
+        printf("event      %s: %s at step %" PRIu64 ", %s, %" PRIu64 " threads\n", b->event[i].c.at, b->event[i].what,
+               b->event[i].step, b->event[i].c.isa, b->event[i].c.threads);
+    if (!b->has_final) {
+        printf("\nnot finished: no FINAL\n");
+        return;
+    }
+    const struct final *f = &b->final;
+    digest_hex(root, &f->root);
+    printf("\nfinal      %s: %" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs, held-out %.4f bits per byte\n", f->c.at,
+           f->steps, f->tokens, f->flops, f->bits_per_byte);
+    printf("root       %s\n", root);
+    for (uint64_t i = 0; i < f->n_files; i++) {
+        digest_hex(root, &f->file[i].sha256);
+        printf("file       %s  %s\n", root, f->file[i].name);
+    }
+    printf("\nWhat is told here is checked by `dokja ledger verify %s`, and shown to be true only by `dokja ledger "
+           "replay`.\n", run);
+}
+
+static json_t *hex_json(const struct digest *d)
+{
+    char s[65];
+    digest_hex(s, d);
+    return json_string(s);
+}
+
+static void print_json(json_t *v)
+{
+    json_dumpf(v, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    putchar('\n');
+    json_decref(v);
+}
+
+static json_t *segments_json(const struct logbook *b)
+{
+    json_t *list = json_array();
+    for (uint64_t k = 0; k < b->n_segments; k++) {
+        const struct segment *s = &b->segment[k];
+        json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:f,s:o,s:s,s:s,s:I}", "from", (json_int_t)s->from, "to",
+                                              (json_int_t)s->to, "tokens", (json_int_t)s->tokens, "loss",
+                                              segment_loss(s), "state_root", hex_json(&s->after), "at", s->c.at, "isa",
+                                              s->c.isa, "threads", (json_int_t)s->c.threads));
+    }
+    return list;
+}
+
+static json_t *events_json(const struct logbook *b)
+{
+    json_t *list = json_array();
+    for (uint64_t i = 0; i < b->n_events; i++)
+        json_array_append_new(list, json_pack("{s:s,s:I,s:s}", "what", b->event[i].what, "step",
+                                              (json_int_t)b->event[i].step, "at", b->event[i].c.at));
+    return list;
+}
+
+static json_t *final_json(const struct logbook *b)
+{
+    const struct final *f = &b->final;
+    json_t *files = json_object();
+    if (!b->has_final) {
+        json_decref(files);
+        return json_null();
+    }
+    for (uint64_t i = 0; i < f->n_files; i++)
+        json_object_set_new(files, f->file[i].name, hex_json(&f->file[i].sha256));
+    return json_pack("{s:o,s:I,s:I,s:f,s:f,s:f,s:s,s:o}", "state_root", hex_json(&f->root), "steps",
+                     (json_int_t)f->steps, "tokens", (json_int_t)f->tokens, "flops", f->flops,
+                     "heldout_bits_per_byte", f->bits_per_byte, "heldout_bits_per_char", f->bits_per_char, "at",
+                     f->c.at, "files", files);
+}
+
+int ledger_show_json(const struct logbook *b, struct err *e)
+{
+    const struct genesis *g = &b->genesis;
+    json_t *ancestors = json_array();
+    char seed[24];
+    snprintf(seed, sizeof seed, "0x%016" PRIx64, b->config.seed);
+    for (int i = 0; i < g->n_ancestors; i++)
+        json_array_append_new(ancestors, hex_json(&g->ancestor[i]));
+    json_t *v = json_pack(
+        "{s:o,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:s?,s:s?,s:s?,s:o,s:o,s:o}", "genesis", hex_json(&b->hash),
+        "holder", g->holder, "created", g->created, "source", hex_json(&g->source), "compiler", g->compiler,
+        "ancestors", ancestors, "corpus_root", hex_json(&b->config.corpus_root), "tokenizer",
+        hex_json(&b->config.tokenizer), "corpus_docs", (json_int_t)g->corpus_docs, "train_tokens",
+        (json_int_t)g->train_tokens, "planned_steps", (json_int_t)b->config.schedule.steps, "beacon_source",
+        b->has_beacon ? b->beacon.source : NULL, "beacon_value", b->has_beacon ? b->beacon.value : NULL, "seed",
+        b->has_beacon ? seed : NULL, "segments", segments_json(b), "events", events_json(b), "final", final_json(b));
+    if (!v)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", b->ledger.path);
+    print_json(v);
+    return 0;
+}
+
+/* ---- verify ---- */
+
+void ledger_audit_show(const struct audit *a)
+{
+    static const char *const mark[] = {"pass", "FAIL", "not decidable"};
+    for (int i = 0; i < a->n; i++)
+        printf("%-12s %-14s %s\n", a->check[i].name, mark[a->check[i].result], a->check[i].detail);
+    printf("\nverdict: %s\n", verdict_name(audit_verdict(a)));
+    if (audit_verdict(a) == VERDICT_PASS)
+        printf("Ledger, files and beginning agree, and the weights lie within reach of it. That each segment is what "
+               "training gives is\nshown by `dokja ledger replay` alone.\n");
+}
+
+int ledger_audit_json(const struct audit *a, struct err *e)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < a->n; i++) {
+        const struct check *c = &a->check[i];
+        json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:s}", "name", c->name, "result",
+                                              check_result_name(c->result), "figure",
+                                              isfinite(c->figure) ? json_real(c->figure) : json_null(), "detail",
+                                              c->detail));
+    }
+    json_t *v = json_pack("{s:s,s:o}", "verdict", verdict_name(audit_verdict(a)), "checks", list);
+    if (!v)
+        return err_set(e, ERR_NOMEM, "verdict: out of memory");
+    print_json(v);
+    return 0;
+}
+
+/* ---- replay ---- */
+
+static void show_chances(uint64_t n, uint64_t k)
+{
+    static const int percent[] = {1, 5, 10};
+    printf("chance that %" PRIu64 " of %" PRIu64 " segments, drawn at random, hit one of those tampered with, if these "
+           "were:", k, n);
+    for (int i = 0; i < 3; i++) {
+        uint64_t c = (n * (uint64_t)percent[i] + 99) / 100;
+        printf(" %d %%: %.1f %%,", percent[i], 100 * replay_detection(n, c, k));
+    }
+    printf(" a single one: %.1f %%\n", 100 * replay_detection(n, 1, k));
+}
+
+void ledger_replay_show(const struct logbook *b, const struct replayed *r, double seconds, bool corpus)
+{
+    const struct replay_choice *c = r->choice;
+    char took[16];
+    clock_human(took, seconds);
+    printf("%" PRIu64 " of %" PRIu64 " chosen segments match, of %" PRIu64 " in all; %s\n", r->result->matched,
+           r->result->segments, c->n, took);
+    printf("the text was %s\n", corpus ? "made again from the committed corpus"
+                                       : "RUN/tokens as it lies there; --corpus makes it from the committed corpus");
+    if (r->result->differs)
+        printf("first difference: segment %" PRIu64 ", step %" PRIu64 ": %s\n", r->result->segment, r->result->step,
+               r->result->what);
+    if (c->k < c->n)
+        show_chances(c->n, c->drawn ? c->drawn : c->k);
+    if (!b->has_final)
+        printf("the run has not ended: no FINAL\n");
+}
+
+void ledger_replay_json(const struct replay_result *r)
+{
+    json_t *first = r->differs ? json_pack("{s:I,s:I,s:s}", "segment", (json_int_t)r->segment, "step",
+                                           (json_int_t)r->step, "what", r->what)
+                               : json_null();
+    print_json(json_pack("{s:I,s:I,s:o}", "segments", (json_int_t)r->segments, "matched", (json_int_t)r->matched,
+                         "first_difference", first));
+}

@@ -1,0 +1,24 @@
+/* What `dokja ledger` prints. */
+#ifndef DK_CLI_LEDGER_SHOW_H
+#define DK_CLI_LEDGER_SHOW_H
+
+#include "train/audit.h"
+#include "train/replay.h"
+
+/* What was replayed, and what came of it. */
+struct replayed {
+    const struct replay_choice *choice;
+    const struct replay_result *result;
+};
+
+double segment_loss(const struct segment *s);   /* mean of its steps */
+
+void ledger_show(const char *run, const struct logbook *b);
+int ledger_show_json(const struct logbook *b, struct err *e) MUST_CHECK;
+void ledger_audit_show(const struct audit *a);
+int ledger_audit_json(const struct audit *a, struct err *e) MUST_CHECK;
+/* corpus: the text was made again from the committed corpus. */
+void ledger_replay_show(const struct logbook *b, const struct replayed *r, double seconds, bool corpus);
+void ledger_replay_json(const struct replay_result *r);
+
+#endif

@@ -1,0 +1,41 @@
+/* Training segments of a run again, from what its ledger commits to, and comparing (docs/ledger.md). */
+#ifndef DK_TRAIN_REPLAY_H
+#define DK_TRAIN_REPLAY_H
+
+#include "train/logbook.h"
+#include "train/trainer.h"
+
+/* Which segments: a list of numbers, 0, last, outliers, random:K, all, behind one another with commas. */
+struct replay_choice {
+    bool *chosen;                  /* one a segment */
+    uint64_t n;                    /* segments */
+    uint64_t k;                    /* chosen */
+    uint64_t drawn;                /* of those, by random: */
+};
+/* random:K draws by SHA-256("replay" ‖ nonce ‖ FINAL's root, or the last segment's ‖ counter), so that nobody could
+ * know before the nonce was public; the first and last segment, those around an EVENT and the three of the largest
+ * continuity ratio come with it. */
+int replay_choose(struct replay_choice *c, const struct logbook *b, const char *list, const char *nonce,
+                  struct err *e) MUST_CHECK;
+void replay_choice_release(struct replay_choice *c);
+/* The chance that k of n segments, drawn at random, hold one of the c that were tampered with. */
+double replay_detection(uint64_t n, uint64_t c, uint64_t k);
+
+struct replay_opts {
+    const char *dir;               /* RUN: states to begin at are looked for in it */
+    const struct replay_choice *choice;
+    bool (*stop)(void *user);
+    void (*on_step)(void *user, uint64_t done, uint64_t all);   /* steps to train */
+    void *user;
+};
+struct replay_result {
+    uint64_t segments, matched;    /* chosen ones */
+    bool differs;
+    uint64_t segment, step;        /* the first difference: segment, and the step its loss or gradient differ at */
+    char what[400];
+};
+/* Stops at the first difference; what lies behind it was not replayed. */
+int replay_run(struct replay_result *r, struct trainer *t, const struct logbook *b, const struct replay_opts *o,
+               struct err *e) MUST_CHECK;
+
+#endif

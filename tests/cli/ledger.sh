@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# The proof of a run: honest ones pass, on any machine's terms; each forgery is caught by the check that claims it.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+
+lib=$(dirname "$DOKJA")/libdokja.a
+gcc -std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -I"$here/../../src" "$here/ledger_forge.c" "$lib" -fopenmp -o forge \
+    ${LEDGER_CFLAGS:-} $(pkg-config --libs jansson libpcre2-8 libutf8proc libzstd zlib libcrypto) -lm 2>gcc.err ||
+    { bad "the forger builds" "$(head -n 3 gcc.err)"; exit 1; }
+
+"$DOKJA" primer --bytes 300k --seed 3 --out p.jsonl 2>err.txt &&
+"$DOKJA" primer --bytes 300k --seed 4 --out q.jsonl 2>>err.txt &&
+"$DOKJA" corpus build --in p.jsonl --out corpus >/dev/null 2>>err.txt &&
+"$DOKJA" corpus build --in q.jsonl --out other >/dev/null 2>>err.txt &&
+"$DOKJA" tokenizer train --corpus corpus --vocab 512 --out tok >/dev/null 2>>err.txt ||
+    { bad "ledger inputs" "$(tail -n 1 err.txt)"; exit 1; }
+openssl genpkey -algorithm ed25519 -out key.pem 2>/dev/null
+openssl genpkey -algorithm ed25519 -out thief.pem 2>/dev/null
+
+T="--tokenizer tok --depth 1 --seq 64 --batch-tokens 4096 --heldout 0.02 --steps 50"
+train() { # out, then options
+    local out=$1; shift
+    "$DOKJA" pretrain $T --out "$out" "$@" >"$out.out" 2>"$out.err" || bad "train $out" "$(tail -n 1 "$out.err")"
+}
+result() { # run check: its result
+    python3 -c 'import json,sys
+v=json.load(open(sys.argv[1]))
+print(next((c["result"] for c in v["checks"] if c["name"]==sys.argv[2]),"none") if sys.argv[2] else v["verdict"])' \
+        "$1" "$2" 2>/dev/null
+}
+verify() { "$DOKJA" ledger verify "$@" --json >verify.json 2>verify.err; }
+expect() { # name, check, result it must have after verify
+    local got; got=$(result verify.json "$2")
+    [ "$got" = "$3" ] && ok "$1" || bad "$1" "$2 says ${got:-nothing}, expected $3; $(tail -n 1 verify.err)"
+}
+says() { # name, words, file that must hold them
+    grep -q -- "$2" "$3" && ok "$1" || bad "$1" "$(tail -n 1 "$3")"
+}
+differs() { # name, run, segment that a replay must find other than told
+    if "$DOKJA" ledger replay "$2" --segments "$3" >replay.txt 2>replay.err; then bad "$1" "it matched"
+    else ok "$1"; fi
+}
+forged() { # name of the copy, then edits: the honest run, forged
+    local to=$1 key=$2; shift 2
+    rm -rf "$to"; cp -r honest "$to"
+    ./forge records "$to" "$key" "$@" || bad "forging $to" "$*"
+}
+
+# ---- honest ----
+train honest --corpus corpus --key key.pem --holder "시험 기관" --threads 1 --keep-states 1
+verify honest --corpus corpus && ok "an honest run passes" || bad "an honest run passes" "$(tail -n 1 verify.err)"
+for c in chain signatures profile initial segments complete files weights corpus step-bound continuity travel birth; do
+    expect "honest: $c" $c pass
+done
+expect "a self-chosen seed is said to be one" seed not-decidable
+"$DOKJA" ledger show honest >show.txt && grep -q "시험 기관" show.txt && grep -q "self-chosen" show.txt &&
+    ok "show names holder and seed" || bad "show names holder and seed" "$(head -n 3 show.txt)"
+for how in "DOKJA_CPU=avx2 OMP_NUM_THREADS=2" "DOKJA_CPU=ref OMP_NUM_THREADS=1" "OMP_NUM_THREADS=3"; do
+    env $how "$DOKJA" ledger replay honest --segments 0,2 --json >replay.json 2>replay.err &&
+        grep -q '"segments": *2, *"matched": *2' <(sed 's/:/: /g;s/,/, /g' replay.json) &&
+        ok "replayed with $how" || bad "replayed with $how" "$(tail -n 1 replay.err)"
+done
+"$DOKJA" ledger replay honest --all --corpus corpus --html page.html >replay.txt 2>replay.err && [ -s page.html ] &&
+    ok "replayed whole from the corpus" || bad "replayed whole from the corpus" "$(tail -n 1 replay.err)"
+"$DOKJA" ledger replay honest --segments random:2 --nonce 7 >replay.txt 2>&1 && grep -q "drawn at random" replay.txt &&
+    ok "random segments, with what they would have shown" || bad "random segments" "$(tail -n 1 replay.txt)"
+
+# Kills and resumes: nothing is forgotten, nothing told twice, and it is told that it happened.
+for i in 1 2 3; do
+    "$DOKJA" pretrain $T --out killed --corpus corpus --key key.pem --save-every 0 >killed.out 2>killed.err & pid=$!
+    while [ ! -f killed/state/state.safetensors ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+    sleep "0.$((RANDOM % 9))"; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+done
+train killed --corpus corpus --key key.pem --save-every 0
+verify killed && grep -q resumed <("$DOKJA" ledger show killed) && ok "killed and resumed: passes and says so" ||
+    bad "killed and resumed" "$(tail -n 1 verify.err)"
+[ "$("$DOKJA" ledger show killed | grep -c '^root')" = 1 ] &&
+    cmp -s honest/model.safetensors killed/model.safetensors && ok "the same end" || bad "the same end" "differs"
+train four --corpus corpus --workers 4 --threads 2; verify four && ok "four workers pass" ||
+    bad "four workers pass" "$(tail -n 1 verify.err)"
+train adamw --corpus corpus --optimizer adamw --untied --schedule cosine
+verify adamw && ok "AdamW, untied, cosine pass" ||
+    bad "AdamW, untied, cosine pass" "$(tail -n 1 verify.err)"
+
+# A seed from a beacon.
+lodged=$("$DOKJA" pretrain $T --corpus corpus --out beacon --lodge 2>/dev/null | sed -n 's/^genesis //p')
+"$DOKJA" pretrain $T --corpus corpus --out beacon >beacon.out 2>beacon.err && bad "waits for its beacon" "trained" ||
+    says "waits for its beacon" --beacon beacon.err
+verify beacon; expect "lodged alone is incomplete" "" incomplete
+train beacon --corpus corpus --beacon 8c1f04a2@drand
+verify beacon --genesis "$lodged" && ok "a beacon's run passes" || bad "a beacon's run passes" "$(tail -n 1 verify.err)"
+expect "its seed is decided" seed pass
+expect "its GENESIS is the one lodged" lodged pass
+
+# ---- forged ----
+forged foreign key.pem '1:seed=12345'
+verify foreign; expect "foreign initial weights" initial fail
+rm -rf ground; cp -r beacon ground; ./forge records ground beacon/state/key.pem '1:value=00000000'
+verify ground --genesis "$lodged"; expect "seed grinding" seed fail
+forged key2 thief.pem key
+verify key2 --genesis "$("$DOKJA" ledger show honest | sed -n 's/^genesis *\([0-9a-f]*\).*/\1/p')"
+expect "a ledger signed again, GENESIS lodged" lodged fail
+verify key2; expect "a ledger signed again, nothing lodged: nobody can tell" lodged not-decidable
+forged key3 thief.pem; verify key3; expect "signed by another key than GENESIS'" signatures fail
+
+train twin --corpus other --key key.pem --seed 5
+root() { "$DOKJA" ledger show "$1" --json | python3 -c 'import json,sys
+print(json.load(sys.stdin)["segments"][int(sys.argv[1])]["state_root"])' "$2"; }
+# From segment 2 on another run's states, signed by the same hand; its files go with it.
+forged splice key.pem take:5:twin take:6:twin take:7:twin "5:before=$(root honest 1)"
+cp twin/state/state.safetensors splice/state/; cp twin/model.safetensors splice/
+./forge records splice key.pem file:model.safetensors "8:root=$(root twin 4)"
+verify splice; for c in chain signatures segments complete files weights step-bound; do
+    expect "a careful splice passes: $c" $c pass
+done
+expect "… and is caught by how far the end lies from the beginning" travel fail
+differs "a splice is caught by replay" splice 2
+forged dropped key.pem drop:5; verify dropped; expect "a dropped segment" segments fail
+forged faster key.pem 0:lr_matrix=0x3fa47ae147ae147b
+verify faster; expect "another rate than run.json's" files fail
+differs "a changed rate is caught by replay" faster 0
+verify honest --corpus other; expect "another corpus" corpus fail
+cp -r honest moretext; cp -r twin/tokens/. moretext/tokens/
+differs "other text than declared is caught by replay" moretext 0
+cp -r honest swapped; cp twin/model.safetensors swapped/; verify swapped; expect "swapped weights" files fail
+forged swapped2 key.pem; cp twin/model.safetensors swapped2/
+./forge records swapped2 key.pem file:model.safetensors
+verify swapped2; expect "swapped weights, FINAL made to fit" weights fail
+rm -rf swapped2/state; verify swapped2; expect "… and the state withheld" travel fail
+forged mixed key.pem; ./forge mix mixed 99 0.5; ./forge records mixed key.pem file:model.safetensors
+rm -rf mixed/state; verify mixed
+expect "initial weights mixed into foreign ones pass for a birth" birth pass
+expect "… and are caught by how far they lie" travel fail
+cp -r honest torn; truncate -s -70 torn/ledger.bin; verify torn; expect "a torn tail" "" incomplete
+cp -r honest flipped; printf '\377' | dd of=flipped/ledger.bin bs=1 seek=5000 conv=notrunc 2>/dev/null
+verify flipped; expect "a flipped bit" "" fail
+"$DOKJA" ledger verify nowhere >v.txt 2>v.err && bad "no ledger" "passed" ||
+    says "no ledger: a sentence that names it" nowhere/ledger.bin v.txt
+
+# ---- model.sig ----
+openssl ecparam -name prime256v1 -genkey -noout -out ec.pem 2>/dev/null
+openssl ec -in ec.pem -pubout -out ec.pub 2>/dev/null
+"$DOKJA" ledger sign --key ec.pem honest >sign.txt 2>sign.err && verify honest --model-key ec.pub &&
+    ok "a signed model verifies" || bad "a signed model verifies" "$(tail -n 1 sign.err verify.err)"
+expect "its signature" model-sig pass
+cp -r honest touched; echo >>touched/tokenizer_config.json; verify touched --model-key ec.pub
+expect "one byte more" model-sig fail
