@@ -331,9 +331,9 @@ static void report(const struct pretrain *p, const struct loop_result *r)
         snprintf(line, sizeof line,
                  "{\"done\":true,\"steps\":%" PRId64 ",\"tokens\":%" PRId64 ",\"state_root\":\"%s\","
                  "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"seconds\":%.2f,"
-                 "\"peak_rss_bytes\":%zu,\"planned_bytes\":%" PRIu64 "}",
+                 "\"peak_rss_bytes\":%zu,\"planned_bytes\":%" PRIu64 ",\"ledger_seconds\":%.3f}",
                  r->steps, r->tokens, hex, r->eval.bits_per_byte, r->eval.bits_per_char, r->seconds, mem_peak_rss(),
-                 trainer_planned(p->trainer).bytes);
+                 trainer_planned(p->trainer).bytes, r->ledger_seconds);
         stdout_line(line);
         return;
     }
@@ -343,6 +343,9 @@ static void report(const struct pretrain *p, const struct loop_result *r)
            r->eval.bits_per_byte, r->eval.bits_per_char, took);
     printf("peak memory %.2f GB (planned %.2f)\n", (double)mem_peak_rss() / 0x1p30,
            (double)trainer_planned(p->trainer).bytes / 0x1p30);
+    if (r->ledger_seconds > 0)
+        printf("ledger %s/ledger.bin: %.1f %% of the time; dokja ledger verify %s checks it\n", p->out,
+               100 * r->ledger_seconds / r->seconds, p->out);
     printf("state root %s\n", hex);
 }
 

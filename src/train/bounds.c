@@ -172,7 +172,7 @@ int bounds_continuity(struct worst *w, const struct logbook *b, const struct par
     *w = (struct worst){0};
     if (!span)
         return err_set(e, ERR_NOMEM, "no memory for %" PRIu64 " segments", b->n_segments);
-    for (uint64_t k = 0; k < b->n_segments; k++) {
+    for (uint64_t k = 1; k < b->n_segments; k++) {
         struct worst s = of_segment(b, t, span, k);
         if (!(s.figure <= w->figure))
             *w = s;

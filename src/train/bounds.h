@@ -17,7 +17,8 @@ struct worst {
  * ERR_VALUE where no bound is known (β1² >= β2). */
 int bounds_steps(struct worst *w, const struct logbook *b, const struct param_table *t, const real *w0,
                  struct err *e) MUST_CHECK;
-/* A segment's rms movement per unit of learning rate, against the median of up to two segments on either side. */
+/* A segment's rms movement per unit of learning rate, against the median of up to two segments on either side; the
+ * first one, where everything is still far from its place, is not judged. */
 /* Each segment's largest one. */
 int bounds_ratios(double *ratio, const struct logbook *b, const struct param_table *t, struct err *e) MUST_CHECK;
 int bounds_continuity(struct worst *w, const struct logbook *b, const struct param_table *t, struct err *e) MUST_CHECK;

@@ -16,7 +16,7 @@ struct loop {
     struct buf metrics;          /* path of metrics.jsonl */
     uint64_t metrics_bytes;
     struct loop_progress p;
-    double saved_at, window_at;
+    double saved_at, window_at, ledger_seconds;
     bool may_save;               /* the state is one that the ledger tells of */
     int64_t window_step;
 };
@@ -117,6 +117,14 @@ static bool keeps(const struct loop *l)
     return k < n && k * parts / n > (k - 1) * parts / n;
 }
 
+static int tell(struct loop *l, struct err *e)
+{
+    double before = clock_seconds();
+    int rc = journal_step(l->o->journal, l->t, &l->p.step, &l->may_save, e);
+    l->ledger_seconds += clock_seconds() - before;
+    return rc;
+}
+
 static int one_step(struct loop *l, struct err *e)
 {
     int rc = trainer_step(l->t, &l->p.step, e);
@@ -126,7 +134,7 @@ static int one_step(struct loop *l, struct err *e)
     rc = metrics_step(l, e);
     l->may_save = !l->o->journal;
     if (rc == 0 && l->o->journal)
-        rc = journal_step(l->o->journal, l->t, &l->p.step, &l->may_save, e);
+        rc = tell(l, e);
     if (rc == 0 && l->o->journal && l->may_save && keeps(l))
         rc = trainer_keep(l->t, l->o->dir, e);
     if (rc == 0 && l->o->on_step)
@@ -203,6 +211,7 @@ int train_loop(struct trainer *t, const struct run_config *c, const struct loop_
     r->steps = trainer_step_done(t);
     r->tokens = r->steps * c->batch_tokens;
     r->seconds = clock_seconds() - start;
+    r->ledger_seconds = l.ledger_seconds;
     buf_release(&l.metrics);
     return rc;
 }

@@ -31,6 +31,7 @@ struct loop_result {
     struct digest root;
     struct eval_report eval;
     double seconds;              /* of this call */
+    double ledger_seconds;       /* of those, for the ledger: state roots, movements, signatures, writing */
     int64_t steps, tokens;
 };
 
