@@ -66,10 +66,14 @@ else
     step "4  Questions about facts that the textbook does not contain"
     "$dokja" eval -m "$out/run" --tasks primer --items 50 --show 1
 fi
+step "5  The proof: what can be checked of this run, and its first segment trained again"
+"$dokja" ledger verify "$out/run" --corpus "$out/corpus"
+"$dokja" ledger replay "$out/run" --segments 0 --html "$out/ledger.html"
 step "Yours"
 cat <<MSG
   talk to it              $dokja chat -m $out/run
   let it write            $dokja generate -m $out/run -p "대한민국"
   train on your own text  ./demo.sh --out mine FILE…
+  its ledger as a page    $out/ledger.html
   for real                see README.md, "Your own text"
 MSG

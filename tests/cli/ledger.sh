@@ -58,9 +58,13 @@ done
 expect "a self-chosen seed is said to be one" seed not-decidable
 "$DOKJA" ledger show honest >show.txt && grep -q "시험 기관" show.txt && grep -q "self-chosen" show.txt &&
     ok "show names holder and seed" || bad "show names holder and seed" "$(head -n 3 show.txt)"
-for how in "DOKJA_CPU=avx2 OMP_NUM_THREADS=2" "DOKJA_CPU=ref OMP_NUM_THREADS=1" "OMP_NUM_THREADS=3"; do
-    env $how "$DOKJA" ledger replay honest --segments 0,2 --json >replay.json 2>replay.err &&
-        grep -q '"segments": *2, *"matched": *2' <(sed 's/:/: /g;s/,/, /g' replay.json) &&
+"$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --heldout 0.02 --steps 6 --corpus corpus \
+    --out short >short.out 2>short.err || bad "train short" "$(tail -n 1 short.err)"
+for how in "DOKJA_CPU=avx2 OMP_NUM_THREADS=2 honest" "OMP_NUM_THREADS=3 honest" "DOKJA_CPU=ref OMP_NUM_THREADS=1 short"
+do
+    run=${how##* } how=${how% *} want=2; [ "$run" = short ] && want=1
+    env $how "$DOKJA" ledger replay "$run" --segments 0,last --json >replay.json 2>replay.err &&
+        grep -q "\"segments\": *$want, *\"matched\": *$want" <(sed 's/:/: /g;s/,/, /g' replay.json) &&
         ok "replayed with $how" || bad "replayed with $how" "$(tail -n 1 replay.err)"
 done
 "$DOKJA" ledger replay honest --all --corpus corpus --html page.html >replay.txt 2>replay.err && [ -s page.html ] &&
@@ -118,6 +122,16 @@ verify splice; for c in chain signatures segments complete files weights step-bo
 done
 expect "… and is caught by how far the end lies from the beginning" travel fail
 differs "a splice is caught by replay" splice 2
+# Another rate from segment 2 on, same seed, same text: what is told of steps fits, but it is not what training gives.
+train slow --corpus other --key key.pem --seed 5 --lr 0.015
+rm -rf midway; cp -r twin midway
+./forge records midway key.pem take:5:slow take:6:slow take:7:slow "5:before=$(root twin 1)"
+cp slow/state/state.safetensors midway/state/; cp slow/model.safetensors midway/
+./forge records midway key.pem file:model.safetensors "8:root=$(root slow 4)"
+verify midway
+for c in segments files weights step-bound; do expect "a rate changed midway passes: $c" $c pass; done
+expect "… and is seen by how far the end lies, in so short a run" travel fail
+differs "a rate changed midway is caught by replay" midway 2
 forged dropped key.pem drop:5; verify dropped; expect "a dropped segment" segments fail
 forged faster key.pem 0:lr_matrix=0x3fa47ae147ae147b
 verify faster; expect "another rate than run.json's" files fail
