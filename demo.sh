@@ -67,8 +67,8 @@ else
     "$dokja" eval -m "$out/run" --tasks primer --items 50 --show 1
 fi
 step "5  The proof: what can be checked of this run, and its first segment trained again"
-"$dokja" ledger verify "$out/run" --corpus "$out/corpus"
-"$dokja" ledger replay "$out/run" --segments 0 --html "$out/ledger.html"
+"$dokja" ledger verify "$out/run"
+"$dokja" ledger replay "$out/run" --segments 0 --corpus "$out/corpus" --html "$out/ledger.html"
 step "Yours"
 cat <<MSG
   talk to it              $dokja chat -m $out/run

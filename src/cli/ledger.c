@@ -59,13 +59,18 @@ static int run_audit(struct audit *a, const char *run, const struct audit_wish *
     return rc;
 }
 
-static int write_page(const char *path, const char *run, const struct logbook *b, const struct audit *a,
-                      const struct replayed *r, struct err *e)
+static int write_page(const char *path, struct ledger_page p, const char *corpus, struct err *e)
 {
     struct html h = {0};
-    ledger_page(&h, run, b, a, r);
-    int rc = h.rc ? err_set(e, h.rc, "%s", h.e.msg) : file_replace(path, h.b.p, h.b.len, e);
+    struct corpus *c = NULL;
+    int rc = corpus ? corpus_open(&c, corpus, e) : 0;
+    p.manifest = rc == 0 && c ? corpus_manifest(c) : NULL;
+    if (rc == 0)
+        ledger_page(&h, &p);
+    if (rc == 0)
+        rc = h.rc ? err_set(e, h.rc, "%s", h.e.msg) : file_replace(path, h.b.p, h.b.len, e);
     html_release(&h);
+    corpus_close(c);
     if (rc == 0)
         log_line("page: %s", path);
     return rc;
@@ -81,6 +86,7 @@ static int show(int argc, char **argv, struct err *e)
     int n;
     const struct opt opts[] = {
         {"html", 0, OPT_STR, &html, "FILE", "also writes one page: curve, segments, checks", 0, 0, NULL},
+        {"corpus", 0, OPT_STR, &w.corpus, "DIR", "the corpus: the page shows what it is made of", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja ledger show RUN [--html FILE] [--json]",
@@ -99,7 +105,7 @@ static int show(int argc, char **argv, struct err *e)
         static struct audit a;
         rc = run_audit(&a, argv[0], &w, e);
         if (rc == 0)
-            rc = write_page(html, argv[0], b, &a, NULL, e);
+            rc = write_page(html, (struct ledger_page){.run = argv[0], .book = b, .audit = &a}, w.corpus, e);
     }
     logbook_close(b);
     return rc;
@@ -136,7 +142,7 @@ static int verify(int argc, char **argv, struct err *e)
         ledger_audit_show(&a);
     struct logbook *b = NULL;
     if (rc == 0 && html && (rc = open_book(&b, argv[0], e)) == 0)
-        rc = write_page(html, argv[0], b, &a, NULL, e);
+        rc = write_page(html, (struct ledger_page){.run = argv[0], .book = b, .audit = &a}, w.corpus, e);
     logbook_close(b);
     if (rc == 0 && audit_verdict(&a) != VERDICT_PASS)
         rc = err_set(e, ERR_VALUE, "%s: verdict %s", argv[0], verdict_name(audit_verdict(&a)));
@@ -245,7 +251,8 @@ static int replay_report(struct replay *p, const struct replay_result *r, struct
         struct audit_wish w = {.corpus = p->corpus, .threads = p->threads};
         rc = run_audit(&a, p->run, &w, e);
         if (rc == 0)
-            rc = write_page(p->html, p->run, p->b, &a, &done, e);
+            rc = write_page(p->html, (struct ledger_page){.run = p->run, .book = p->b, .audit = &a, .replayed = &done},
+                            p->corpus, e);
     }
     if (rc == 0 && r->differs)
         rc = err_set(e, ERR_VALUE, "%s: segment %" PRIu64 " is not what training gives: at step %" PRIu64 " %s", p->run,

@@ -148,6 +148,38 @@ static void checks(struct html *h, const struct audit *a)
     html_add(h, "</tbody></table></div>\n");
 }
 
+/* ---- text ---- */
+
+static double number_at(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+
+/* The files the corpus was built of, by size, and what was left out. */
+static void composition(struct html *h, const json_t *manifest)
+{
+    enum { MOST = 40 };
+    const json_t *inputs = json_object_get(manifest, "inputs"), *counts = json_object_get(manifest, "counts");
+    double all = 0;
+    size_t n = json_array_size(inputs);
+    html_two(h, "h2", (struct two){"What the text is made of", "글의 구성"});
+    html_add(h, "<div class=\"scroll\"><table><tbody>\n");
+    for (size_t i = 0; i < n; i++)
+        all += number_at(json_array_get(inputs, i), "bytes");
+    for (size_t i = 0; i < n && i < MOST; i++) {
+        const json_t *x = json_array_get(inputs, i);
+        const char *name = json_string_value(json_object_get(x, "name"));
+        html_add(h, "<tr>");
+        html_in(h, "th scope=\"row\"", name ? name : "?");
+        html_addf(h, "<td>%.2f MB</td><td>%.1f %%</td></tr>\n", number_at(x, "bytes") * 1e-6,
+                  all > 0 ? 100 * number_at(x, "bytes") / all : 0);
+    }
+    html_add(h, "</tbody></table></div>\n");
+    if (n > MOST)
+        html_addf(h, "<p class=\"soft\">… + %zu</p>\n", n - MOST);
+    char text[200];
+    snprintf(text, sizeof text, "%.0f → %.0f documents / 문서 · %.2f MB", number_at(counts, "docs_in"),
+             number_at(counts, "docs"), number_at(counts, "bytes") * 1e-6);
+    html_in(h, "p class=\"soft\"", text);
+}
+
 /* ---- segments ---- */
 
 static struct two state_of(const struct replayed *r, uint64_t k)
@@ -219,14 +251,15 @@ static void proves(struct html *h)
         html_two(h, "p", says[i]);
 }
 
-void ledger_page(struct html *h, const char *run, const struct logbook *b, const struct audit *a,
-                 const struct replayed *r)
+void ledger_page(struct html *h, const struct ledger_page *p)
 {
     html_begin(h, (struct two){"The ledger of a run", "학습 원장"});
-    facts(h, run, b);
-    checks(h, a);
-    curve(h, b);
-    segments(h, b, r);
+    facts(h, p->run, p->book);
+    checks(h, p->audit);
+    curve(h, p->book);
+    if (p->manifest)
+        composition(h, p->manifest);
+    segments(h, p->book, p->replayed);
     proves(h);
     html_end(h);
 }

@@ -2,11 +2,17 @@
 #ifndef DK_CLI_LEDGER_PAGE_H
 #define DK_CLI_LEDGER_PAGE_H
 
+#include "base/json.h"
 #include "cli/ledger_show.h"
 #include "ui/html.h"
 
-/* r: what was replayed just now, or NULL. */
-void ledger_page(struct html *h, const char *run, const struct logbook *b, const struct audit *a,
-                 const struct replayed *r);
+struct ledger_page {
+    const char *run;
+    const struct logbook *book;
+    const struct audit *audit;
+    const struct replayed *replayed;   /* just now, or NULL */
+    const json_t *manifest;            /* of the corpus, or NULL */
+};
+void ledger_page(struct html *h, const struct ledger_page *p);
 
 #endif
