@@ -64,6 +64,9 @@ static int build(int argc, char **argv, struct err *e)
          256 << 20, NULL},
         {"shard", 0, OPT_SIZE, &o.shard_bytes, "SIZE", "text in one docs file (256M)", 1, 1e15, NULL},
         {"threads", 0, OPT_INT, &threads, "N", "threads; the output does not depend on it", 1, 1024, NULL},
+        {"salted", 0, OPT_FLAG, &o.salted, NULL,
+         "for confidential text: the root lets nobody test a guess of a document; the secret is OUT/salt.key", 0, 0,
+         NULL},
         {"force", 0, OPT_FLAG, &o.force, NULL, "replace a corpus of other inputs or settings", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
         {0}};

@@ -157,6 +157,22 @@ struct corpus_counts corpus_count(const struct corpus *c) { return c->counts; }
 struct digest corpus_root(const struct corpus *c) { return c->root; }
 const json_t *corpus_manifest(const struct corpus *c) { return c->manifest; }
 
+int corpus_salt_of(const struct corpus *c, struct corpus_salt *s, bool *salted, struct err *e)
+{
+    const char *said = json_string_value(json_object_get(json_object_get(c->manifest, "settings"), "salt"));
+    struct digest want;
+    *salted = said != NULL;
+    if (!said)
+        return 0;
+    int rc = corpus_salt_read(s, c->dir, e);
+    if (rc)
+        return err_prefix(e, "the corpus is salted, and without its secret its root cannot be made again");
+    struct digest name = corpus_salt_name(s);
+    if (digest_parse(&want, said) != 0 || memcmp(want.b, name.b, sizeof name.b) != 0)
+        return err_set(e, ERR_VALUE, "%s/salt.key: is not the secret of this corpus", c->dir);
+    return 0;
+}
+
 bool corpus_held_out(const struct digest *hash, double fraction)
 {
     uint64_t v = 0;

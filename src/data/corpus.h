@@ -17,7 +17,7 @@
  *
  * Root: the RFC 6962 tree over the documents in order; the leaf of a document is the 64 bytes
  * SHA-256(text) ‖ SHA-256(metadata), metadata being id, source, license and lang, each after its length in
- * bytes as a little-endian 64-bit number. */
+ * bytes as a little-endian 64-bit number; in a salted corpus 32 bytes more (data/corpus_salt.h). */
 #ifndef DK_DATA_CORPUS_H
 #define DK_DATA_CORPUS_H
 
@@ -27,6 +27,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "data/corpus_salt.h"
 #include "formats/textsrc.h"
 
 struct corpus_build_opts {
@@ -37,6 +38,7 @@ struct corpus_build_opts {
     int64_t piece_bytes;      /* of .txt and .md files; 0: 64 KiB */
     int64_t shard_bytes;      /* of text per docs file; 0: 256 MiB */
     int threads;              /* the output does not depend on it; 0: all */
+    bool salted;              /* leaves that nobody can guess; OUT/salt.key, made where there is none */
     bool force;               /* replace a corpus of other inputs or settings */
 };
 struct corpus_counts {
@@ -53,6 +55,8 @@ int corpus_open(struct corpus **c, const char *dir, struct err *e) MUST_CHECK;
 void corpus_close(struct corpus *c);
 struct corpus_counts corpus_count(const struct corpus *c);
 struct digest corpus_root(const struct corpus *c);   /* Merkle root over documents, in order */
+/* The secret of a salted corpus; ERR_VALUE where it is missing or of another one. *salted: is it one at all? */
+int corpus_salt_of(const struct corpus *c, struct corpus_salt *s, bool *salted, struct err *e) MUST_CHECK;
 const json_t *corpus_manifest(const struct corpus *c);   /* borrowed */
 
 struct corpus_doc {
@@ -68,9 +72,10 @@ int corpus_reader_next(struct corpus_reader *r, struct corpus_doc *d, struct err
 int corpus_reader_next_text(struct corpus_reader *r, struct corpus_doc *d, struct err *e) MUST_CHECK;
 void corpus_reader_free(struct corpus_reader *r);
 
-/* The leaf of a document (above), hashed with the RFC 6962 prefix. */
-struct digest corpus_leaf(const struct digest *text, const char *id, const char *source, const char *license,
-                          const char *lang);
+/* SHA-256 of a document's metadata (above). */
+struct digest corpus_meta(const char *id, const char *source, const char *license, const char *lang);
+/* The leaf of a document (above), hashed with the RFC 6962 prefix; s: of a salted corpus, else NULL. */
+struct digest corpus_leaf(const struct corpus_salt *s, const struct digest *text, const struct digest *meta);
 /* The fraction that is held out when none is given: by pretraining, and by what else learns from a corpus. */
 #define CORPUS_HELDOUT 0.005
 /* True when a document is held out: the first 8 bytes of its hash, big-endian, as a fraction of 2^64,

@@ -127,8 +127,8 @@ static const char *final_text(const struct batch *b, const struct item *it, size
 
 static int work(void *user, void *batch, int i, int thread, struct err *e)
 {
-    (void)user;
     (void)thread;
+    const struct maker *m = user;
     struct batch *b = batch;
     struct item *it = &b->it[i];
     if (it->reason != KEPT)
@@ -152,7 +152,8 @@ static int work(void *user, void *batch, int i, int thread, struct err *e)
     const char *text = final_text(b, it, &n);
     it->hash = sha256_of(text, n);
     const char *s = b->meta.p;
-    it->leaf = corpus_leaf(&it->hash, s + it->id, s + it->source, s + it->license, s + it->lang);
+    struct digest meta = corpus_meta(s + it->id, s + it->source, s + it->license, s + it->lang);
+    it->leaf = corpus_leaf(m->c->salt, &it->hash, &meta);
     return 0;
 }
 

@@ -11,6 +11,7 @@ struct corpus_files {
     const char *dir;           /* where docs-* and removed-* are made */
     size_t max_doc, piece, shard;
     int threads;
+    const struct corpus_salt *salt; /* or NULL */
     struct corpus_counts total;
     struct corpus_counts *file; /* one per input file */
     struct digest root;

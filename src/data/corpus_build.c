@@ -23,11 +23,21 @@ static json_t *counts_json(const struct corpus_counts *c)
                      "bad-record", (json_int_t)c->bad_record);
 }
 
-static json_t *settings_json(const struct corpus_build_opts *o)
+static json_t *settings_json(const struct corpus_build_opts *o, const struct corpus_salt *salt)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I}", "normal_form", "NFC", "dedup", "exact, SHA-256 of the text",
-                     "max_doc_bytes", (json_int_t)o->max_doc_bytes, "piece_bytes", (json_int_t)o->piece_bytes,
-                     "shard_bytes", (json_int_t)o->shard_bytes);
+    json_t *s = json_pack("{s:s, s:s, s:I, s:I, s:I}", "normal_form", "NFC", "dedup", "exact, SHA-256 of the text",
+                          "max_doc_bytes", (json_int_t)o->max_doc_bytes, "piece_bytes", (json_int_t)o->piece_bytes,
+                          "shard_bytes", (json_int_t)o->shard_bytes);
+    char hex[65];
+    if (salt) {
+        struct digest name = corpus_salt_name(salt);
+        digest_hex(hex, &name);
+    }
+    if (s && salt && json_object_set_new(s, "salt", json_string(hex)) != 0) {
+        json_decref(s);
+        return NULL;
+    }
+    return s;
 }
 
 /* Names, sizes and digests; what identical inputs means. */
@@ -53,6 +63,7 @@ struct build {
     json_t *settings, *inputs;
     struct corpus_files files;
     struct buf work, path;
+    struct corpus_salt salt;
     int lock;
 };
 
@@ -195,6 +206,7 @@ static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
     c->piece = (size_t)b->o->piece_bytes;
     c->shard = (size_t)b->o->shard_bytes;
     c->threads = b->o->threads;
+    c->salt = b->o->salted ? &b->salt : NULL;
     c->file = mem_new((size_t)b->in.n, sizeof *c->file);
     c->files = json_array();
     if (!c->file || !c->files)
@@ -241,8 +253,12 @@ int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out
     int rc = inputs_open(&b.in, o.in, o.n_in, e);
     if (rc == 0)
         rc = inputs_digest(&b.in, o.threads, e);
+    if (rc == 0 && o.salted)
+        rc = file_mkdir_p(o.out, e);
+    if (rc == 0 && o.salted)
+        rc = corpus_salt_make(&b.salt, o.out, e);
     if (rc == 0) {
-        b.settings = settings_json(&o);
+        b.settings = settings_json(&o, o.salted ? &b.salt : NULL);
         b.inputs = inputs_json(&b.in);
         rc = b.settings && b.inputs ? look_at_old(&b, out, e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
     }

@@ -4,12 +4,23 @@
 #include "base/scan.h"
 #include "data/corpus_batch.h"
 
-struct digest corpus_leaf(const struct digest *text, const char *id, const char *source, const char *license,
-                          const char *lang)
+struct digest corpus_leaf(const struct corpus_salt *s, const struct digest *text, const struct digest *meta)
+{
+    uint8_t leaf[96];
+    memcpy(leaf, text->b, 32);
+    memcpy(leaf + 32, meta->b, 32);
+    if (!s)
+        return merkle_leaf(leaf, 64);
+    struct digest part = corpus_salt_part(s, text, meta);
+    memcpy(leaf + 64, part.b, 32);
+    return merkle_leaf(leaf, sizeof leaf);
+}
+
+struct digest corpus_meta(const char *id, const char *source, const char *license, const char *lang)
 {
     /* The strings are short: one block of memory instead of a streaming hash, which allocates. */
     const char *s[4] = {id, source, license, lang};
-    uint8_t small[1024], leaf[64];
+    uint8_t small[1024];
     size_t used = 0;
     bool fits = true;
     for (int i = 0; i < 4 && fits; i++) {
@@ -21,24 +32,18 @@ struct digest corpus_leaf(const struct digest *text, const char *id, const char 
             memcpy(small + used, s[i], n);
         used += n;
     }
-    struct digest meta;
-    if (fits) {
-        meta = sha256_of(small, used);
-    } else {
-        struct sha256 *h = sha256_new();
-        for (int i = 0; i < 4; i++) {
-            uint64_t n = strlen(s[i]);
-            uint8_t len[8];
-            for (int k = 0; k < 8; k++)
-                len[k] = (uint8_t)(n >> (8 * k));
-            sha256_add(h, len, sizeof len);
-            sha256_add(h, s[i], (size_t)n);
-        }
-        meta = sha256_end(&h);
+    if (fits)
+        return sha256_of(small, used);
+    struct sha256 *h = sha256_new();
+    for (int i = 0; i < 4; i++) {
+        uint64_t n = strlen(s[i]);
+        uint8_t len[8];
+        for (int k = 0; k < 8; k++)
+            len[k] = (uint8_t)(n >> (8 * k));
+        sha256_add(h, len, sizeof len);
+        sha256_add(h, s[i], (size_t)n);
     }
-    memcpy(leaf, text->b, 32);
-    memcpy(leaf + 32, meta.b, 32);
-    return merkle_leaf(leaf, sizeof leaf);
+    return sha256_end(&h);
 }
 
 static int add_string(struct buf *b, const char *s, size_t n, struct err *e)

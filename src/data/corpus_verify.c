@@ -19,6 +19,8 @@ struct verifier {
     struct corpus_reader *r;
     struct batch b[2];
     struct merkle tree;
+    struct corpus_salt salt;
+    bool salted;
     uint64_t bytes, chars, docs;
 };
 
@@ -55,7 +57,8 @@ static int work(void *user, void *batch, int i, int thread, struct err *e)
             return err_set(e, ERR_FORMAT, "%s: document %s is not in normal form C", v->dir, s + it->id);
     }
     struct digest h = sha256_of(text, it->n);
-    out->leaf = corpus_leaf(&h, s + it->id, s + it->source, s + it->license, s + it->lang);
+    struct digest meta = corpus_meta(s + it->id, s + it->source, s + it->license, s + it->lang);
+    out->leaf = corpus_leaf(v->salted ? &v->salt : NULL, &h, &meta);
     return 0;
 }
 
@@ -134,6 +137,8 @@ int corpus_verify(const char *dir, struct err *e)
     int rc = corpus_open(&c, dir, e);
     if (rc == 0)
         rc = verify_files(dir, json_object_get(corpus_manifest(c), "files"), e);
+    if (rc == 0)
+        rc = corpus_salt_of(c, &v.salt, &v.salted, e);
     if (rc == 0)
         rc = verify_docs(&v, c, e);
     log_progress_end();

@@ -215,7 +215,8 @@ static void test_root(void **state)
     struct digest h = sha256_of(meta.p, meta.len);
     memcpy(leaf, &want, 32);
     memcpy(leaf + 32, &h, 32);
-    struct digest a = merkle_leaf(leaf, 64), b = corpus_leaf(&want, s[0], s[1], s[2], s[3]);
+    struct digest got_meta = corpus_meta(s[0], s[1], s[2], s[3]);
+    struct digest a = merkle_leaf(leaf, 64), b = corpus_leaf(NULL, &want, &got_meta);
     assert_memory_equal(&a, &b, sizeof a);
     buf_release(&meta);
     corpus_reader_free(r);
@@ -485,13 +486,58 @@ static void test_held_out(void **state)
     assert_false(corpus_held_out(&d, 0));
 }
 
+/* A salted corpus: the same documents, another root, which cannot be made again without its secret. */
+static void test_salted(void **state)
+{
+    (void)state;
+    struct corpus_counts c;
+    struct corpus *plain, *salted;
+    struct corpus_salt salt;
+    const char *in[1];
+    bool is;
+    make_inputs();
+    struct corpus_build_opts o = {.in = in, .n_in = 1, .threads = 1, .salted = true};
+    char out[512];
+    snprintf(out, sizeof out, "%s", at("salted"));
+    o.out = out;
+    assert_int_equal(build_to(at("in"), at("plain"), 1, false, &c), 0);
+    char from[512];
+    snprintf(from, sizeof from, "%s", at("in"));
+    in[0] = from;
+    assert_int_equal(corpus_build(&o, &c, &err), 0);
+    assert_int_equal(corpus_verify(out, &err), 0);
+    assert_int_equal(corpus_open(&plain, at("plain"), &err), 0);
+    assert_int_equal(corpus_open(&salted, out, &err), 0);
+    struct digest a = corpus_root(plain), b = corpus_root(salted);
+    assert_memory_not_equal(&a, &b, sizeof a);
+    assert_int_equal(corpus_salt_of(plain, &salt, &is, &err), 0);
+    assert_false(is);
+    assert_int_equal(corpus_salt_of(salted, &salt, &is, &err), 0);
+    assert_true(is);
+    corpus_close(plain);
+    corpus_close(salted);
+    /* Built again with the secret that lies there: kept. */
+    assert_int_equal(corpus_build(&o, &c, &err), 0);
+    assert_true(c.reused);
+    char key[600];
+    snprintf(key, sizeof key, "%s/salt.key", out);
+    assert_int_equal(file_replace(key, "00", 2, &err), 0);
+    assert_int_equal(corpus_verify(out, &err), ERR_FORMAT);
+    char zeros[65];
+    memset(zeros, '0', 64);
+    assert_int_equal(file_replace(key, zeros, 64, &err), 0);
+    assert_int_equal(corpus_verify(out, &err), ERR_VALUE);
+    assert_int_equal(remove(key), 0);
+    assert_int_equal(corpus_verify(out, &err), ERR_IO);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(test_kept_and_removed), T(test_root),  T(test_threads),   T(test_normalise_is_nfc),
         T(test_pieces),           T(test_what_is_there), T(test_verify_finds_damage),
-        T(test_bad_input),        T(test_huge_line), T(test_held_out),
+        T(test_bad_input),        T(test_huge_line), T(test_held_out), T(test_salted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
