@@ -358,8 +358,8 @@ static int lodged(const struct pretrain *p)
     if (p->json)
         printf("{\"genesis\":\"%s\"}\n", hex);
     else
-        printf("genesis %s\nLodge this line, wait for a public value drawn later, and run the same command with "
-               "--beacon VALUE@SOURCE\ninstead of --lodge.\n", hex);
+        printf("genesis %s\nLodge this line before the value of \"%s\" is drawn; then run the same command with "
+               "--beacon VALUE\ninstead of --lodge.\n", hex, p->ledger.lodge);
     return 0;
 }
 
@@ -460,10 +460,11 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
          .help = "default: OMP_NUM_THREADS or all cores; bits do not depend on it", .lo = 1, .hi = 4096},
         {.name = "seed", .type = OPT_INT, .dst = &p.seed, .arg = "N",
          .help = "default: derived from corpus, tokenizer and shape", .seen = &r->seed_given, .lo = 0, .hi = 9e15},
-        {.name = "beacon", .type = OPT_STR, .dst = &p.ledger.beacon, .arg = "VALUE@SOURCE",
-         .help = "a public value drawn after --lodge; it and the ledger's first record make the seed"},
-        {.name = "lodge", .type = OPT_FLAG, .dst = &p.ledger.lodge,
-         .help = "only writes the ledger's first record and prints its hash, to be shown before the value is drawn"},
+        {.name = "lodge", .type = OPT_STR, .dst = &p.ledger.lodge, .arg = "SOURCE",
+         .help = "names the public value that the seed will be made of, e.g. \"drand round 5100000\"; only writes the "
+                 "ledger's first record and prints its hash, to be shown before the value is drawn"},
+        {.name = "beacon", .type = OPT_STR, .dst = &p.ledger.beacon, .arg = "VALUE",
+         .help = "that value, when it is known (without --lodge before: VALUE@SOURCE)"},
         {.name = "holder", .type = OPT_STR, .dst = &p.ledger.holder, .arg = "NAME",
          .help = "who trains, as the ledger shall say it"},
         {.name = "key", .type = OPT_STR, .dst = &p.ledger.key, .arg = "FILE",

@@ -13,8 +13,8 @@ static struct journal_opts opts_of(const struct run_ledger *l)
                                  .threads = l->x->threads};
 }
 
-/* "VALUE" or "VALUE@SOURCE". */
-static int parse_beacon(struct beacon *b, const char *text, struct err *e)
+/* "VALUE" or "VALUE@SOURCE"; source: GENESIS', or NULL where it is to be written yet. */
+static int parse_beacon(struct beacon *b, const char *text, const char *source, struct err *e)
 {
     const char *at = strrchr(text, '@');
     size_t n = at ? (size_t)(at - text) : strlen(text);
@@ -23,10 +23,26 @@ static int parse_beacon(struct beacon *b, const char *text, struct err *e)
         return err_set(e, ERR_USAGE, "--beacon %.60s: expected VALUE or VALUE@SOURCE, each of 1 to %zu bytes", text,
                        sizeof b->value - 1);
     memcpy(b->value, text, n);
-    snprintf(b->source, sizeof b->source, "%s", at ? at + 1 : "unnamed");
+    snprintf(b->source, sizeof b->source, "%s", at ? at + 1 : source ? source : "not named");
     if (strcmp(b->source, BEACON_SELF) == 0)
         return err_set(e, ERR_USAGE, "--beacon %.60s: a source cannot be called " BEACON_SELF, text);
+    if (source && strcmp(b->source, source) != 0)
+        return err_set(e, ERR_VALUE, "--beacon %.60s: GENESIS names another source, \"%s\"", text, source);
     return 0;
+}
+
+/* What the seed will be made of, as far as it is known. */
+static int name_beacon(struct genesis *g, const struct run_ledger *l, struct err *e)
+{
+    struct beacon b = {.source = BEACON_SELF};
+    int rc = l->beacon ? parse_beacon(&b, l->beacon, NULL, e) : 0;
+    const char *source = l->lodge ? l->lodge : b.source;
+    if (rc == 0 && (strlen(source) >= sizeof g->beacon || !*source || (l->lodge && strcmp(source, BEACON_SELF) == 0)))
+        rc = err_set(e, ERR_USAGE, "--lodge %.60s: expected whose value it will be and when it is drawn, at most %zu "
+                     "bytes", source, sizeof g->beacon - 1);
+    if (rc == 0)
+        snprintf(g->beacon, sizeof g->beacon, "%s", source);
+    return rc;
 }
 
 /* What GENESIS says of program, text and holder. */
@@ -63,7 +79,7 @@ static int settle_seed(struct journal *j, const struct run_ledger *l, struct run
     struct beacon b = {.source = BEACON_SELF, .value = "-", .seed = c->seed};
     struct digest genesis = journal_genesis(j);
     if (l->beacon) {
-        int rc = parse_beacon(&b, l->beacon, e);
+        int rc = parse_beacon(&b, l->beacon, journal_beacon_source(j), e);
         if (rc)
             return rc;
         b.seed = beacon_seed(&genesis, b.value);
@@ -77,8 +93,7 @@ int run_ledger_new(struct journal **j, const struct run_ledger *l, struct run_co
 {
     struct genesis g = {0};
     struct journal_opts o = opts_of(l);
-    struct beacon b;
-    int rc = l->beacon ? parse_beacon(&b, l->beacon, e) : 0;
+    int rc = name_beacon(&g, l, e);
     if (rc == 0)
         rc = describe(&g, l, e);
     if (rc == 0)
@@ -98,7 +113,7 @@ int run_ledger_resume(struct journal **j, const struct run_ledger *l, struct run
     struct journal_opts o = opts_of(l);
     *settled = false;
     if (c->seed_awaited && !l->beacon && !l->lodge)
-        return err_set(e, ERR_VALUE, "%s: waits for the value its seed is made of: give --beacon VALUE@SOURCE", l->dir);
+        return err_set(e, ERR_VALUE, "%s: waits for the value its seed is made of: give --beacon VALUE", l->dir);
     if (!c->seed_awaited && l->lodge)
         return err_set(e, ERR_VALUE, "%s: has its seed already; --lodge is for before", l->dir);
     int rc = journal_open(j, &o, c, e);

@@ -8,9 +8,9 @@
 
 struct run_ledger {
     /* what the user says */
+    const char *lodge;       /* whose value the seed will be made of: GENESIS only, to be lodged before it is drawn */
     const char *beacon;      /* VALUE or VALUE@SOURCE; NULL: none */
     const char *holder, *key;
-    bool lodge;              /* GENESIS only, to be lodged before the beacon is drawn */
     /* what it is about */
     const char *dir;         /* RUN */
     const struct nn *x;

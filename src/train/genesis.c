@@ -128,7 +128,7 @@ static int write_head(struct buf *b, const struct genesis *g, struct err *e)
         (rc = lines_add_digest(b, "selftest", &g->selftest, e)) ||
         (rc = lines_add_digest(b, "source", &g->source, e)) || (rc = lines_add(b, "compiler", g->compiler, e)) ||
         (rc = lines_add(b, "holder", g->holder, e)) || (rc = lines_add(b, "created", g->created, e)) ||
-        (rc = lines_add_digest(b, "key", &key, e)) ||
+        (rc = lines_add_digest(b, "key", &key, e)) || (rc = lines_add(b, "beacon", g->beacon, e)) ||
         (rc = lines_add_count(b, "ancestors", (uint64_t)g->n_ancestors, e)))
         return rc;
     for (int i = 0; i < g->n_ancestors && rc == 0; i++)
@@ -175,7 +175,9 @@ static int read_head(struct genesis *g, struct lines *t, struct err *e)
         (rc = lines_take_text(g->compiler, sizeof g->compiler, t, "compiler", e)) ||
         (rc = lines_take_text(g->holder, sizeof g->holder, t, "holder", e)) ||
         (rc = lines_take_text(g->created, sizeof g->created, t, "created", e)) ||
-        (rc = lines_take_digest(t, "key", &key, e)) || (rc = lines_take_count(t, "ancestors", &n, e)))
+        (rc = lines_take_digest(t, "key", &key, e)) ||
+        (rc = lines_take_text(g->beacon, sizeof g->beacon, t, "beacon", e)) ||
+        (rc = lines_take_count(t, "ancestors", &n, e)))
         return rc;
     memcpy(g->key.b, key.b, sizeof key.b);
     if (n > GENESIS_MAX_ANCESTORS)

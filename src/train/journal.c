@@ -16,7 +16,7 @@ struct journal {
     struct run_config c;
     struct sign_key *key;
     struct digest genesis;        /* hash of its record */
-    char origin[LEDGER_ORIGIN];
+    char origin[LEDGER_ORIGIN], beacon_source[GENESIS_TEXT];
     struct circumstance here;
     struct buf path, dir;
     /* what was written when the ledger was opened; n_segments: SEGMENT records */
@@ -57,7 +57,7 @@ static void name_log(struct journal *j, const struct digest *genesis)
     ledger_origin(j->origin, genesis);
 }
 
-static void now(struct journal *j) { clock_utc(j->here.at); }
+static void stamp(struct journal *j) { clock_utc(j->here.at); }
 
 static int base_new(struct journal **out, const struct journal_opts *o, const struct run_config *c, struct err *e)
 {
@@ -87,7 +87,7 @@ void journal_close(struct journal *j)
 }
 
 struct digest journal_genesis(const struct journal *j) { return j->genesis; }
-struct sign_public journal_key(const struct journal *j) { return sign_key_public(j->key); }
+const char *journal_beacon_source(const struct journal *j) { return j->beacon_source; }
 
 /* ---- records ---- */
 
@@ -146,8 +146,10 @@ int journal_new(struct journal **out, const struct journal_opts *o, struct genes
     struct journal *j = *out;
     if (rc == 0)
         rc = take_key(j, o, true, e);
-    if (rc == 0)
+    if (rc == 0) {
         g->key = sign_key_public(j->key);
+        memcpy(j->beacon_source, g->beacon, sizeof g->beacon);
+    }
     if (rc == 0)
         rc = ledger_log_new(&j->log, j->path.p, e);
     if (rc == 0)
@@ -205,6 +207,8 @@ static int compare_genesis(struct journal *j, struct err *e)
         if (rc == 0 && memcmp(mine.b, g->key.b, sizeof mine.b) != 0)
             rc = err_set(e, ERR_VALUE, "%s: was begun with another key; give it with --key", where.p);
     }
+    if (rc == 0)
+        memcpy(j->beacon_source, g->beacon, sizeof g->beacon);
     buf_release(&where);
     buf_release(&text);
     mem_free(g);
@@ -300,7 +304,7 @@ int journal_begin(struct journal *j, const struct trainer *t, struct err *e)
     struct buf text = {0};
     struct digest root;
     uint64_t step = (uint64_t)trainer_step_done(t);
-    now(j);
+    stamp(j);
     int rc = trainer_root(t, &root, e);
     if (rc == 0 && step > 0)
         rc = begin_at(j, step, &root, e);
@@ -319,7 +323,7 @@ static int segment_end(struct journal *j, struct trainer *t, struct err *e)
     struct segment *s = &j->now;
     struct buf text = {0};
     const struct param_table *table = trainer_params(t);
-    now(j);
+    stamp(j);
     s->c = j->here;
     s->sample = (uint64_t)trainer_sample(t);
     s->tokens = s->to * (uint64_t)j->c.batch_tokens;
@@ -376,7 +380,7 @@ int journal_final(struct journal *j, const struct trainer *t, const struct eval_
     struct final *f = mem_new(1, sizeof *f);
     if (!f)
         return err_set(e, ERR_NOMEM, "%s: out of memory", j->path.p);
-    now(j);
+    stamp(j);
     *f = (struct final){.steps = (uint64_t)trainer_step_done(t), .bits_per_byte = r->bits_per_byte,
                         .bits_per_char = r->bits_per_char, .c = j->here};
     f->tokens = f->steps * (uint64_t)j->c.batch_tokens;

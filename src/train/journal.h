@@ -26,7 +26,7 @@ int journal_open(struct journal **j, const struct journal_opts *o, const struct 
                  struct err *e) MUST_CHECK;
 void journal_close(struct journal *j);   /* safe on NULL */
 struct digest journal_genesis(const struct journal *j);   /* hash of GENESIS, to be lodged */
-struct sign_public journal_key(const struct journal *j);
+const char *journal_beacon_source(const struct journal *j);   /* GENESIS' */
 
 int journal_beacon(struct journal *j, const struct beacon *v, struct err *e) MUST_CHECK;
 /* The state training begins or goes on from, trainer_init's or a loaded one; before the first step. */

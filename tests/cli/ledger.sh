@@ -90,11 +90,13 @@ verify adamw && ok "AdamW, untied, cosine pass" ||
     bad "AdamW, untied, cosine pass" "$(tail -n 1 verify.err)"
 
 # A seed from a beacon.
-lodged=$("$DOKJA" pretrain $T --corpus corpus --out beacon --lodge 2>/dev/null | sed -n 's/^genesis //p')
+lodged=$("$DOKJA" pretrain $T --corpus corpus --out beacon --lodge "drand 77" 2>/dev/null | sed -n 's/^genesis //p')
 "$DOKJA" pretrain $T --corpus corpus --out beacon >beacon.out 2>beacon.err && bad "waits for its beacon" "trained" ||
     says "waits for its beacon" --beacon beacon.err
 verify beacon; expect "lodged alone is incomplete" "" incomplete
-train beacon --corpus corpus --beacon 8c1f04a2@drand
+"$DOKJA" pretrain $T --corpus corpus --out beacon --beacon 8c1f04a2@lottery >beacon.out 2>beacon.err &&
+    bad "another beacon than GENESIS names" "trained" || says "another beacon than GENESIS names" "drand 77" beacon.err
+train beacon --corpus corpus --beacon 8c1f04a2
 verify beacon --genesis "$lodged" && ok "a beacon's run passes" || bad "a beacon's run passes" "$(tail -n 1 verify.err)"
 expect "its seed is decided" seed pass
 expect "its GENESIS is the one lodged" lodged pass

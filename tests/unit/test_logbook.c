@@ -29,7 +29,7 @@ static void test_genesis_comes_back(void **state)
     struct buf a = {0}, b = {0};
     struct err e;
     small_run(&c);
-    g = (struct genesis){.compiler = "gcc 12", .holder = "한국 연구원", .created = "2026-01-01T00:00:00Z",
+    g = (struct genesis){.compiler = "gcc 12", .holder = "한국 연구원", .created = "2026-01-01T00:00:00Z", .beacon = "self",
                          .n_ancestors = 1, .corpus_docs = 3, .train_tokens = UINT64_MAX};
     ok(genesis_text(&a, &g, &c, &e));
     struct lines t = {a.p, a.len, "record 0 (GENESIS)"};
