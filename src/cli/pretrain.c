@@ -285,7 +285,9 @@ static int plan(struct pretrain *p, struct err *e)
     p->ledger.x = &p->x;
     p->ledger.corpus = p->corpus;
     p->ledger.tokens = p->tokens;
-    int rc = p->resume ? plan_resume(p, e) : plan_new(p, e);
+    int rc = run_ledger_selftest(&p->ledger, e);
+    if (rc == 0)
+        rc = p->resume ? plan_resume(p, e) : plan_new(p, e);
     if (rc == 0)
         trainer_set_run(p->trainer, &p->run);
     if (rc == 0)

@@ -45,18 +45,24 @@ static int name_beacon(struct genesis *g, const struct run_ledger *l, struct err
     return rc;
 }
 
+int run_ledger_selftest(struct run_ledger *l, struct err *e)
+{
+    char hex[65];
+    int rc = selftest_digest(&l->selftest, l->x, e);
+    if (rc)
+        return rc;
+    digest_hex(hex, &l->selftest);
+    if (strcmp(hex, SELFTEST_T1) != 0)
+        return err_set(e, ERR_NUMERIC, "this build does not compute by profile %s: its self-test gives %.16s…, "
+                       "expected %.16s…", SELFTEST_PROFILE, hex, SELFTEST_T1);
+    return 0;
+}
+
 /* What GENESIS says of program, text and holder. */
 static int describe(struct genesis *g, const struct run_ledger *l, struct err *e)
 {
     struct corpus_counts n = corpus_count(l->corpus);
-    int rc = selftest_digest(&g->selftest, l->x, e);
-    char hex[65];
-    if (rc)
-        return rc;
-    digest_hex(hex, &g->selftest);
-    if (strcmp(hex, SELFTEST_T1) != 0)
-        return err_set(e, ERR_NUMERIC, "this build does not compute by profile %s: its self-test gives %.16s…, "
-                       "expected %.16s…", SELFTEST_PROFILE, hex, SELFTEST_T1);
+    g->selftest = l->selftest;
     if (digest_parse(&g->source, build_source()) != 0)
         return err_set(e, ERR_VALUE, "this program does not know the digest of its source");
     snprintf(g->compiler, sizeof g->compiler, "%s", build_compiler());

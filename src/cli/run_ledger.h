@@ -16,7 +16,11 @@ struct run_ledger {
     const struct nn *x;
     const struct corpus *corpus;
     const struct tokens *tokens;
+    struct digest selftest;  /* run_ledger_selftest's */
 };
+
+/* This machine and build compute by T1, or ERR_NUMERIC; before the run takes its memory. */
+int run_ledger_selftest(struct run_ledger *l, struct err *e) MUST_CHECK;
 
 /* Begins the ledger of a new run and settles the seed (c->seed, c->seed_awaited). */
 int run_ledger_new(struct journal **j, const struct run_ledger *l, struct run_config *c, struct err *e) MUST_CHECK;
