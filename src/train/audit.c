@@ -150,11 +150,14 @@ static void check_seed(struct auditor *u)
     const struct beacon *v = &u->b->beacon;
     if (!u->b->has_beacon)
         say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run still waits for its beacon");
-    else if (strcmp(v->source, BEACON_SELF) == 0)
-        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run chose its seed itself: others may have been tried");
     else if (strcmp(v->source, u->b->genesis.beacon) != 0)
         say(u, "seed", CHECK_FAIL, NONE, "the value is of \"%s\", GENESIS names \"%s\"", v->source,
             u->b->genesis.beacon);
+    else if (strcmp(v->source, BEACON_SELF) == 0 && strcmp(v->value, "-") != 0)
+        say(u, "seed", CHECK_FAIL, NONE, "a seed that is the run's own was made of no value, BEACON has \"%s\"",
+            v->value);
+    else if (strcmp(v->source, BEACON_SELF) == 0)
+        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run chose its seed itself: others may have been tried");
     else if (beacon_seed(&u->b->hash, v->value) != v->seed)
         say(u, "seed", CHECK_FAIL, NONE, "seed %016" PRIx64 " does not follow from GENESIS and the value \"%s\"",
             v->seed, v->value);

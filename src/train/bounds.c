@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 
-/* Rates are rounded to binary32 and so is every sum: far below this. */
-static const double ROUNDING = 1.001;
+/* Rates are rounded to binary32: far below this.  Weights are too, by half a last place a step: LAST_PLACE of them. */
+static const double ROUNDING = 1.001, LAST_PLACE = 0x1p-23;
 /* Largest singular value of what Muon's polynomials make, with their products of bf16 operands. */
 static const double MUON_TOP = 1.2;
 
@@ -33,7 +33,7 @@ static double adamw_reach(const struct run_config *c, uint64_t from, uint64_t to
 
 /* What a segment gives all tensors: Σ schedule factors, and AdamW's reach. */
 struct span {
-    double factors, adamw;
+    double factors, adamw, steps;
 };
 
 static struct span *spans_new(const struct logbook *b)
@@ -41,7 +41,8 @@ static struct span *spans_new(const struct logbook *b)
     struct span *s = mem_new((size_t)b->n_segments + 1, sizeof *s);
     for (uint64_t k = 0; s && k < b->n_segments; k++) {
         uint64_t from = b->segment[k].from, to = b->segment[k].to;
-        s[k] = (struct span){sum_of_factors(&b->config.schedule, from, to), adamw_reach(&b->config, from, to)};
+        s[k] = (struct span){sum_of_factors(&b->config.schedule, from, to), adamw_reach(&b->config, from, to),
+                             (double)(to - from)};
     }
     return s;
 }
@@ -71,7 +72,8 @@ static double bound_of(const struct run_config *c, const struct param *p, struct
         double rows = p->rows, cols = p->cols, side = rows < cols ? rows : cols;
         moved = rate * s.factors * sqrt(rows > cols ? rows / cols : 1) * MUON_TOP * sqrt(side) / sqrt(rows * cols);
     }
-    return ROUNDING * (moved + rate * s.factors * group_decay(o, p->group) * (size + moved));
+    double decayed = rate * s.factors * group_decay(o, p->group) * (size + moved);
+    return ROUNDING * (moved + decayed) + LAST_PLACE * s.steps * (size + moved);
 }
 
 static double rms_of(const real *w, size_t n)
@@ -97,7 +99,8 @@ static void one_tensor(struct worst *out, const struct logbook *b, const struct 
     double size = muon ? rms_of(w0 + p->offset, p->n) : max_of(w0 + p->offset, p->n);
     for (uint64_t k = 0; k < b->n_segments; k++) {
         struct drift d = b->segment[k].drift[i];
-        double moved = muon ? d.rms : d.max, share = moved / bound_of(&b->config, p, span[k], size);
+        double moved = muon ? d.rms : d.max, bound = bound_of(&b->config, p, span[k], size);
+        double share = moved == 0 ? 0 : moved / bound;
         if (!(share <= out->figure))   /* a NaN too */
             *out = (struct worst){share, k, i};
         size += moved;

@@ -106,6 +106,8 @@ forged foreign key.pem '1:seed=12345'
 verify foreign; expect "foreign initial weights" initial fail
 rm -rf ground; cp -r beacon ground; ./forge records ground beacon/state/key.pem '1:value=00000000'
 verify ground --genesis "$lodged"; expect "seed grinding" seed fail
+rm -rf selfish; cp -r beacon selfish; ./forge records selfish beacon/state/key.pem 1:source=self 1:value=-
+verify selfish; expect "a beacon exchanged for a seed of one's own" seed fail
 forged key2 thief.pem key
 verify key2 --genesis "$("$DOKJA" ledger show honest | sed -n 's/^genesis *\([0-9a-f]*\).*/\1/p')"
 expect "a ledger signed again, GENESIS lodged" lodged fail
