@@ -35,6 +35,10 @@ CLISRC  := $(filter src/cli/%,$(SRC))
 obj      = $(patsubst src/%.c,$(B)/%.o,$(1))
 LIB     := $(B)/libdokja.a
 BIN     := $(B)/dokja
+# The second verifier: its own files and the reference kernels, libcrypto and nothing else.
+VERIFY  := $(B)/dokja-verify
+VERSRC  := $(sort $(wildcard verify/*.c))
+VEROBJ  := $(patsubst %.c,$(B)/%.o,$(VERSRC)) $(patsubst %,$(B)/kernels/ref/%.o,attn_ref elem_ref elem_loss_ref elem_norm_ref math_ref)
 
 # The same reference kernels, ops and network in binary64, for gradient tests.
 DSRC    := $(filter src/kernels/ref/% src/kernels/%.c src/nn/% src/base/% src/model/net%.c src/model/params%.c,$(SRC))
@@ -50,9 +54,9 @@ TESTS   := $(UNIT) $(KERN) $(GRAD)
 FUZZSRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 REPLAY  := $(patsubst tests/%.c,$(B)/tests/%,$(FUZZSRC))
 
-all: $(BIN)
+all: $(BIN) $(VERIFY)
 lib: $(LIB)
-tests: $(TESTS) $(REPLAY) $(BIN)
+tests: $(TESTS) $(REPLAY) $(BIN) $(VERIFY)
 
 $(B)/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -71,6 +75,12 @@ $(DLIB): $(patsubst src/%.c,$(B)/double/%.o,$(DSRC))
 	@ar rcs $@ $^
 $(BIN): $(call obj,$(CLISRC)) $(LIB)
 	$(CC) $(CFLAGS) -fopenmp $^ -o $@ $(LIBS)
+
+$(B)/verify/%.o: verify/%.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fopenmp,$(CFLAGS_ALL)) -I. $(CFLAGS) -MMD -MP -c $< -o $@
+$(VERIFY): $(VEROBJ)
+	$(CC) $(CFLAGS) $^ -o $@ $(shell pkg-config --libs libcrypto) -lm
 
 # The source tree's own digest (src/base/build.h), compiled into one object.
 TREE    := $(sort Makefile $(wildcard include/*.h src/*/*.[ch] src/*/*/*.[ch] src/ui/*))

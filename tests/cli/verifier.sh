@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# The second verifier: honest runs pass and replay to the bit, forged ones fail by the check that claims them.
+set -u
+here=$(cd "$(dirname "$0")/../.." && pwd)
+V=$(cd "$(dirname "$DOKJA")" && pwd)/dokja-verify
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+
+lines=$(cat "$here"/verify/*.[ch] | wc -l)
+[ "$lines" -lt 1850 ] && ok "can be read in an afternoon" || bad "can be read in an afternoon" "$lines lines"
+other=$(ldd "$V" | grep -vE 'linux-vdso|ld-linux|lib(crypto|m|c|asan|ubsan|gcc_s|stdc\+\+|dl|pthread)\.so')
+[ -z "$other" ] && ok "needs libcrypto and the C library only" || bad "needs libcrypto and the C library only" "$other"
+
+cat >tiny.json <<'END'
+{"model_type": "qwen3", "vocab_size": 320, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+ "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12, "max_position_embeddings": 128,
+ "rope_theta": 5000, "tie_word_embeddings": true, "use_sliding_window": true, "sliding_window": 70,
+ "max_window_layers": 1}
+END
+"$DOKJA" primer --bytes 200k --seed 3 --out p.jsonl 2>err.txt &&
+"$DOKJA" corpus build --in p.jsonl --out corpus >/dev/null 2>>err.txt &&
+"$DOKJA" tokenizer train --corpus corpus --vocab 320 --out tok >/dev/null 2>>err.txt ||
+    { bad "verifier inputs" "$(tail -n 1 err.txt)"; exit 1; }
+train() { # out, then options
+    local out=$1; shift
+    "$DOKJA" pretrain --corpus corpus --tokenizer tok --config tiny.json --heldout 0.02 --out "$out" --json "$@" \
+        >"$out.json" 2>"$out.err" || bad "train $out" "$(tail -n 1 "$out.err")"
+}
+field() { # the result of a check in the verdict on stdin
+    python3 -c 'import json, sys
+print({c["name"]: c["result"] for c in json.load(sys.stdin)["checks"]}.get(sys.argv[1]))' "$1"
+}
+honest() { # run: all that can be decided passes, and every segment is what training gives
+    "$V" "$1" --corpus corpus --json >v.out 2>v.err; local rc=$?
+    if [ $rc = 0 ] && ! grep -q '"fail"' v.out; then ok "$1 verifies"
+    else bad "$1 verifies" "exit $rc: $(cat v.out v.err)"; fi
+    "$V" "$1" --replay all --json >v.out 2>v.err; rc=$?
+    if [ $rc = 0 ] && grep -q '"first_difference":null' v.out; then ok "$1 replays to the bit"
+    else bad "$1 replays to the bit" "exit $rc: $(cat v.out v.err)"; fi
+}
+caught() { # name, check, options: a copy at forged/ fails that check, and the verdict is fail
+    local name=$1 check=$2; shift 2
+    "$V" forged --json "$@" >v.out 2>v.err; local rc=$?
+    if [ $rc = 1 ] && [ "$(field "$check" <v.out)" = fail ]; then ok "$name: $check fails"
+    else bad "$name: $check fails" "exit $rc: $(cat v.out v.err)"; fi
+}
+not_replayed() { # name, run, what differs
+    "$V" "$2" --replay 0 --json >v.out 2>v.err; local rc=$?
+    if [ $rc = 1 ] && grep -q "$3" v.out v.err; then ok "$1: replay fails"
+    else bad "$1: replay fails" "exit $rc: $(cat v.out v.err)"; fi
+}
+copy() { rm -rf forged; cp -r base forged; }
+forge() { python3 "$here/tests/cli/forge_ledger.py" "$@"; }
+
+# What pretraining can be told: short rows, workers, windows, grouped heads; other optimizers and schedules.
+train base --seq 64 --batch-tokens 4096 --steps 14 --workers 2 --seq-start 32 --seq-switch 0.3
+train adamw --seq 128 --batch-tokens 512 --steps 6 --untied --optimizer adamw --schedule cosine --clip 0.5
+train muon --seq 96 --batch-tokens 384 --steps 6 --workers 4 --optimizer muon --clip 0 --threads 3
+DOKJA_CPU=ref train slow --seq 64 --batch-tokens 512 --steps 8 --threads 1
+train fast --seq 64 --batch-tokens 512 --steps 8 --threads 3
+for r in base adamw muon slow fast; do honest $r; done
+root() { sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
+a=$(root slow.json) b=$(root fast.json)
+[ -n "$a" ] && [ "$a" = "$b" ] && ok "one root on all instruction sets" ||
+    bad "one root on all instruction sets" "$a $b"
+genesis=$("$V" base --json | sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p')
+"$V" base --genesis "$genesis" --json | field lodged | grep -qx pass && ok "lodged" || bad "lodged" "$genesis"
+python3 - <<'END'
+import struct
+d, at, notes = open("base/ledger.bin", "rb").read(), 8, []
+while at < len(d):
+    n = struct.unpack_from("<I", d, at)[0]
+    if d[at + 4] == 16:
+        notes.append(d[at + 5:at + 4 + n])
+    at += 4 + n
+open("kept", "wb").write(notes[2])
+open("slow-ledger-cut", "wb").write(d[:at - 400])
+END
+"$V" base --checkpoint kept --json | field witnessed | grep -qx pass && ok "witnessed" || bad "witnessed" "not"
+
+# A beacon.
+train lot --seq 64 --batch-tokens 512 --steps 4 --lodge lottery
+train lot --seq 64 --batch-tokens 512 --steps 4 --beacon "4 8 15 16"
+"$V" lot --json | field seed | grep -qx pass && ok "a seed from a beacon" ||
+    bad "a seed from a beacon" "$(tail -n 1 lot.err)"
+
+rm -rf forged; cp -r lot forged; forge forged lot/state/key.pem set BEACON source self; caught "a beacon passed by" seed
+
+train along --seq 64 --batch-tokens 8192 --steps 12 --keep-states 1
+"$V" along --replay last --json >v.out 2>v.err; n=$(wc -l <v.err)
+grep -q '"matched":1,"first_difference":null' v.out && [ "$n" -lt 3 ] && ok "replay from a kept state" ||
+    bad "replay from a kept state" "$n segments: $(cat v.out v.err)"
+
+# Forgeries without the key.
+for at in 300 1500 -60; do
+    copy; python3 -c "f = open('forged/ledger.bin', 'r+b'); d = bytearray(f.read()); d[$at] ^= 1; f.seek(0); f.write(d)"
+    "$V" forged --json >v.out 2>v.err && bad "a changed byte at $at" "$(cat v.out)" || ok "a changed byte at $at"
+done
+copy; printf x | dd of=forged/model.safetensors bs=1 seek=30000 conv=notrunc 2>/dev/null
+caught "another model file" files
+caught "another model file" weights
+copy; printf x | dd of=forged/state/state.safetensors bs=1 seek=90000 conv=notrunc 2>/dev/null
+caught "another state" weights
+copy; sed -i 's/"lr_gain": 0.003/"lr_gain": 0.004/' forged/run.json; caught "another run.json" files
+copy; cp slow-ledger-cut forged/ledger.bin
+"$V" forged --json >v.out
+grep -q '"verdict":"incomplete"' v.out && ok "a cut ledger is incomplete" ||
+    bad "a cut ledger is incomplete" "$(cat v.out)"
+mkdir -p other; cp corpus/docs* other; sed 's/"root": "./"root": "x/' corpus/manifest.json >other/manifest.json
+copy; caught "another corpus" corpus --corpus other
+copy; cp fast/ledger.bin forged; caught "another run's ledger" weights
+copy; caught "another lodged hash" lodged --genesis "${genesis%?????}00000"
+copy; cp fast/ledger.bin forged; caught "a kept checkpoint of another run" witnessed --checkpoint kept
+
+# Forgeries with the key, or another one.
+openssl genpkey -algorithm ED25519 -out new.pem 2>/dev/null
+key=base/state/key.pem
+copy; forge forged new.pem leave; caught "another key" signatures
+copy; forge forged new.pem sign; caught "another key in GENESIS" lodged --genesis "$genesis"
+copy; forge forged $key drop 3; caught "a segment left out" segments
+copy; forge forged $key swap 3; caught "segments swapped" segments
+copy; forge forged $key swap 1; caught "records out of order" chain
+copy; forge forged $key set BEACON seed 7; caught "another seed" initial
+not_replayed "another seed" forged "state root"
+copy; forge forged $key set BEACON value 42; caught "a value that made no seed" seed
+copy; forge forged $key set INIT root "$(printf '0%.0s' $(seq 64))"; caught "another beginning" initial
+copy; forge forged $key set GENESIS selftest "$(printf '0%.0s' $(seq 64))"; caught "another profile" profile
+copy; forge forged $key set SEGMENT tokens 5; caught "another token count" segments
+copy; forge forged $key set FINAL steps 15; caught "another end" complete
+copy; forge forged $key set GENESIS lr_embed 0x3f50000000000000; caught "a lower rate" step-bound
+not_replayed "a lower rate" forged '"step":2,"what":"'
+copy; forge forged $key set GENESIS clip 0x3fb0000000000000; not_replayed "another clip" forged '"what":"'
+python3 - base/tokens/train.tokens <<'END'
+import sys
+d = bytearray(open(sys.argv[1], "rb").read())
+for i in range(128, 128 + 2 * 20000, 2):
+    d[i] ^= 1
+open("train.tokens", "wb").write(d)
+END
+copy; cp train.tokens forged/tokens; not_replayed "another text" forged '"step":1,"what":"loss"'
+
+# A signed verdict.
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec.pem 2>/dev/null
+openssl pkey -in ec.pem -pubout -out pub.pem
+"$V" base --attest ec.pem --out verdict.json >/dev/null && python3 - verdict.json pub.pem <<'END' &&
+import base64, hashlib, json, sys
+b = json.load(open(sys.argv[1]))
+e = b["dsseEnvelope"]
+body = base64.b64decode(e["payload"])
+s = json.loads(body)
+assert s["predicateType"] == "https://in-toto.io/attestation/svr/v0.2"
+assert s["predicate"]["verifier"]["policies"] == []
+assert s["subject"][0]["digest"]["sha256"] == hashlib.sha256(open("base/ledger.bin", "rb").read()).hexdigest()
+assert b["verificationMaterial"]["publicKey"]["hint"] == hashlib.sha256(open(sys.argv[2], "rb").read()).hexdigest()
+assert "VERDICT_pass" in s["predicate"]["properties"], s
+open("sig", "wb").write(base64.b64decode(e["signatures"][0]["sig"]))
+open("pae", "wb").write(b"DSSEv1 %d %s %d " % (len(e["payloadType"]), e["payloadType"].encode(), len(body)) + body)
+END
+openssl dgst -sha256 -verify pub.pem -signature sig pae >/dev/null && ok "a signed verdict" ||
+    bad "a signed verdict" "not good"
+
+# Hostile files: one sentence, never a crash.
+python3 - "$V" <<'END'
+import os, random, shutil, subprocess, sys
+random.seed(5)
+names = ["ledger.bin", "state/state.safetensors", "model.safetensors", "tokens/train.tokens", "run.json", "config.json"]
+said = "ok damaged files are refused in a sentence"
+for i in range(120):
+    name = names[i % len(names)]
+    data = bytearray(open("fast/" + name, "rb").read())
+    if i % 3 == 0:
+        data = data[:random.randrange(len(data) if i % 2 else min(len(data), 3000))]
+    else:
+        for _ in range(random.randrange(1, 4)):
+            data[random.randrange(len(data) if i % 2 else min(len(data), 3000))] = random.randrange(256)
+    shutil.rmtree("hostile", ignore_errors=True)
+    shutil.copytree("fast", "hostile")
+    open("hostile/" + name, "wb").write(data)
+    extra = ["--replay", "0"] if "tokens" in name and i % 4 == 1 else []
+    p = subprocess.run([sys.argv[1], "hostile", *extra], capture_output=True,
+                       env={**os.environ, "ASAN_OPTIONS": "exitcode=99"})
+    if p.returncode not in (0, 1, 2) or (p.returncode and not p.stdout + p.stderr):
+        said = f"FAIL damaged files are refused in a sentence: {name}, case {i}: exit {p.returncode} {p.stderr[-300:]}"
+print(said)
+END
+for args in "" "base base" "base --out x" "base --genesis"; do
+    "$V" $args >v.out 2>v.err
+    [ $? = 2 ] && grep -q Usage v.err && ok "usage: ${args:-none}" || bad "usage: ${args:-none}" "$(cat v.out v.err)"
+done

@@ -1,0 +1,170 @@
+/* The checks of docs/ledger.md in its order; those of movement are motion.c's. */
+#include "verify/verify.h"
+
+static const char T1_SELFTEST[] = "6781b6f09e9cdf6078281cd52b44869b056d47d453e152b6829fc09abba330e0";
+static const double NONE = (double)NAN;
+
+void say(struct audit *a, enum result r, double figure, const char *fmt, ...) {
+    struct check *c = &a->check[a->n];
+    va_list ap;
+    va_start(ap, fmt);
+    c->result = r;
+    c->figure = figure;
+    vsnprintf(c->detail, sizeof c->detail, fmt, ap);
+    va_end(ap);
+}
+static void chain(struct audit *a) {
+    a->s = take(1, sizeof *a->s);
+    story_read(a->s, join(a->asked->run, "ledger.bin"));
+    say(a, PASS, (double)a->s->l.n_records, "%llu records, each with the hash of the one before", N(a->s->l.n_records));
+}
+static void signatures(struct audit *a) {
+    const struct ledger *l = &a->s->l;
+    uint64_t n = a->covered = ledger_signed(l, a->s->r.key.b), notes = l->n_entries - l->n_records;
+    if (n + 1 < l->n_records) refuse("only %llu of %llu records are signed for", N(n), N(l->n_records));
+    say(a, UNDECIDED, (double)n, "the last record is not signed for: the run was stopped there, or the rest cut off");
+    if (n == l->n_records) say(a, PASS, (double)notes, "%llu checkpoints by the key of GENESIS", N(notes));
+}
+static void lodged(struct audit *a) {
+    char hex[65];
+    hex_of(hex, &a->s->l.genesis);
+    say(a, a->asked->genesis ? PASS : UNDECIDED, NONE, "GENESIS is %s", hex);
+    if (a->asked->genesis && strcmp(a->asked->genesis, hex) != 0) refuse("GENESIS is %s, not the one lodged", hex);
+}
+static void witnessed(struct audit *a) {
+    const struct ledger *l = &a->s->l;
+    struct digest said, root;
+    say(a, UNDECIDED, NONE, "no checkpoint that someone kept was given");
+    if (!a->asked->checkpoint) return;
+    uint64_t n = note_read(&said, map_file(a->asked->checkpoint), l->origin, a->s->r.key.b);
+    root = ledger_root(l, n);
+    if (n > l->n_records || !same_digest(&said, &root)) refuse("the checkpoint kept is of %llu other records", N(n));
+    say(a, PASS, (double)n, "the first %llu records are those of the checkpoint that was kept", N(n));
+}
+static void profile(struct audit *a) {
+    char hex[65];
+    hex_of(hex, &a->s->r.selftest);
+    if (strcmp(hex, T1_SELFTEST) != 0) refuse("the self-test of GENESIS is %s, not that of T1", hex);
+    say(a, PASS, NONE, "T1, by whose reference kernels this program computes; it runs no self-test of its own");
+}
+static void seed(struct audit *a) {
+    const struct story *s = a->s;
+    struct digest d = sha256((struct bytes[]){{(const uint8_t *)"run-seed", 8}, {s->l.genesis.b, 32},
+                                              {(const uint8_t *)s->value, strlen(s->value)}}, 3);
+    bool own = s->has[BEACON] && strcmp(s->source, "self") == 0;
+    say(a, UNDECIDED, NONE, own ? "the run chose its seed itself" : "the run still waits for its beacon");
+    if (s->has[BEACON] && strcmp(s->source, s->r.beacon) != 0)
+        refuse("the value is of \"%.99s\", GENESIS names \"%.99s\"", s->source, s->r.beacon);
+    if (own && strcmp(s->value, "-") != 0) refuse("the run chose its seed itself, and names a value \"%s\"", s->value);
+    if (own || !s->has[BEACON]) return;
+    if (memcmp(d.b, &s->r.seed, 8) != 0) refuse("seed %llu does not follow from GENESIS and the value", N(s->r.seed));
+    say(a, PASS, NONE, "follows from GENESIS and the value \"%s\" of %s", s->value, s->source);
+}
+static void initial(struct audit *a) {
+    state_new(&a->first, &a->s->r);
+    struct digest root = state_root(&a->first);
+    say(a, UNDECIDED, NONE, "training has not begun");
+    if (!a->s->has[INIT]) return;
+    if (!same_digest(&root, &a->s->init)) refuse("INIT's root is not that of the weights that the seed gives");
+    say(a, PASS, NONE, "weights made again from the seed give INIT's root");
+}
+static void segments(struct audit *a) {
+    const struct run *r = &a->s->r;
+    struct digest before = a->s->init;
+    uint64_t batch = (uint64_t)r->batch_tokens, rows = batch / (uint64_t)r->seq, steps = (uint64_t)r->segment_steps;
+    for (uint64_t k = 0; k < a->s->n_segments; k++) {
+        const struct segment *g = &a->s->segment[k];
+        uint64_t from = k * steps, to = from < (uint64_t)r->steps ? (uint64_t)plan_segment_end(r, (int64_t)from) : 0;
+        if (!to || g->index != k || g->from != from || g->to != to) refuse("SEGMENT %llu has other steps", N(k));
+        if (!same_digest(&g->before, &before)) refuse("SEGMENT %llu does not begin where the one before ended", N(k));
+        if (g->tokens != to * batch || g->sample != to * rows || g->flops != plan_flops(r, (int64_t)to))
+            refuse("SEGMENT %llu has another cursor, token or FLOP count than its steps give", N(k));
+        if (g->tensors != (uint64_t)(a->first.t_end - a->first.t)) refuse("SEGMENT %llu has other tensors", N(k));
+        for (uint64_t i = 0; i < to - from; i++)
+            if (!isfinite(g->loss[i] + g->grad_norm[i])) refuse("SEGMENT %llu has a loss that is no number", N(k));
+        before = g->after;
+    }
+    a->joined = a->s->n_segments > 0;
+    say(a, PASS, (double)a->s->n_segments, "%llu segments join as planned", N(a->s->n_segments));
+}
+static void complete(struct audit *a) {
+    const struct story *s = a->s;
+    const struct segment *last = s->n_segments ? &s->segment[s->n_segments - 1] : NULL;
+    uint64_t done = last ? last->to : 0, steps = (uint64_t)s->r.steps;
+    double share = (double)done / (double)steps;
+    say(a, UNDECIDED, share, "the ledger ends at step %llu of %llu, %s", N(done), N(steps),
+        s->l.whole < s->l.file.n ? "within an entry" : "without a signed FINAL");
+    if (s->l.whole < s->l.file.n || !s->has[FINAL] || a->covered < s->l.n_records) return;
+    if (!last || done != steps || s->final_steps != steps || s->final_tokens != steps * (uint64_t)s->r.batch_tokens ||
+        s->final_flops != plan_flops(&s->r, s->r.steps) || !same_digest(&s->final, &last->after))
+        refuse("FINAL is not the end of the %llu planned steps", N(steps));
+    say(a, PASS, share, "%llu steps, %llu tokens, %.4g FLOPs", N(steps), N(s->final_tokens), s->final_flops);
+}
+static void files(struct audit *a) {
+    const struct story *s = a->s;
+    config_compare(s, a->asked->run);
+    for (uint64_t i = 0; i < s->n_files; i++) {
+        if (strchr(s->file[i], '/')) refuse("FINAL names %s, which lies outside the run", s->file[i]);
+        struct digest d = sha256_of(map_file(join(a->asked->run, s->file[i])));
+        if (!same_digest(&d, &s->file_sha256[i])) refuse("%s is not the file that FINAL names", s->file[i]);
+    }
+    say(a, PASS, (double)s->n_files, "%llu files and the configuration are the ledger's", N(s->n_files));
+}
+static void weights(struct audit *a) {
+    struct state last;
+    say(a, UNDECIDED, NONE, "no FINAL says what they should be");
+    if (!a->s->has[FINAL]) return;
+    float *w = take(a->first.total, sizeof *w);
+    model_load(&a->first, w, join(a->asked->run, "model.safetensors"));
+    a->w = w;
+    state_new(&last, &a->s->r);
+    say(a, UNDECIDED, NONE, "the state is not here: only a replay ties the model to FINAL's root");
+    const char *path = join(a->asked->run, "state/state.safetensors");
+    if (!file_there(path)) return;
+    state_load(&last, path);
+    struct digest root = state_root(&last);
+    if (!same_digest(&root, &a->s->final)) refuse("the state is of step %llu and not FINAL's", N(last.step));
+    if (memcmp(w, last.w, last.total * sizeof *w) != 0) refuse("model.safetensors has other weights than the state");
+    say(a, PASS, (double)(last.t_end - last.t), "the tensors of the model file are those of FINAL's state");
+}
+static void corpus(struct audit *a) {
+    say(a, UNDECIDED, NONE, "no corpus was given");
+    if (!a->asked->corpus) return;
+    const char *path = join(a->asked->corpus, "manifest.json"), *text = text_of(map_file(path));
+    char hex[65], name[65], sum[65];
+    static const char file[] = " { \"name\": \"%64[^\"/]\", \"bytes\": %*d, \"sha256\": \"%64[0-9a-f]\" } %n";
+    int n = 0, used = 0;
+    hex_of(hex, &a->s->r.corpus);
+    if (!json_is(text, path, "root", hex)) refuse("%s: its root is not that of GENESIS", path);
+    const char *p = json_value(text, path, "files") + 1;
+    for (; sscanf(p, file, name, sum, &used) == 2 && used; n++, p += used + (p[used] == ','), used = 0) {
+        struct digest d = sha256_of(map_file(join(a->asked->corpus, name)));
+        hex_of(hex, &d);
+        if (strcmp(hex, sum) != 0) refuse("%s: %s is not the file it names", path, name);
+    }
+    if (*p != ']' || n == 0) refuse("%s: its files are not names without a folder, bytes and sha256", path);
+    say(a, PASS, json_number(text, path, "docs"), "the manifest has GENESIS' root, its %d files their digests; no "
+        "document was hashed again", n);
+}
+static const struct {
+    const char *name;
+    void (*run)(struct audit *a);
+} all[] = {{"chain", chain}, {"signatures", signatures}, {"lodged", lodged}, {"witnessed", witnessed},
+           {"profile", profile}, {"seed", seed}, {"initial", initial}, {"segments", segments}, {"complete", complete},
+           {"files", files}, {"weights", weights}, {"corpus", corpus}, {"step-bound", step_bound},
+           {"continuity", continuity}, {"travel", travel}, {"birth", birth}};
+
+static void run_one(void *arg) { all[((struct audit *)arg)->n].run(arg); }
+
+/* A ledger that cannot be read says nothing else. */
+const char *audit_run(struct audit *a) {
+    bool whole = false, failed = false;
+    for (; a->n < (int)(sizeof all / sizeof *all) && (a->n < 1 || a->check[0].result == PASS); a->n++) {
+        struct check *c = &a->check[a->n];
+        c->name = all[a->n].name;
+        if (!attempt(run_one, a)) say(a, FAIL, NONE, "%s", why);
+        failed = failed || c->result == FAIL;
+        whole = whole || (all[a->n].run == complete && c->result == PASS);
+    }
+    return failed ? "fail" : whole ? "pass" : "incomplete";
+}

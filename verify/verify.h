@@ -1,0 +1,159 @@
+/* dokja-verify: a second reader of docs/ledger.md, which shares nothing with the writer but the portable reference
+ * kernels, the definition of profile T1 (docs/numerics.md).  It is slow, and small enough to be read.
+ * What does not hold ends in `refuse` with one sentence; `attempt` hears it. */
+#ifndef DK_VERIFY_VERIFY_H
+#define DK_VERIFY_VERIFY_H
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+
+#define N(x) ((unsigned long long)(x)) /* for %llu */
+
+/* ---- input.c: memory, files, hashes, JSON ---- */
+struct bytes { const uint8_t *p; size_t n; };
+struct digest { uint8_t b[32]; };
+struct tree { struct digest stack[64]; uint64_t n; }; /* RFC 6962 */
+extern char why[400]; /* the sentence of the latest refusal */
+_Noreturn void refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+bool attempt(void (*f)(void *), void *arg); /* false: f refused */
+void *take(uint64_t n, size_t size);        /* zeroed; refuses what the machine cannot have */
+const char *join(const char *dir, const char *name);
+struct bytes map_file(const char *path);
+bool file_there(const char *path);
+struct digest sha256(const struct bytes *part, int n); /* of the parts, one behind the other */
+struct digest sha256_of(struct bytes b);
+bool same_digest(const struct digest *a, const struct digest *b);
+void hex_of(char out[65], const struct digest *d);
+bool hex_read(uint8_t *out, const char *p, size_t bytes);
+bool base64_read(uint8_t *out, size_t bytes, const char *p, size_t n); /* exactly so many */
+void tree_add(struct tree *t, struct bytes leaf);
+struct digest tree_root(const struct tree *t);
+char *text_of(struct bytes b); /* with a NUL behind it */
+const char *json_value(const char *text, const char *file, const char *key);
+bool json_is(const char *text, const char *file, const char *key, const char *want); /* that string */
+double json_number(const char *text, const char *file, const char *key);
+
+/* ---- ledger.c: frame, chain, signed checkpoints ---- */
+enum { GENESIS = 1, BEACON, INIT, SEGMENT, EVENT, FINAL, NOTE = 16, PREV = 32 };
+struct entry { struct bytes b; int kind; };
+struct ledger {
+    const char *path;
+    struct bytes file;
+    struct entry *entry;
+    uint64_t n_entries, n_records, whole; /* whole: bytes up to the end of the last whole entry */
+    struct digest genesis;                /* hash of the first record */
+    char origin[80];
+};
+void ledger_read(struct ledger *l, const char *path);
+/* Size and root of the checkpoint in a note signed by that key. */
+uint64_t note_read(struct digest *root, struct bytes note, const char *origin, const uint8_t key[32]);
+struct digest ledger_root(const struct ledger *l, uint64_t records);
+uint64_t ledger_signed(const struct ledger *l, const uint8_t key[32]); /* records covered; refuses a wrong note */
+
+/* ---- records.c: what they say ---- */
+enum { MAX_LAYERS = 256, TEXT = 160, MAX_FILES = 64 };
+struct layer { int64_t n_head, n_kv, d_head, d_ff, window, qk_norm, rope; };
+struct run { /* GENESIS, and BEACON's seed */
+    struct digest selftest, corpus, tokenizer, key;
+    uint64_t train_docs, train_tokens;
+    char beacon[TEXT], arch[TEXT], schedule[TEXT], optimizer[TEXT];
+    int64_t vocab, d_model, max_pos, tied, bos, eos, n_layer;
+    struct layer layer[MAX_LAYERS];
+    int64_t seq, seq_start, start_steps, batch_tokens, workers, steps, segment_steps, final_eval_tokens;
+    double norm_eps, rope_theta, heldout, warmup, decay, floor, lr_matrix, lr_embed, lr_head, lr_gain;
+    double momentum, beta1, beta2, eps, beta2_row, decay_matrix, decay_embed, clip;
+    uint64_t seed;
+};
+struct segment {
+    uint64_t index, from, to, sample, tokens, tensors;
+    struct digest before, after;
+    double flops, *loss, *grad_norm, *moved; /* moved: rms and maximum of each tensor */
+};
+struct story { /* all records */
+    struct ledger l;
+    struct run r;
+    bool has[FINAL + 1]; /* a record of that kind */
+    char source[TEXT], value[TEXT], file[MAX_FILES][TEXT];
+    struct digest init, final, file_sha256[MAX_FILES];
+    struct segment *segment;
+    uint64_t n_segments, n_files, final_steps, final_tokens;
+    double final_flops;
+};
+void story_read(struct story *s, const char *path);
+void config_compare(const struct story *s, const char *dir); /* refuses where run.json or config.json say otherwise */
+
+/* ---- plan.c: what a step is made of ---- */
+enum group { EMBED, HEAD, MATRIX, GAIN };
+uint32_t philox(uint64_t key, uint32_t purpose, uint32_t stream, uint64_t index, int word);
+double plan_rate(const struct run *r, enum group g);
+double plan_decay(const struct run *r, enum group g);
+double plan_factor(const struct run *r, int64_t step); /* of every learning rate */
+double plan_momentum(const struct run *r, int64_t step);
+int64_t plan_seq(const struct run *r, int64_t step);             /* tokens of a row */
+uint64_t plan_row(const struct run *r, int64_t step, int64_t i); /* which row of that length is row i of the step */
+int64_t plan_segment_end(const struct run *r, int64_t step);
+double plan_flops(const struct run *r, int64_t steps); /* of the first steps */
+
+/* ---- weights.c: tensors, initial values, roots ---- */
+struct tensor {
+    char name[96];
+    int rows, cols;
+    enum group group;
+    double std, start;       /* uniform of that deviation, or 0: constant; start: that, or a table's first column */
+    size_t at, n, v_at, v_n; /* in weights, gradients and first moments; in second moments */
+};
+struct places { size_t norm1, qkv, q_norm, k_norm, o, norm2, gu, down; }; /* of a layer's tensors; 0: there is none */
+struct state {
+    const struct run *r;
+    struct tensor *t, *t_end;
+    struct places *place;
+    size_t norm, head, total, v_total; /* the embedding is at 0 */
+    float *w, *m, *v;
+    uint64_t step, sample;
+};
+void state_new(struct state *s, const struct run *r); /* of the seed, before the first step */
+struct digest state_root(const struct state *s);
+void state_load(struct state *s, const char *path);
+void model_load(const struct state *s, float *w, const char *path);
+bool by_muon(const struct run *r, const struct tensor *t);
+double sum_blocks(const float *v, size_t n, bool squares); /* NUMERICS §4: blocks of 4096 */
+
+/* ---- product.c, network.c, update.c, again.c: training ---- */
+extern struct kernels T1; /* the reference kernels */
+void product_begin(void); /* T1's floating-point environment, and that table */
+/* c (m, n) = (zero ? +0 : c) + A·Bᵀ by NUMERICS §3: a gives rows, b columns of c, both k deep. */
+void product(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, int m, int n, int k, bool zero);
+struct network;
+struct network *network_new(const struct state *s, int rows); /* rows of a micro-batch */
+/* g += gradient of scale·Σ loss; a tied table's embedding part goes to g_embed.  loss (rows). */
+void network_step(struct network *n, const float *w, float *g, float *g_embed, const int *tok, const int *pos,
+                  const int *target, float *loss, float scale);
+void update(struct state *s, const float *g, double norm);
+struct replayed { uint64_t segments, matched, segment, step; char what[200]; }; /* segment, step, what: differ first */
+void replay(struct replayed *r, const struct story *s, const char *dir, const char *list);
+
+/* ---- checks.c, motion.c, attest.c: what is found ---- */
+enum result { PASS, FAIL, UNDECIDED };
+struct check { const char *name; enum result result; double figure; char detail[400]; }; /* figure NaN: none */
+struct asked { const char *run, *genesis, *checkpoint, *corpus, *replay, *attest, *out, *json; };
+struct audit {
+    const struct asked *asked;
+    struct story *s;
+    struct check check[24];
+    int n;
+    uint64_t covered;   /* records that a signed checkpoint stands behind */
+    struct state first; /* weights made again */
+    float *w;           /* final ones, NULL: none */
+    bool joined;        /* segments are of the form that the checks of movement need */
+};
+void say(struct audit *a, enum result r, double figure, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5))); /* of the check at hand */
+const char *audit_run(struct audit *a); /* the verdict */
+void step_bound(struct audit *a), continuity(struct audit *a), travel(struct audit *a), birth(struct audit *a);
+void attest(const struct asked *o, const char *properties); /* JSON strings with commas */
+#endif
