@@ -1,10 +1,12 @@
 #include "formats/safetensors.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "formats/half.h"
 #include "formats/safetensors_dtype.h"
 
 enum { MAX_PARTS = 4096, MAX_INDEX = 64 << 20 };
@@ -354,34 +356,35 @@ const char *safetensors_meta(const struct safetensors *s, const char *key) {
     return json_string_value(json_object_get(s->meta, key));
 }
 
-/* ---- values as f32: bits only, so that denormals pass whatever the rounding mode flushes ---- */
+/* ---- values as f32 ---- */
 
-static uint32_t f16_bits(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = h >> 10 & 31, man = h & 1023;
-    if (exp == 31) return sign | 0x7F800000 | man << 13;
-    if (exp) return sign | (exp + 112) << 23 | man << 13;
-    if (!man) return sign;
-    int up = __builtin_clz(man) - 21; /* bring the leading one to bit 10 */
-    return sign | (uint32_t)(113 - up) << 23 | (man << up & 1023) << 13;
+bool safetensors_is_float(enum st_dtype dtype) { return dtype == ST_F32 || dtype == ST_BF16 || dtype == ST_F16; }
+
+void safetensors_values_f32(const struct st_tensor *t, uint64_t first, size_t n, float *dst) {
+    assert(safetensors_is_float(t->dtype));
+    const size_t size = t->dtype == ST_F32 ? 4 : 2;
+    assert(first <= t->bytes / size && n <= t->bytes / size - first);
+    const unsigned char *from = t->data + first * size;
+    if (size == 4) {
+        if (n) memcpy(dst, from, n * 4);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h = (uint16_t)(from[2 * i] | from[2 * i + 1] << 8);
+        uint32_t bits = t->dtype == ST_BF16 ? (uint32_t)h << 16 : half_bits(h);
+        memcpy(dst + i, &bits, 4);
+    }
 }
 
 int safetensors_get_f32(const struct safetensors *s, const char *name, float *dst, size_t n, struct err *e) {
     const struct st_tensor *t = safetensors_find(s, name);
     if (!t) return err_set(e, ERR_FORMAT, "%s: tensor \"%s\" is missing", s->path, name);
-    if (t->dtype != ST_F32 && t->dtype != ST_BF16 && t->dtype != ST_F16)
+    if (!safetensors_is_float(t->dtype))
         return err_set(e, ERR_FORMAT, "%s: tensor \"%s\": its dtype is not F32, BF16 or F16", s->path, name);
     uint64_t have = t->bytes / (t->dtype == ST_F32 ? 4 : 2);
     if (have != n)
         return err_set(e, ERR_FORMAT, "%s: tensor \"%s\": %llu elements, expected %zu", s->path, name,
                        (unsigned long long)have, n);
-    if (t->dtype == ST_F32) {
-        if (n) memcpy(dst, t->data, n * 4);
-        return 0;
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h = (uint16_t)(t->data[2 * i] | t->data[2 * i + 1] << 8);
-        uint32_t bits = t->dtype == ST_BF16 ? (uint32_t)h << 16 : f16_bits(h);
-        memcpy(dst + i, &bits, 4);
-    }
+    safetensors_values_f32(t, 0, n, dst);
     return 0;
 }

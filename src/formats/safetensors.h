@@ -5,6 +5,7 @@
 #ifndef DK_FORMATS_SAFETENSORS_H
 #define DK_FORMATS_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,11 @@ const char *safetensors_meta(const struct safetensors *s, const char *key);     
 /* Copies a F32, BF16 or F16 tensor as f32 into dst[n]; n must be its element count. */
 int safetensors_get_f32(const struct safetensors *s, const char *name, float *dst, size_t n,
                         struct err *e) MUST_CHECK;
+
+/* F32, BF16 or F16: what has values as f32. */
+bool safetensors_is_float(enum st_dtype dtype);
+/* Elements [first, first + n) of such a tensor as f32. */
+void safetensors_values_f32(const struct st_tensor *t, uint64_t first, size_t n, float *dst);
 
 /* Writer: one file, replaced atomically.  Tensors are written in the given order; the first one's data
  * begin at a 64-byte aligned file offset (space padding in the header), the others follow without gap,
