@@ -23,6 +23,7 @@ int cmd_generate(int argc, char **argv, struct err *e);
 int cmd_chat(int argc, char **argv, struct err *e);
 int cmd_score(int argc, char **argv, struct err *e);
 int cmd_eval(int argc, char **argv, struct err *e);
+int cmd_lineage(int argc, char **argv, struct err *e);
 int cmd_bench(int argc, char **argv, struct err *e);
 int cmd_selftest(int argc, char **argv, struct err *e);
 

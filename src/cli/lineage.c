@@ -1,0 +1,212 @@
+/* dokja lineage: the weight-lineage audit of models. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "cli/cli.h"
+#include "lineage/audit.h"
+#include "lineage/calibration.h"
+
+enum { MAX_PAIRS = AUDIT_MAX_MODELS * (AUDIT_MAX_MODELS - 1) / 2 };
+enum { DRAWS = 9999, MOST_DRAWS = 199999 };
+
+struct lineage {
+    int64_t draws, seed, threads;
+    bool json, matrix;
+    struct nn x;
+    struct subject *s;
+    int n;
+    struct audit_pair *p;
+    int n_pairs;
+};
+
+/* ---- as JSON ---- */
+
+static json_t *real_or_null(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
+static json_t *test_json(const struct test_result *r, enum audit_test t)
+{
+    json_t *o = json_pack("{s:s, s:s, s:b}", "test", audit_test_name(t), "about", audit_test_about(t), "done", r->done);
+    if (!r->done) {
+        json_object_set_new(o, "why_not", json_string(r->why_not ? r->why_not : ""));
+        return o;
+    }
+    json_object_set_new(o, "effect", real_or_null(r->effect));
+    json_object_set_new(o, "needed", t == TEST_MAP ? json_null() : json_real(r->needed));
+    json_object_set_new(o, "percentile", r->percentile >= 0 ? json_real(r->percentile) : json_null());
+    json_object_set_new(o, "p_value", t == TEST_MAP ? json_null() : json_real(r->p));
+    json_object_set_new(o, "p_raw", t == TEST_MAP ? json_null() : json_real(r->p_raw));
+    json_object_set_new(o, "permutations", json_integer(r->draws));
+    json_object_set_new(o, "z", real_or_null(r->z));
+    json_object_set_new(o, "found", json_boolean(r->flagged));
+    return o;
+}
+
+static json_t *layers_json(const struct layer_match *m, int n, const struct sigset *a, const struct sigset *b)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++) {
+        json_t *o = json_pack("{s:i, s:i, s:f, s:f}", "a", a->layer[m[i].a], "b", b->layer[m[i].b], "r", m[i].r, "sd",
+                              m[i].sd);
+        if (a->expert[m[i].a] >= 0)
+            json_object_set_new(o, "a_expert", json_integer(a->expert[m[i].a]));
+        if (b->expert[m[i].b] >= 0)
+            json_object_set_new(o, "b_expert", json_integer(b->expert[m[i].b]));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+/* The test that decides: of those found the one with the smallest p, else the smallest p of all. */
+static int leading(const struct audit_pair *p)
+{
+    int best = -1;
+    for (int t = 0; t < N_TESTS; t++) {
+        const struct test_result *r = &p->test[t], *b = best < 0 ? NULL : &p->test[best];
+        if (!r->done || t == TEST_MAP)
+            continue;
+        if (!b || r->flagged > b->flagged ||
+            (r->flagged == b->flagged && (r->p < b->p || (!(r->p > b->p) && r->effect > b->effect))))
+            best = t;
+    }
+    return best;
+}
+
+static json_t *pair_json(const struct audit_pair *p)
+{
+    int t = leading(p);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "a", p->a->v.path, "b", p->b->v.path, "verdict",
+                          verdict_name(p->verdict), "reason", p->reason);
+    json_object_set_new(o, "p_value", t < 0 ? json_null() : json_real(p->test[t].p));
+    json_object_set_new(o, "effect", t < 0 ? json_null() : real_or_null(p->test[t].effect));
+    json_object_set_new(o, "percentile", t < 0 || p->test[t].percentile < 0 ? json_null()
+                                                                            : json_real(p->test[t].percentile));
+    json_object_set_new(o, "test", t < 0 ? json_null() : json_string(audit_test_name((enum audit_test)t)));
+    json_t *list = json_array();
+    for (int i = 0; i < N_TESTS; i++)
+        json_array_append_new(list, test_json(&p->test[i], (enum audit_test)i));
+    json_object_set_new(o, "tests", list);
+    json_object_set_new(o, "attention_layers", layers_json(p->attn, p->n_attn, &p->a->attn, &p->b->attn));
+    json_object_set_new(o, "feed_forward_layers", layers_json(p->ffn, p->n_ffn, &p->a->ffn, &p->b->ffn));
+    json_object_set_new(o, "attention_covered", json_real(p->attn_covered));
+    json_object_set_new(o, "feed_forward_covered", json_real(p->ffn_covered));
+    json_object_set_new(o, "shared_tokens", json_integer(p->shared_tokens));
+    json_object_set_new(o, "tokenizer_jaccard", p->jaccard < 0 ? json_null() : json_real(p->jaccard));
+    json_object_set_new(o, "same_initial_weights", json_boolean(p->same_start));
+    json_object_set_new(o, "misleading_norm_cosine", real_or_null(p->norm_cosine));
+    return o;
+}
+
+static int print_json(const struct lineage *l, double seconds, struct err *e)
+{
+    struct buf b = {0};
+    json_t *pairs = json_array(), *root;
+    for (int i = 0; i < l->n_pairs; i++)
+        json_array_append_new(pairs, pair_json(&l->p[i]));
+    root = json_pack("{s:o, s:i, s:I, s:f}", "pairs", pairs, "control_pairs", calibration_pairs(), "peak_rss_bytes",
+                     (json_int_t)mem_peak_rss(), "seconds", seconds);
+    int rc = root ? json_print(&b, root, 0, e) : err_set(e, ERR_NOMEM, "out of memory for the report");
+    if (rc == 0)
+        printf("%s\n", b.p);
+    json_decref(root);
+    buf_release(&b);
+    return rc;
+}
+
+/* ---- for people ---- */
+
+static void print_pair(const struct audit_pair *p)
+{
+    printf("%s\n%s\n  %s: %s\n", p->a->v.path, p->b->v.path, verdict_name(p->verdict), p->reason);
+    printf("  %-20s %9s %9s %10s %11s\n", "test", "effect", "needed", "p (Holm)", "percentile");
+    for (int t = 0; t < N_TESTS; t++) {
+        const struct test_result *r = &p->test[t];
+        char percentile[16] = "–";
+        if (!r->done) {
+            printf("  %-20s %s\n", audit_test_name((enum audit_test)t), r->why_not ? r->why_not : "");
+            continue;
+        }
+        if (r->percentile >= 0)
+            snprintf(percentile, sizeof percentile, "%.1f", r->percentile);
+        if (t == TEST_MAP)
+            printf("  %-20s %9.4f %9s %10s %11s  supports, does not decide\n", audit_test_name((enum audit_test)t),
+                   r->effect, "–", "–", percentile);
+        else
+            printf("  %-20s %9.4f %9.4f %10.2g %11s%s\n", audit_test_name((enum audit_test)t), r->effect, r->needed,
+                   r->p, percentile, r->flagged ? "  found" : "");
+    }
+    if (p->jaccard >= 0)
+        printf("  tokenizers: %d tokens in common (Jaccard %.3f)\n", p->shared_tokens, p->jaccard);
+    else
+        printf("  tokenizers: none found; %d token ids taken as they are\n", p->shared_tokens);
+    if (isfinite(p->norm_cosine))
+        printf("  warning: the raw cosine of norm gains is %.4f and means nothing: gains start at one and stay "
+               "positive,\n           so that any two models give nearly 1\n", p->norm_cosine);
+}
+
+static int run(struct lineage *l, char **path, struct err *e)
+{
+    struct audit_opts o = {.x = &l->x, .draws = l->draws, .seed = (uint64_t)l->seed};
+    int rc = 0;
+    double t0 = clock_seconds();
+    for (int i = 0; i < l->n && rc == 0; i++) {
+        log_progress("lineage: reading %s", path[i]);
+        rc = subject_open(&l->s[i], path[i], &l->x, e);
+    }
+    for (int i = 0; i < l->n && rc == 0; i++)
+        for (int k = i + 1; k < l->n && rc == 0; k++) {
+            log_progress("lineage: pair %d of %d", l->n_pairs + 1, l->n * (l->n - 1) / 2);
+            rc = audit_run(&l->p[l->n_pairs++], &l->s[i], &l->s[k], &o, e);
+        }
+    log_progress_end();
+    if (rc)
+        return rc;
+    audit_judge(l->p, l->n_pairs);
+    if (l->json)
+        return print_json(l, clock_seconds() - t0, e);
+    for (int i = 0; i < l->n_pairs; i++)
+        print_pair(&l->p[i]);
+    return 0;
+}
+
+int cmd_lineage(int argc, char **argv, struct err *e)
+{
+    struct lineage l = {.seed = 1};
+    const struct opt opts[] = {
+        {"permutations", 0, OPT_INT, &l.draws, "N", "of each test (from 9999, with the number of pairs)", 99, 10000000,
+         NULL},
+        {"seed", 0, OPT_INT, &l.seed, "N", "of the permutations (1)", 0, 1e15, NULL},
+        {"threads", 0, OPT_INT, &l.threads, "N", "threads (OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
+        {"json", 0, OPT_FLAG, &l.json, NULL, "machine-readable output", 0, 0, NULL},
+        {0}};
+    const struct opt_spec spec = {
+        "dokja lineage A B… [--json]",
+        "Compares the weights of models, each a folder or a file of safetensors or GGUF, ours or foreign, and says of "
+        "every pair: derived, shares-components, no-evidence or not-decidable, with effect, p-value (Holm-corrected "
+        "over all tests of all pairs) and percentile among independent controls. No evidence is never proof of "
+        "training from scratch: only a ledger shows that. What each test sees and survives: docs/lineage.md.",
+        opts, 2, AUDIT_MAX_MODELS};
+    int rc = opt_parse(&spec, argc, argv, &l.n, e);
+    if (rc)
+        return rc > 0 ? 0 : rc;
+    if (l.draws == 0) {
+        int64_t tests = (int64_t)N_TESTS * l.n * (l.n - 1) / 2;
+        l.draws = 200 * tests < DRAWS ? DRAWS : 200 * tests - 1 < MOST_DRAWS ? 200 * tests - 1 : MOST_DRAWS;
+    }
+    const char *bad;
+    l.s = mem_new((size_t)l.n, sizeof *l.s);
+    l.p = mem_new(MAX_PAIRS, sizeof *l.p);
+    rc = l.s && l.p ? nn_init(&l.x, kernels_best(&bad), (int)l.threads, e) : err_set(e, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = run(&l, argv, e);
+    for (int i = 0; l.s && i < l.n; i++)
+        subject_close(&l.s[i]);
+    nn_release(&l.x);
+    mem_free(l.s);
+    mem_free(l.p);
+    return rc;
+}

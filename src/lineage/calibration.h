@@ -1,0 +1,13 @@
+/* What the tests gave on pairs of models that are known to be independent (bench/lineage-zoo). */
+#ifndef DK_LINEAGE_CALIBRATION_H
+#define DK_LINEAGE_CALIBRATION_H
+
+#include "lineage/audit.h"
+
+/* Percent of control pairs with a smaller effect; −1 where the test has no controls. */
+double calibration_percentile(enum audit_test t, double effect);
+/* The least effect that counts as a finding. */
+double calibration_needed(enum audit_test t, bool same_start);
+int calibration_pairs(void);
+
+#endif

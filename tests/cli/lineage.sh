@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# lineage from the command line: runs of our own, from other seeds and from one seed, and copies of them.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+is() { if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "got \"$2\", expected \"$3\""; fi; }
+has() { case "$2" in *"$3"*) ok "$1" ;; *) bad "$1" "got \"$2\", expected it to hold \"$3\"" ;; esac; }
+fails() { # name, status, part of the sentence, command…
+    local name=$1 want=$2 sentence=$3 rc; shift 3
+    "$@" >out.txt 2>err.txt </dev/null; rc=$?
+    is "$name: status" $rc "$want"
+    has "$name: sentence" "$(tail -n 1 err.txt)" "$sentence"
+    is "$name: nothing on stdout" "$(wc -c <out.txt)" 0
+}
+verdicts() { grep -o '"verdict":"[a-z-]*"' | cut -d'"' -f4 | tr '\n' ' ' | sed 's/ $//'; }
+
+for i in 1 2; do
+    "$DOKJA" primer --bytes 300k --seed $i --out p$i.jsonl >/dev/null 2>err.txt &&
+    "$DOKJA" corpus build --in p$i.jsonl --out corpus$i >/dev/null 2>>err.txt ||
+        { bad "texts" "$(tail -n 1 err.txt)"; exit 1; }
+done
+"$DOKJA" tokenizer train --corpus corpus1 --vocab 600 --out tok >/dev/null 2>>err.txt
+train() { # run, corpus, seed
+    "$DOKJA" pretrain --corpus "$2" --tokenizer tok --depth 2 --seq 64 --batch-tokens 512 --steps 60 --seed "$3" \
+        --eval-every 0 --out "$1" >/dev/null 2>>err.txt || { bad "run $1" "$(tail -n 1 err.txt)"; exit 1; }
+}
+train a corpus1 1
+train b corpus1 2
+train c corpus2 1     # the same initial weights as a
+cp -r a copy
+
+L="lineage --permutations 999"
+out=$("$DOKJA" $L a b --json 2>err.txt); is "two models" $? 0
+is "one JSON document" "$(printf '%s\n' "$out" | wc -l)" 1
+for k in pairs a b verdict p_value effect percentile tests; do has "key $k" "$out" "\"$k\":"; done
+is "other seeds" "$(printf %s "$out" | verdicts)" no-evidence
+is "a copy" "$("$DOKJA" $L a copy --json 2>err.txt | verdicts)" derived
+is "one seed, other data" "$("$DOKJA" $L a c --json 2>err.txt | verdicts)" not-decidable
+mkdir bare && cp c/model.safetensors c/config.json c/tokenizer.json bare
+is "one seed that nobody tells" "$("$DOKJA" $L a bare --json 2>err.txt | verdicts)" not-decidable
+is "a file alone" "$("$DOKJA" $L a/model.safetensors copy --json 2>err.txt | verdicts)" derived
+is "three models, every pair" "$("$DOKJA" lineage --permutations 3999 a b copy --json 2>err.txt | verdicts)" \
+    "no-evidence derived no-evidence"
+part() { sed 's/,"peak_rss_bytes".*//'; }
+for n in 1 3; do is "same with $n threads" "$("$DOKJA" $L a b --json --threads $n 2>err.txt | part)" \
+    "$(printf %s "$out" | part)"; done
+is "same with DOKJA_CPU=ref" "$(DOKJA_CPU=ref "$DOKJA" $L a b --json 2>err.txt | part)" "$(printf %s "$out" | part)"
+text=$("$DOKJA" $L a b 2>err.txt)
+has "text: verdict" "$text" "no-evidence"
+has "text: not proof" "$text" "not proof of training from scratch"
+has "text: the misleading cosine" "$text" "means nothing"
+fails "one model" 2 "usage" "$DOKJA" lineage a
+fails "no such model" 1 "nowhere" "$DOKJA" lineage a nowhere
+printf 'GGUF????????????????????????' >x.gguf
+fails "a broken file" 1 "x.gguf" "$DOKJA" lineage a x.gguf
+printf x >y.safetensors
+fails "another broken file" 1 "y.safetensors" "$DOKJA" lineage a y.safetensors
+is "help" "$("$DOKJA" lineage --help | grep -c 'not-decidable\|ledger shows')" 2
+
+# Models that others wrote.
+if [ "${DOKJA_PEERS_LARGE:-0}" = 1 ]; then
+    "$PEERS_PYTHON" "$here/../peers/lineage_models.py" "$DOKJA" models 2>err.txt ||
+        bad "models of Transformers" "$(tail -n 1 err.txt)"
+else
+    echo "skip lineage of models written by Transformers: only with ./test.sh --peers"
+fi
