@@ -99,7 +99,7 @@ uint64_t plan_row(const struct run *r, int64_t step, int64_t i); /* which row of
 int64_t plan_segment_end(const struct run *r, int64_t step);
 double plan_flops(const struct run *r, int64_t steps); /* of the first steps */
 
-/* ---- weights.c: tensors, initial values, roots ---- */
+/* ---- tensor.c: tensors, initial values, roots ---- */
 struct tensor {
     char name[96];
     int rows, cols;
