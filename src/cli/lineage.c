@@ -8,10 +8,10 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "cli/cli.h"
-#include "lineage/audit.h"
+#include "lineage/lineage.h"
 #include "lineage/calibration.h"
 
-enum { MAX_PAIRS = AUDIT_MAX_MODELS * (AUDIT_MAX_MODELS - 1) / 2 };
+enum { MAX_PAIRS = LINEAGE_MAX_MODELS * (LINEAGE_MAX_MODELS - 1) / 2 };
 enum { DRAWS = 9999, MOST_DRAWS = 199999 };
 
 struct lineage {
@@ -20,7 +20,7 @@ struct lineage {
     struct nn x;
     struct subject *s;
     int n;
-    struct audit_pair *p;
+    struct lineage_pair *p;
     int n_pairs;
 };
 
@@ -28,9 +28,10 @@ struct lineage {
 
 static json_t *real_or_null(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
-static json_t *test_json(const struct test_result *r, enum audit_test t)
+static json_t *test_json(const struct test_result *r, enum lineage_test t)
 {
-    json_t *o = json_pack("{s:s, s:s, s:b}", "test", audit_test_name(t), "about", audit_test_about(t), "done", r->done);
+    json_t *o = json_pack("{s:s, s:s, s:b}", "test", lineage_test_name(t), "about", lineage_test_about(t), "done",
+                          r->done);
     if (!r->done) {
         json_object_set_new(o, "why_not", json_string(r->why_not ? r->why_not : ""));
         return o;
@@ -62,7 +63,7 @@ static json_t *layers_json(const struct layer_match *m, int n, const struct sigs
 }
 
 /* The test that decides: of those found the one with the smallest p, else the smallest p of all. */
-static int leading(const struct audit_pair *p)
+static int leading(const struct lineage_pair *p)
 {
     int best = -1;
     for (int t = 0; t < N_TESTS; t++) {
@@ -76,19 +77,19 @@ static int leading(const struct audit_pair *p)
     return best;
 }
 
-static json_t *pair_json(const struct audit_pair *p)
+static json_t *pair_json(const struct lineage_pair *p)
 {
     int t = leading(p);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "a", p->a->v.path, "b", p->b->v.path, "verdict",
-                          verdict_name(p->verdict), "reason", p->reason);
+                          lineage_verdict_name(p->verdict), "reason", p->reason);
     json_object_set_new(o, "p_value", t < 0 ? json_null() : json_real(p->test[t].p));
     json_object_set_new(o, "effect", t < 0 ? json_null() : real_or_null(p->test[t].effect));
     json_object_set_new(o, "percentile", t < 0 || p->test[t].percentile < 0 ? json_null()
                                                                             : json_real(p->test[t].percentile));
-    json_object_set_new(o, "test", t < 0 ? json_null() : json_string(audit_test_name((enum audit_test)t)));
+    json_object_set_new(o, "test", t < 0 ? json_null() : json_string(lineage_test_name((enum lineage_test)t)));
     json_t *list = json_array();
     for (int i = 0; i < N_TESTS; i++)
-        json_array_append_new(list, test_json(&p->test[i], (enum audit_test)i));
+        json_array_append_new(list, test_json(&p->test[i], (enum lineage_test)i));
     json_object_set_new(o, "tests", list);
     json_object_set_new(o, "attention_layers", layers_json(p->attn, p->n_attn, &p->a->attn, &p->b->attn));
     json_object_set_new(o, "feed_forward_layers", layers_json(p->ffn, p->n_ffn, &p->a->ffn, &p->b->ffn));
@@ -119,24 +120,24 @@ static int print_json(const struct lineage *l, double seconds, struct err *e)
 
 /* ---- for people ---- */
 
-static void print_pair(const struct audit_pair *p)
+static void print_pair(const struct lineage_pair *p)
 {
-    printf("%s\n%s\n  %s: %s\n", p->a->v.path, p->b->v.path, verdict_name(p->verdict), p->reason);
+    printf("%s\n%s\n  %s: %s\n", p->a->v.path, p->b->v.path, lineage_verdict_name(p->verdict), p->reason);
     printf("  %-20s %9s %9s %10s %11s\n", "test", "effect", "needed", "p (Holm)", "percentile");
     for (int t = 0; t < N_TESTS; t++) {
         const struct test_result *r = &p->test[t];
         char percentile[16] = "–";
         if (!r->done) {
-            printf("  %-20s %s\n", audit_test_name((enum audit_test)t), r->why_not ? r->why_not : "");
+            printf("  %-20s %s\n", lineage_test_name((enum lineage_test)t), r->why_not ? r->why_not : "");
             continue;
         }
         if (r->percentile >= 0)
             snprintf(percentile, sizeof percentile, "%.1f", r->percentile);
         if (t == TEST_MAP)
-            printf("  %-20s %9.4f %9s %10s %11s  supports, does not decide\n", audit_test_name((enum audit_test)t),
+            printf("  %-20s %9.4f %9s %10s %11s  supports, does not decide\n", lineage_test_name((enum lineage_test)t),
                    r->effect, "–", "–", percentile);
         else
-            printf("  %-20s %9.4f %9.4f %10.2g %11s%s\n", audit_test_name((enum audit_test)t), r->effect, r->needed,
+            printf("  %-20s %9.4f %9.4f %10.2g %11s%s\n", lineage_test_name((enum lineage_test)t), r->effect, r->needed,
                    r->p, percentile, r->flagged ? "  found" : "");
     }
     if (p->jaccard >= 0)
@@ -150,7 +151,7 @@ static void print_pair(const struct audit_pair *p)
 
 static int run(struct lineage *l, char **path, struct err *e)
 {
-    struct audit_opts o = {.x = &l->x, .draws = l->draws, .seed = (uint64_t)l->seed};
+    struct lineage_opts o = {.x = &l->x, .draws = l->draws, .seed = (uint64_t)l->seed};
     int rc = 0;
     double t0 = clock_seconds();
     for (int i = 0; i < l->n && rc == 0; i++) {
@@ -160,12 +161,12 @@ static int run(struct lineage *l, char **path, struct err *e)
     for (int i = 0; i < l->n && rc == 0; i++)
         for (int k = i + 1; k < l->n && rc == 0; k++) {
             log_progress("lineage: pair %d of %d", l->n_pairs + 1, l->n * (l->n - 1) / 2);
-            rc = audit_run(&l->p[l->n_pairs++], &l->s[i], &l->s[k], &o, e);
+            rc = lineage_run(&l->p[l->n_pairs++], &l->s[i], &l->s[k], &o, e);
         }
     log_progress_end();
     if (rc)
         return rc;
-    audit_judge(l->p, l->n_pairs);
+    lineage_judge(l->p, l->n_pairs);
     if (l->json)
         return print_json(l, clock_seconds() - t0, e);
     for (int i = 0; i < l->n_pairs; i++)
@@ -189,7 +190,7 @@ int cmd_lineage(int argc, char **argv, struct err *e)
         "every pair: derived, shares-components, no-evidence or not-decidable, with effect, p-value (Holm-corrected "
         "over all tests of all pairs) and percentile among independent controls. No evidence is never proof of "
         "training from scratch: only a ledger shows that. What each test sees and survives: docs/lineage.md.",
-        opts, 2, AUDIT_MAX_MODELS};
+        opts, 2, LINEAGE_MAX_MODELS};
     int rc = opt_parse(&spec, argc, argv, &l.n, e);
     if (rc)
         return rc > 0 ? 0 : rc;

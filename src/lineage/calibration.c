@@ -33,7 +33,7 @@ static const double needed[N_TESTS] = {0.02, 0.2, 0.2, 0.2, 0.15, 0.4, 2, 0.15, 
 /* The same beyond equal initial weights, from pairs of runs that share a seed. */
 static const double beyond_start[N_TESTS] = {0.02, 0.7, 0.3, 0.3, 0.3, 0.5, 2, 0.3, 0.3, 0.3};
 
-double calibration_percentile(enum audit_test t, double effect)
+double calibration_percentile(enum lineage_test t, double effect)
 {
     const float *q = control[t];
     int i = 0;
@@ -45,7 +45,7 @@ double calibration_percentile(enum audit_test t, double effect)
     return 100 * (i - 1 + share) / (QUANTILES - 1);
 }
 
-double calibration_needed(enum audit_test t, bool same_start)
+double calibration_needed(enum lineage_test t, bool same_start)
 {
     return same_start ? beyond_start[t] : needed[t];
 }

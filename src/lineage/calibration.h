@@ -2,12 +2,12 @@
 #ifndef DK_LINEAGE_CALIBRATION_H
 #define DK_LINEAGE_CALIBRATION_H
 
-#include "lineage/audit.h"
+#include "lineage/lineage.h"
 
 /* Percent of control pairs with a smaller effect; −1 where the test has no controls. */
-double calibration_percentile(enum audit_test t, double effect);
+double calibration_percentile(enum lineage_test t, double effect);
 /* The least effect that counts as a finding. */
-double calibration_needed(enum audit_test t, bool same_start);
+double calibration_needed(enum lineage_test t, bool same_start);
 int calibration_pairs(void);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "formats/safetensors.h"
-#include "lineage/audit.h"
+#include "lineage/lineage.h"
 #include "lineage/calibration.h"
 
 enum { D = 64, FF = 96, LAYERS = 3, VOCAB = 300, PER_LAYER = 9, N = LAYERS * PER_LAYER + 2 };
@@ -129,7 +129,7 @@ static void toy_turn(struct toy *t, uint64_t seed)
             t->w[i][c] = 1;
 }
 
-static void audit(struct audit_pair *p, const struct toy *a, const struct toy *b, int threads)
+static void audit(struct lineage_pair *p, const struct toy *a, const struct toy *b, int threads)
 {
     const char *dir = test_dir();
     char pa[300], pb[300];
@@ -143,9 +143,9 @@ static void audit(struct audit_pair *p, const struct toy *a, const struct toy *b
     ok(nn_init(&y, kernels_best(&bad), threads, &e));
     ok(subject_open(&s[0], pa, &y, &e));
     ok(subject_open(&s[1], pb, &y, &e));
-    struct audit_opts o = {.x = &y, .draws = 1999, .seed = 1};
-    ok(audit_run(p, &s[0], &s[1], &o, &e));
-    audit_judge(p, 1);
+    struct lineage_opts o = {.x = &y, .draws = 1999, .seed = 1};
+    ok(lineage_run(p, &s[0], &s[1], &o, &e));
+    lineage_judge(p, 1);
     subject_close(&s[0]);
     subject_close(&s[1]);
     nn_release(&y);
@@ -153,10 +153,10 @@ static void audit(struct audit_pair *p, const struct toy *a, const struct toy *b
     test_dir_remove(dir);
 }
 
-static void expect(const struct audit_pair *p, enum verdict v)
+static void expect(const struct lineage_pair *p, enum lineage_verdict v)
 {
     if (p->verdict != v)
-        fail_msg("verdict %s (%s), expected %s", verdict_name(p->verdict), p->reason, verdict_name(v));
+        fail_msg("verdict %s (%s), expected %s", lineage_verdict_name(p->verdict), p->reason, lineage_verdict_name(v));
 }
 
 static void independent_models_are_not_flagged(void **state)
@@ -164,11 +164,11 @@ static void independent_models_are_not_flagged(void **state)
     (void)state;
     for (uint64_t i = 0; i < 4; i++) {
         struct toy a, b;
-        struct audit_pair p;
+        struct lineage_pair p;
         toy_new(&a, 10 + i);
         toy_new(&b, 20 + i);
         audit(&p, &a, &b, 2);
-        expect(&p, VERDICT_NONE);
+        expect(&p, LINEAGE_NONE);
         for (int t = 0; t < N_TESTS; t++)
             assert_false(p.test[t].flagged);
         assert_true(p.norm_cosine > 0.98);
@@ -182,7 +182,7 @@ static void relatives_are_found(void **state)
     (void)state;
     for (int change = 0; change < 4; change++) {
         struct toy a, b;
-        struct audit_pair p;
+        struct lineage_pair p;
         toy_new(&a, 5);
         toy_new(&b, 5);
         if (change == 1 || change == 3)
@@ -191,7 +191,7 @@ static void relatives_are_found(void **state)
             toy_turn(&b, 7);
         toy_noise(&b, 0.3f, 8);
         audit(&p, &a, &b, 2);
-        expect(&p, VERDICT_DERIVED);
+        expect(&p, LINEAGE_DERIVED);
         assert_true(p.test[TEST_MAPPED_NEURONS].flagged);
         assert_true(p.test[change < 2 ? TEST_ATTENTION : TEST_MAPPED_ATTENTION].flagged);
         assert_int_equal(p.test[TEST_FFN].flagged, change < 2);
@@ -207,12 +207,12 @@ static void shared_parts_are_named(void **state)
 {
     (void)state;
     struct toy a, b;
-    struct audit_pair p;
+    struct lineage_pair p;
     toy_new(&a, 5);
     toy_new(&b, 55);
     memcpy(b.w[N - 2], a.w[N - 2], VOCAB * D * sizeof(float));
     audit(&p, &a, &b, 1);
-    expect(&p, VERDICT_SHARES);
+    expect(&p, LINEAGE_SHARES);
     assert_true(p.test[TEST_EMBEDDING].flagged && p.test[TEST_TENSORS].flagged);
     assert_false(p.test[TEST_ATTENTION].flagged || p.test[TEST_FFN].flagged || p.test[TEST_NEURONS].flagged);
     assert_non_null(strstr(p.reason, "embedding"));
@@ -224,7 +224,7 @@ static void threads_do_not_matter(void **state)
 {
     (void)state;
     struct toy a, b;
-    struct audit_pair p[2];
+    struct lineage_pair p[2];
     toy_new(&a, 5);
     toy_new(&b, 6);
     toy_noise(&b, 0.1f, 8);

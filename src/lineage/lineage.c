@@ -1,4 +1,4 @@
-#include "lineage/audit.h"
+#include "lineage/lineage.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -30,10 +30,10 @@ static const struct {
     [TEST_MAPPED_NEURONS] = {"neurons-mapped", "neurons through the embedding map"},
 };
 
-const char *audit_test_name(enum audit_test t) { return tests[t].name; }
-const char *audit_test_about(enum audit_test t) { return tests[t].about; }
+const char *lineage_test_name(enum lineage_test t) { return tests[t].name; }
+const char *lineage_test_about(enum lineage_test t) { return tests[t].about; }
 
-const char *verdict_name(enum verdict v)
+const char *lineage_verdict_name(enum lineage_verdict v)
 {
     static const char *const name[] = {"derived", "shares-components", "no-evidence", "not-decidable"};
     return name[v];
@@ -93,13 +93,13 @@ void subject_close(struct subject *s)
 
 /* ---- the tests of a pair ---- */
 
-static void skip(struct audit_pair *p, enum audit_test from, enum audit_test to, const char *why)
+static void skip(struct lineage_pair *p, enum lineage_test from, enum lineage_test to, const char *why)
 {
     for (int t = from; t <= (int)to; t++)
         p->test[t].why_not = why;
 }
 
-static void put(struct audit_pair *p, enum audit_test t, double effect, const struct chance_result *c)
+static void put(struct lineage_pair *p, enum lineage_test t, double effect, const struct chance_result *c)
 {
     struct test_result *r = &p->test[t];
     *r = (struct test_result){.done = true, .effect = effect, .p_raw = c->p, .draws = c->draws,
@@ -115,7 +115,7 @@ static bool has_digest(const struct subject *s, const struct digest *d)
 }
 
 /* Equal values by accident are out of the question; the p-value says no more than that. */
-static void test_tensors(struct audit_pair *p)
+static void test_tensors(struct lineage_pair *p)
 {
     const struct subject *s = p->a->v.params <= p->b->v.params ? p->a : p->b, *o = s == p->a ? p->b : p->a;
     double equal = 0, all = 0;
@@ -129,28 +129,28 @@ static void test_tensors(struct audit_pair *p)
 }
 
 struct compared {
-    struct layer_match m[AUDIT_MAX_LAYERS];
+    struct layer_match m[LINEAGE_MAX_LAYERS];
     int n;
     double effect;
 };
 
 /* Attention and feed-forwards of a (in the basis of b's dimensions) against b's own; keeps what shows more. */
-static void test_sets(struct audit_pair *p, enum audit_test first, const struct sigset *attn, const struct sigset *ffn,
-                      const struct audit_opts *o, struct compared *found)
+static void test_sets(struct lineage_pair *p, enum lineage_test first, const struct sigset *attn,
+                      const struct sigset *ffn, const struct lineage_opts *o, struct compared *found)
 {
     const struct sigset *a[2] = {attn, ffn}, *b[2] = {&p->b->attn, &p->b->ffn};
     for (int i = 0; i < 2; i++) {
         struct chance_result c = {.p = 1};
-        if (sigset_compare(found[i].m, &found[i].n, AUDIT_MAX_LAYERS, &found[i].effect, &c, a[i], b[i], o->draws,
+        if (sigset_compare(found[i].m, &found[i].n, LINEAGE_MAX_LAYERS, &found[i].effect, &c, a[i], b[i], o->draws,
                            o->seed, o->x->threads))
-            put(p, first + (enum audit_test)i, found[i].effect, &c);
+            put(p, first + (enum lineage_test)i, found[i].effect, &c);
         else
-            p->test[first + (enum audit_test)i].why_not = "no projection of this kind in both models";
+            p->test[first + (enum lineage_test)i].why_not = "no projection of this kind in both models";
     }
 }
 
-static int test_neurons(struct audit_pair *p, enum audit_test t, const struct compared *ffn, const struct basis *a,
-                        const struct audit_opts *o, struct err *e)
+static int test_neurons(struct lineage_pair *p, enum lineage_test t, const struct compared *ffn, const struct basis *a,
+                        const struct lineage_opts *o, struct err *e)
 {
     struct match_count count = {0};
     int rc = 0, n = ffn->n < MATCH_BLOCKS ? ffn->n : MATCH_BLOCKS;
@@ -171,7 +171,7 @@ static int test_neurons(struct audit_pair *p, enum audit_test t, const struct co
 }
 
 /* Mean over the matched feed-forwards. */
-static double compensation(const struct audit_pair *p, const struct compared *ffn)
+static double compensation(const struct lineage_pair *p, const struct compared *ffn)
 {
     double sum = 0;
     int n = 0;
@@ -188,9 +188,9 @@ static double compensation(const struct audit_pair *p, const struct compared *ff
     return n ? sum / n : NAN;
 }
 
-static int test_gains(struct audit_pair *p, const struct compared *found, const struct audit_opts *o, struct err *e)
+static int test_gains(struct lineage_pair *p, const struct compared *found, const struct lineage_opts *o, struct err *e)
 {
-    struct gain_pair g[2 * AUDIT_MAX_LAYERS];
+    struct gain_pair g[2 * LINEAGE_MAX_LAYERS];
     struct chance_result c = {.p = 1};
     double effect = 0;
     int n = 0;
@@ -210,7 +210,7 @@ static int test_gains(struct audit_pair *p, const struct compared *found, const 
     return e->code;
 }
 
-static void keep(struct audit_pair *p, const struct compared *c)
+static void keep(struct lineage_pair *p, const struct compared *c)
 {
     p->n_attn = c[0].n;
     p->n_ffn = c[1].n;
@@ -219,7 +219,7 @@ static void keep(struct audit_pair *p, const struct compared *c)
 }
 
 /* Where both models may use the same residual dimensions. */
-static int same_dimensions(struct audit_pair *p, const struct embeddings *m, const struct audit_opts *o,
+static int same_dimensions(struct lineage_pair *p, const struct embeddings *m, const struct lineage_opts *o,
                            struct compared *found, struct err *e)
 {
     struct chance_result c;
@@ -240,8 +240,8 @@ static int same_dimensions(struct audit_pair *p, const struct embeddings *m, con
     return rc ? rc : test_gains(p, found, o, e);
 }
 
-static int mapped(struct audit_pair *p, const struct embeddings *m, const struct audit_opts *o, struct compared *found,
-                  struct err *e)
+static int mapped(struct lineage_pair *p, const struct embeddings *m, const struct lineage_opts *o,
+                  struct compared *found, struct err *e)
 {
     if (m->n < LEAST_TOKENS) {
         skip(p, TEST_MAP, TEST_MAPPED_NEURONS, "too few shared tokens");
@@ -296,7 +296,7 @@ static double norm_cosine(const struct view *a, const struct view *b)
     return n ? sum / n : NAN;
 }
 
-static int run_tests(struct audit_pair *p, const struct audit_opts *o, struct err *e)
+static int run_tests(struct lineage_pair *p, const struct lineage_opts *o, struct err *e)
 {
     struct token_pairs shared = {0};
     struct embeddings m = {0};
@@ -321,7 +321,7 @@ static int run_tests(struct audit_pair *p, const struct audit_opts *o, struct er
 }
 
 /* Two runs of one seed and shape begin at the same weights: what they have in common beyond those is tested. */
-static int run_beyond_start(struct audit_pair *p, const struct audit_opts *o, struct err *e)
+static int run_beyond_start(struct lineage_pair *p, const struct lineage_opts *o, struct err *e)
 {
     struct subject *s = mem_new(2, sizeof *s);
     struct initial w[2] = {{0}, {0}};
@@ -355,10 +355,10 @@ static int run_beyond_start(struct audit_pair *p, const struct audit_opts *o, st
     return rc;
 }
 
-int audit_run(struct audit_pair *p, const struct subject *a, const struct subject *b, const struct audit_opts *o,
+int lineage_run(struct lineage_pair *p, const struct subject *a, const struct subject *b, const struct lineage_opts *o,
               struct err *e)
 {
-    *p = (struct audit_pair){.a = a, .b = b, .jaccard = -1, .norm_cosine = norm_cosine(&a->v, &b->v),
+    *p = (struct lineage_pair){.a = a, .b = b, .jaccard = -1, .norm_cosine = norm_cosine(&a->v, &b->v),
                              .compensation = NAN};
     bool one_seed = a->has_seed && b->has_seed && a->seed == b->seed && a->v.d_model == b->v.d_model &&
                     a->v.vocab == b->v.vocab && a->v.n_layer == b->v.n_layer;
@@ -380,7 +380,7 @@ static double covered(const struct layer_match *m, int n, double needed)
     return n ? (double)hit / n : 0;
 }
 
-static bool found(const struct audit_pair *p, enum audit_test a, enum audit_test b)
+static bool found(const struct lineage_pair *p, enum lineage_test a, enum lineage_test b)
 {
     return p->test[a].flagged || p->test[b].flagged;
 }
@@ -394,9 +394,9 @@ static void add_name(char *to, size_t n, const char *name)
 /* Two runs from the same initial weights stay alike without one being made from the other.  Gains tell: they begin at a
  * constant, so relatives agree in what they learned, or differ by a rescaling that the matrices make up for.  Where
  * gains tell nothing, a likeness no stronger than such runs have after training leaves it open. */
-static bool like_same_start(const struct audit_pair *p)
+static bool like_same_start(const struct lineage_pair *p)
 {
-    static const enum audit_test strong[] = {TEST_ATTENTION, TEST_FFN, TEST_MAPPED_ATTENTION, TEST_MAPPED_FFN};
+    static const enum lineage_test strong[] = {TEST_ATTENTION, TEST_FFN, TEST_MAPPED_ATTENTION, TEST_MAPPED_FFN};
     const struct test_result *t = p->test;
     bool learned = t[TEST_GAINS].done && t[TEST_GAINS].effect >= t[TEST_GAINS].needed;
     if (t[TEST_TENSORS].flagged || learned || p->a->v.d_model != p->b->v.d_model)
@@ -410,8 +410,8 @@ static bool like_same_start(const struct audit_pair *p)
     return true;
 }
 
-static void decide(struct audit_pair *p, enum verdict v, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void decide(struct audit_pair *p, enum verdict v, const char *fmt, ...)
+static void decide(struct lineage_pair *p, enum lineage_verdict v, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void decide(struct lineage_pair *p, enum lineage_verdict v, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -420,7 +420,7 @@ static void decide(struct audit_pair *p, enum verdict v, const char *fmt, ...)
     p->verdict = v;
 }
 
-static void name_findings(const struct audit_pair *p, char *what, size_t n, bool attn, bool ffn)
+static void name_findings(const struct lineage_pair *p, char *what, size_t n, bool attn, bool ffn)
 {
     *what = '\0';
     if (p->test[TEST_EMBEDDING].flagged)
@@ -435,7 +435,7 @@ static void name_findings(const struct audit_pair *p, char *what, size_t n, bool
         add_name(what, n, "equal tensors");
 }
 
-static void judge(struct audit_pair *p)
+static void judge(struct lineage_pair *p)
 {
     char what[200];
     bool attn = found(p, TEST_ATTENTION, TEST_MAPPED_ATTENTION);
@@ -447,28 +447,28 @@ static void judge(struct audit_pair *p)
     name_findings(p, what, sizeof what, attn, ffn);
     bool most = attn && ffn && p->attn_covered > 0.5 && p->ffn_covered > 0.5;
     if (*what && !p->same_start && like_same_start(p))
-        decide(p, VERDICT_NOT_DECIDABLE, "in common: %s; but runs that began from the same initial weights (one seed, "
+        decide(p, LINEAGE_NOT_DECIDABLE, "in common: %s; but runs that began from the same initial weights (one seed, "
                "code and shape) have that too, and norm gains did not learn the same", what);
     else if (most || p->test[TEST_TENSORS].effect > 0.5)
-        decide(p, VERDICT_DERIVED, "%s agree beyond what any independent pair showed", what);
+        decide(p, LINEAGE_DERIVED, "%s agree beyond what any independent pair showed", what);
     else if (*what)
-        decide(p, VERDICT_SHARES, "in common: %s; attention in %.0f %%, feed-forward in %.0f %% of the layers", what,
+        decide(p, LINEAGE_SHARES, "in common: %s; attention in %.0f %%, feed-forward in %.0f %% of the layers", what,
                100 * p->attn_covered, 100 * p->ffn_covered);
     else if (!tested)
-        decide(p, VERDICT_NOT_DECIDABLE, "%s",
+        decide(p, LINEAGE_NOT_DECIDABLE, "%s",
                p->test[TEST_MAPPED_FFN].why_not ? p->test[TEST_MAPPED_FFN].why_not : "no projections were found");
     else if (p->same_start)
-        decide(p, VERDICT_NOT_DECIDABLE, "both runs began from the same initial weights (one seed); beyond those they "
+        decide(p, LINEAGE_NOT_DECIDABLE, "both runs began from the same initial weights (one seed); beyond those they "
                "have no more in common than such runs have");
     else
-        decide(p, VERDICT_NONE, "no test found more than independent pairs show; this is not proof of training from "
+        decide(p, LINEAGE_NONE, "no test found more than independent pairs show; this is not proof of training from "
                "scratch");
 }
 
-void audit_judge(struct audit_pair *p, int n)
+void lineage_judge(struct lineage_pair *p, int n)
 {
-    static double v[AUDIT_MAX_MODELS * AUDIT_MAX_MODELS * N_TESTS];
-    static struct test_result *at[AUDIT_MAX_MODELS * AUDIT_MAX_MODELS * N_TESTS];
+    static double v[LINEAGE_MAX_MODELS * LINEAGE_MAX_MODELS * N_TESTS];
+    static struct test_result *at[LINEAGE_MAX_MODELS * LINEAGE_MAX_MODELS * N_TESTS];
     int k = 0;
     for (int i = 0; i < n; i++)
         for (int t = 0; t < N_TESTS; t++)
@@ -482,8 +482,8 @@ void audit_judge(struct audit_pair *p, int n)
     for (int i = 0; i < n; i++) {
         for (int t = 0; t < N_TESTS; t++) {
             struct test_result *r = &p[i].test[t];
-            r->needed = calibration_needed((enum audit_test)t, p[i].same_start);
-            r->percentile = r->done ? calibration_percentile((enum audit_test)t, r->effect) : -1;
+            r->needed = calibration_needed((enum lineage_test)t, p[i].same_start);
+            r->percentile = r->done ? calibration_percentile((enum lineage_test)t, r->effect) : -1;
             r->flagged = r->done && t != TEST_MAP && r->p <= ALPHA && r->effect >= r->needed;
             if (t == TEST_MAP)
                 r->p = r->p_raw = 1;
