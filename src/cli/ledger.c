@@ -1,4 +1,4 @@
-/* dokja ledger show|verify|replay|sign: the proof of a run. */
+/* dokja ledger: the proof of a run. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/ledger_page.h"
 #include "cli/ledger_show.h"
+#include "cli/ledger_sub.h"
 #include "data/corpus.h"
 #include "data/tokens.h"
 #include "ledger/oms.h"
@@ -350,17 +351,24 @@ int cmd_ledger(int argc, char **argv, struct err *e)
     static const struct {
         const char *name;
         int (*run)(int, char **, struct err *);
-    } sub[] = {{"show", show}, {"verify", verify}, {"replay", replay}, {"sign", sign}};
+    } sub[] = {{"show", show}, {"verify", verify}, {"replay", replay}, {"sign", sign},
+               {"export", ledger_export}, {"disclose", ledger_disclose}, {"check", ledger_check},
+               {"used", ledger_used}};
     for (size_t i = 0; argc > 1 && i < sizeof sub / sizeof *sub; i++)
         if (strcmp(argv[1], sub[i].name) == 0)
             return sub[i].run(argc - 1, argv + 1, e);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        printf("Usage: dokja ledger show|verify|replay|sign …\n\n"
-               "  show    reads a run's ledger like a logbook\n"
-               "  verify  checks everything that can be checked without training\n"
-               "  replay  trains segments again and compares\n"
-               "  sign    signs the model's files (OpenSSF Model Signing)\n");
+        printf("Usage: dokja ledger show|verify|replay|sign|export|disclose|check|used …\n\n"
+               "  show      reads a run's ledger like a logbook\n"
+               "  verify    checks everything that can be checked without training\n"
+               "  replay    trains segments again and compares\n"
+               "  sign      signs the model's files (OpenSSF Model Signing)\n"
+               "  export    writes the documents that other people's tools read: SLSA, CycloneDX, Croissant, EU, Korea\n"
+               "  disclose  shows one document, segment or tensor and nothing else, with its proof\n"
+               "  check     checks what was disclosed, with that file alone\n"
+               "  used      tells in which steps a document was trained on\n");
         return 0;
     }
-    return err_set(e, ERR_USAGE, "expected show, verify, replay or sign; got %.40s", argc > 1 ? argv[1] : "nothing");
+    return err_set(e, ERR_USAGE, "expected show, verify, replay, sign, export, disclose, check or used; got %.40s",
+                   argc > 1 ? argv[1] : "nothing");
 }

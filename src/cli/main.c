@@ -17,7 +17,7 @@ static const struct command commands[] = {
     {"corpus", "build|stats|show|verify …", "turn raw files into a curated, committed corpus", cmd_corpus},
     {"tokenizer", "train|encode|decode|report …", "byte-level BPE, tokenizer.json in and out", cmd_tokenizer},
     {"pretrain", "--corpus DIR --tokenizer DIR --out RUN", "train a model from random weights", cmd_pretrain},
-    {"ledger", "show|verify|replay|sign RUN", "the proof of a run", cmd_ledger},
+    {"ledger", "show|verify|replay|sign|export|… RUN", "the proof of a run", cmd_ledger},
     {"generate", "-m MODEL …", "continue a text", cmd_generate},
     {"chat", "-m MODEL", "talk with a model", cmd_chat},
     {"score", "-m MODEL --in FILE…", "bits per byte and per character of any text", cmd_score},

@@ -116,6 +116,13 @@ void tokens_close(struct tokens *t)
 
 uint64_t tokens_count(const struct tokens *t, enum tokens_split s) { return shard_info(t->shard[s])->n_tokens; }
 uint64_t tokens_docs(const struct tokens *t, enum tokens_split s) { return shard_info(t->shard[s])->n_docs; }
+struct digest tokens_corpus(const struct tokens *t) { return shard_info(t->shard[TOKENS_TRAIN])->corpus; }
+
+void tokens_document(const struct tokens *t, enum tokens_split s, uint64_t i, uint64_t *from, uint64_t *to)
+{
+    *from = shard_doc_start(t->shard[s], i);
+    *to = shard_doc_start(t->shard[s], i + 1);
+}
 
 void tokens_text(const struct tokens *t, enum tokens_split s, uint64_t *bytes, uint64_t *chars)
 {

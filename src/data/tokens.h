@@ -36,6 +36,9 @@ int tokens_open(struct tokens **t, const char *dir, struct err *e) MUST_CHECK;
 void tokens_close(struct tokens *t);
 uint64_t tokens_count(const struct tokens *t, enum tokens_split s);
 uint64_t tokens_docs(const struct tokens *t, enum tokens_split s);
+/* Document i of a split is tokens [*from, *to) of its stream; i < tokens_docs. */
+void tokens_document(const struct tokens *t, enum tokens_split s, uint64_t i, uint64_t *from, uint64_t *to);
+struct digest tokens_corpus(const struct tokens *t);   /* root of the corpus they are of */
 /* Training rows are whole, so a corpus shorter than seq + 1 tokens has none.  Held-out rows cover the whole
  * stream, so that every token is predicted exactly once and bits per byte are of the whole split: the last
  * row is filled up with <|bos|> at positions 0, 1, … of their own, target −1. */
