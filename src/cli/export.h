@@ -1,5 +1,5 @@
-/* The documents that `dokja ledger export` makes of a run's ledger, for other people's tools.  Each is a function of the
- * ledger, the corpus and the options alone, so that making it again gives the same bytes. */
+/* The documents that `dokja ledger export` makes of a run's ledger, for other people's tools.  Each is a function of
+ * the ledger, the corpus and the options alone, so that making it again gives the same bytes. */
 #ifndef DK_CLI_EXPORT_H
 #define DK_CLI_EXPORT_H
 

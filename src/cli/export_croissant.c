@@ -35,8 +35,8 @@ static json_t *file_object(const char *name, const char *format, json_int_t byte
 {
     char size[32];
     snprintf(size, sizeof size, "%lld B", (long long)bytes);
-    json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "@type", "cr:FileObject", "@id", name, "name", name, "contentUrl",
-                          name, "encodingFormat", format, "sha256", sha256);
+    json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "@type", "cr:FileObject", "@id", name, "name", name,
+                          "contentUrl", name, "encodingFormat", format, "sha256", sha256);
     if (v && bytes >= 0)
         json_object_set_new(v, "contentSize", json_string(size));
     return v;
@@ -93,8 +93,8 @@ static json_t *record_set(void)
                                            "name", field[i][0], "description", field[i][1], "dataType", "sc:Text",
                                            "source", "fileSet", "@id", "docs", "extract", "jsonPath", at));
     }
-    return json_pack("[{s:s,s:s,s:s,s:s,s:{s:s},s:o}]", "@type", "cr:RecordSet", "@id", "documents", "name", "documents",
-                     "description", "The documents, one a line, in the order of the corpus.", "key", "@id",
+    return json_pack("[{s:s,s:s,s:s,s:s,s:{s:s},s:o}]", "@type", "cr:RecordSet", "@id", "documents", "name",
+                     "documents", "description", "The documents, one a line, in the order of the corpus.", "key", "@id",
                      "documents/id", "field", a);
 }
 
@@ -123,21 +123,23 @@ static json_t *derived(const struct export *x)
 int export_croissant(struct buf *d, const struct export *x, struct err *e)
 {
     const struct genesis *g = &x->b->genesis;
-    char urn[100], version[40], about[400];
+    char urn[100], version[40], about[400], cite[200];
     json_t *files = json_array();
     snprintf(urn, sizeof urn, "urn:dokja:corpus:%s", x->corpus_root);
     snprintf(version, sizeof version, "1.0.0+%.16s", x->corpus_root);
     snprintf(about, sizeof about, "%llu documents, %llu bytes of text, that a training run committed to before its "
              "first step: Merkle root %s, GENESIS %s.", (unsigned long long)g->corpus_docs,
              (unsigned long long)g->corpus_bytes, x->corpus_root, x->genesis);
+    snprintf(cite, sizeof cite, "@misc{dokja-%.16s, title = {Training corpus}, note = {Merkle root %s}}",
+             x->corpus_root, x->corpus_root);
     int rc = distribution(files, x, e);
     if (rc) {
         json_decref(files);
         return rc;
     }
-    json_t *v = json_pack("{s:o,s:s,s:s,s:s,s:s,s:o,s:s,s:{s:s,s:s},s:s,s:o,s:o,s:o}", "@context", context(), "@type",
-                          "sc:Dataset", "conformsTo", "http://mlcommons.org/croissant/1.1", "name",
-                          "training corpus", "description", about, "license",
+    json_t *v = json_pack("{s:o,s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:{s:s,s:s},s:s,s:o,s:o,s:o}", "@context", context(),
+                          "@type", "sc:Dataset", "conformsTo", "http://mlcommons.org/croissant/1.1", "name",
+                          "training corpus", "description", about, "citeAs", cite, "license",
                           licenses(&x->census->table[CENSUS_LICENSE]), "url", x->url ? x->url : urn, "creator", "@type",
                           "sc:Organization", "name", g->holder, "version", version, "distribution", files, "recordSet",
                           record_set(), "prov:wasDerivedFrom", derived(x));

@@ -165,8 +165,9 @@ static int general(struct buf *d, const struct export *x, struct err *e)
         rc = buf_printf(d, e, ", run `%s`, state root `%s`\n- Built on other models: %s\n", x->genesis, x->root,
                         g->n_ancestors ? "yes, GENESIS names them" : "none; trained from random weights");
     if (rc == 0)
-        rc = buf_printf(d, e, "- Trained from %s until %s\n- Date of placing on the market: " NOT_KNOWN "\n- Latest date of "
-                        "data acquisition: " NOT_KNOWN "\n- Modalities: text only; no images, no audio, no video\n"
+        rc = buf_printf(d, e, "- Trained from %s until %s\n- Date of placing on the market: " NOT_KNOWN "\n- Latest "
+                        "date of data acquisition: " NOT_KNOWN "\n"
+                        "- Modalities: text only; no images, no audio, no video\n"
                         "- Size of the training text: %s (%" PRIu64 " tokens in %" PRIu64 " documents; %" PRIu64
                         " tokens were trained on, repetitions counted)\n", x->b->begun.at, x->b->final.c.at,
                         size_class(g->train_tokens), g->train_tokens, g->train_docs, x->b->final.tokens);
@@ -204,9 +205,9 @@ static int sources(struct buf *d, const struct export *x, struct err *e)
 
 static int processing(struct buf *d, const struct export *x, struct err *e)
 {
-    int rc = buf_adds(d, "\n## 3. Data processing\n\n- Reservations of rights (text and data mining), and how they were "
-                      "respected: " NOT_KNOWN "\n- Removal of illegal content: " NOT_KNOWN "\n- Personal data: " NOT_KNOWN
-                      "\n", e);
+    int rc = buf_adds(d, "\n## 3. Data processing\n\n- Reservations of rights (text and data mining), and how they "
+                      "were respected: " NOT_KNOWN "\n- Removal of illegal content: " NOT_KNOWN "\n- Personal data: "
+                      NOT_KNOWN "\n", e);
     if (rc || !x->corpus)
         return rc;
     struct corpus_counts n = corpus_count(x->corpus);

@@ -363,7 +363,7 @@ int cmd_ledger(int argc, char **argv, struct err *e)
                "  verify    checks everything that can be checked without training\n"
                "  replay    trains segments again and compares\n"
                "  sign      signs the model's files (OpenSSF Model Signing)\n"
-               "  export    writes the documents that other people's tools read: SLSA, CycloneDX, Croissant, EU, Korea\n"
+               "  export    writes what other people's tools read: SLSA, CycloneDX, Croissant, EU, Korea\n"
                "  disclose  shows one document, segment or tensor and nothing else, with its proof\n"
                "  check     checks what was disclosed, with that file alone\n"
                "  used      tells in which steps a document was trained on\n");

@@ -82,8 +82,8 @@ int ledger_disclose(int argc, char **argv, struct err *e)
     struct wish w = {0};
     int n;
     const struct opt opts[] = {
-        {"document", 0, OPT_STR, &w.document, "ID", "of the corpus: its id, or sha256: and the digest of its text", 0, 0,
-         NULL},
+        {"document", 0, OPT_STR, &w.document, "ID", "of the corpus: its id, or sha256: and the digest of its text", 0,
+         0, NULL},
         {"corpus", 0, OPT_STR, &w.corpus, "DIR", "the corpus, for --document", 0, 0, NULL},
         {"with-text", 0, OPT_FLAG, &w.with_text, NULL, "shows the document's text, not its SHA-256 alone", 0, 0, NULL},
         {"segment", 0, OPT_INT, &w.segment, "K", "of the ledger, counted from 0", 0, 1 << 24, &w.has_segment},
@@ -200,8 +200,8 @@ static json_t *thing_json(const struct disclosure *d)
     if (d->what == DISCLOSED_DOCUMENT) {
         digest_hex(hex, &d->document.text);
         return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:b,s:s}", "index", (json_int_t)d->document.index, "text_sha256",
-                         hex, "id", d->document.id, "source", d->document.source, "license", d->document.license, "lang",
-                         d->document.lang, "text_shown", d->document.shown != NULL, "side", side(d));
+                         hex, "id", d->document.id, "source", d->document.source, "license", d->document.license,
+                         "lang", d->document.lang, "text_shown", d->document.shown != NULL, "side", side(d));
     }
     if (d->what == DISCLOSED_SEGMENT) {
         digest_hex(hex, &d->segment.after);

@@ -62,8 +62,8 @@ static bool made(const struct document *d, const struct export *x) { return !d->
 
 static int readme(struct buf *d, const struct export *x, struct err *e)
 {
-    int rc = buf_printf(d, e, "# What the ledger of a run says, for other tools\n\nRun `%s`, ended in state `%s`. Made by "
-                        "`dokja ledger export`; the ledger itself is the proof, these are what it says.\n\n",
+    int rc = buf_printf(d, e, "# What the ledger of a run says, for other tools\n\nRun `%s`, ended in state `%s`. Made "
+                        "by `dokja ledger export`; the ledger itself is the proof, these are what it says.\n\n",
                         x->genesis, x->root);
     for (int i = 0; i < N_DOCUMENTS && rc == 0; i++)
         if (made(&documents[i], x))
@@ -101,8 +101,8 @@ static int check_ledger(struct maker *m, struct err *e)
         return err_set(e, ERR_VALUE, "%s: the run has not ended: no FINAL", b->ledger.path);
     int rc = ledger_signed_check(&b->ledger, b->origin, &s, &covered, e);
     if (rc == 0 && covered != b->ledger.n_records)
-        rc = err_set(e, ERR_VALUE, "%s: only %" PRIu64 " of %" PRIu64 " records are signed for", b->ledger.path, covered,
-                     b->ledger.n_records);
+        rc = err_set(e, ERR_VALUE, "%s: only %" PRIu64 " of %" PRIu64 " records are signed for", b->ledger.path,
+                     covered, b->ledger.n_records);
     for (uint64_t i = 0; rc == 0 && i < b->ledger.n_entries; i++)
         if (b->ledger.entry[i].kind == LEDGER_CHECKPOINT)
             m->x.checkpoint = ledger_text(&b->ledger.entry[i], &m->x.checkpoint_n);
@@ -210,8 +210,8 @@ static int put(struct maker *m, const char *name, const struct buf *text, struct
     if (rc == 0)
         rc = file_replace(path.p, text->p, text->len, e);
     if (rc == 0)
-        json_array_append_new(m->list, json_pack("{s:s,s:I,s:s}", "name", name, "bytes", (json_int_t)text->len, "sha256",
-                                                 hex));
+        json_array_append_new(m->list, json_pack("{s:s,s:I,s:s}", "name", name, "bytes", (json_int_t)text->len,
+                                                 "sha256", hex));
     buf_release(&path);
     return rc;
 }

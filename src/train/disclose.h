@@ -51,7 +51,8 @@ struct disclosure {
     struct final final;        /* of a tensor's run */
     json_t *json;              /* the strings are in it */
 };
-/* Reads and checks: 0 means that everything in *d is what the run's ledger commits to.  Sentences begin with `where`. */
+/* Reads and checks: 0 means that everything in *d is what the run's ledger commits to.  Sentences begin with
+ * `where`. */
 int disclosure_read(struct disclosure *d, const char *text, size_t n, const char *where, struct err *e) MUST_CHECK;
 void disclosure_release(struct disclosure *d);   /* safe on zero */
 

@@ -13,6 +13,13 @@ enum { RECORD_HEAD = 33 };     /* kind and prev stand before a record's text */
 
 /* ---- fields ---- */
 
+/* An object with so many fields: none stands in a disclosure that nobody checks. */
+static int only(const json_t *o, size_t n, const char *what, const char *where, struct err *e)
+{
+    return json_object_size(o) == n ? 0 : err_set(e, ERR_FORMAT, "%s: %s has %zu fields, expected %zu", where, what,
+                                                  json_object_size(o), n);
+}
+
 static int take_digest(struct digest *d, const json_t *o, const char *key, const char *where, struct err *e)
 {
     const char *s;
@@ -111,7 +118,9 @@ static int read_record(struct buf *b, const struct disclosure *d, enum ledger_ki
     const json_t *o = json_object_get(d->json, "record");
     struct proof p;
     uint64_t number;
-    int rc = take_count(&number, o, "number", where, e);
+    int rc = only(o, 3, "record", where, e);
+    if (rc == 0)
+        rc = take_count(&number, o, "number", where, e);
     if (rc == 0)
         rc = take_bytes(b, o, "bytes", LEDGER_MAX_ENTRY, where, e);
     if (rc == 0)
@@ -134,7 +143,9 @@ static int read_document(struct disclosure *d, const char *where, struct err *e)
     struct disclosed_document *x = &d->document;
     const json_t *o = json_object_get(d->json, "document"), *text = json_object_get(o, "text");
     struct proof p;
-    int rc = take_count(&x->index, o, "index", where, e);
+    int rc = only(o, text ? 8 : 7, "document", where, e);
+    if (rc == 0)
+        rc = take_count(&x->index, o, "index", where, e);
     if (rc == 0)
         rc = take_digest(&x->text, o, "text_sha256", where, e);
     const struct {
@@ -210,7 +221,9 @@ static int read_chunk(struct buf *b, const struct disclosure *d, const json_t *o
 {
     struct proof p;
     uint64_t got;
-    int rc = take_count(&got, o, "number", where, e);
+    int rc = only(o, 3, "a chunk", where, e);
+    if (rc == 0)
+        rc = take_count(&got, o, "number", where, e);
     if (rc == 0 && got != number)
         rc = err_set(e, ERR_VALUE, "%s: chunk %" PRIu64 " stands where %" PRIu64 " is expected", where, got, number);
     buf_clear(b);
@@ -266,6 +279,8 @@ static int read_tensor(struct disclosure *d, const char *where, struct err *e)
         rc = final_read(&d->final, &t, e);
     }
     if (rc == 0)
+        rc = only(json_object_get(d->json, "tensor"), 2, "tensor", where, e);
+    if (rc == 0)
         rc = json_get_str(&name, json_object_get(d->json, "tensor"), "name", false, NULL, where, e);
     if (rc == 0)
         rc = state_layout_new(&l, &d->config, e);
@@ -305,7 +320,7 @@ static int read_head(struct disclosure *d, const char *where, struct err *e)
     for (size_t i = 0; rc == 0 && i < sizeof things / sizeof *things; i++)
         if (strcmp(what, things[i].name) == 0) {
             d->what = (enum disclosed)i;
-            return 0;
+            return only(d->json, d->what == DISCLOSED_TENSOR ? 7 : 6, "the disclosure", where, e);
         }
     return rc ? rc : err_set(e, ERR_FORMAT, "%s: what is \"%.40s\", expected document, segment or tensor", where,
                              what);
