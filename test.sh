@@ -178,6 +178,9 @@ large=
 [ $peers = 1 ] && large=--large
 PEERS_PYTHON=$(tests/peers/setup.sh $large 2>"$work/peers.err") || PEERS_PYTHON=
 export PEERS_PYTHON DOKJA_PEERS_LARGE=$peers
+PEERS_ATTEST=$(tests/peers/setup.sh --attest 2>"$work/attest.err") || PEERS_ATTEST=
+export PEERS_ATTEST
+if [ -z "$PEERS_ATTEST" ]; then skip "peers: $(head -n 1 "$work/attest.err")"; fi
 if [ -n "$PEERS_PYTHON" ]; then pass; else skip "peers: $(head -n 1 "$work/peers.err")"; fi
 
 stage "house rules"

@@ -356,9 +356,10 @@ static json_t *used_json(const struct used *u)
     digest_hex(hex, &u->doc.hash);
     for (size_t i = 0; i < u->x.n; i++)
         json_array_append_new(steps, json_integer((json_int_t)u->x.step[i]));
-    return json_pack("{s:s,s:I,s:s,s:b,s:I,s:I,s:o,s:s?}", "id", u->doc.id, "index", (json_int_t)u->doc.index,
-                     "text_sha256", hex, "held_out", u->doc.held, "rows", (json_int_t)u->x.rows, "of_steps",
-                     (json_int_t)u->steps, "steps", steps, "never", u->x.n ? NULL : why_never(u));
+    return json_pack("{s:s,s:I,s:s,s:b,s:[I,I],s:I,s:I,s:o,s:s?}", "id", u->doc.id, "index", (json_int_t)u->doc.index,
+                     "text_sha256", hex, "held_out", u->doc.held, "stream", (json_int_t)u->span.from,
+                     (json_int_t)u->span.to, "rows", (json_int_t)u->x.rows, "of_steps", (json_int_t)u->steps, "steps",
+                     steps, "never", u->x.n ? NULL : why_never(u));
 }
 
 int ledger_used(int argc, char **argv, struct err *e)

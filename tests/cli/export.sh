@@ -1,0 +1,215 @@
+#!/usr/bin/env bash
+# A run's ledger for other people's tools, and one thing of it shown: figures and proofs are computed again in python,
+# the documents validated by the libraries of those who made the formats, where these can be had.
+set -u
+peers=$(cd "$(dirname "$0")/../peers" && pwd)
+cd "$TMP"
+ok() { echo "ok $1"; }
+bad() { echo "FAIL $1: $2"; }
+good() { # name, command: it succeeds
+    local name=$1; shift
+    if "$@" >out.txt 2>err.txt; then ok "$name"; else bad "$name" "$(tail -qn 1 err.txt out.txt | head -n 1)"; fi
+}
+fails() { # name, words of its sentence, command
+    local name=$1 words=$2; shift 2
+    if "$@" >out.txt 2>err.txt; then bad "$name" "it was accepted"
+    elif grep -q -- "$words" err.txt; then ok "$name"; else bad "$name" "$(tail -n 1 err.txt)"; fi
+}
+
+"$DOKJA" primer --bytes 60k --seed 3 --out p.jsonl 2>err.txt && python3 - >web.jsonl <<'END' || exit 1
+import json
+for i in range(30):
+    host = f"https://{'WWW.' if i % 2 else 'm.'}site{i % 12}.example{':8443' if i % 3 else ''}/a/{i}?q=1"
+    print(json.dumps({"id": f"web-{i}", "text": f"문서 {i}. " + "가나다라 abc e\u0301 " * (i + 3), "source": host,
+                      "license": ["CC-BY-4.0", "KOGL-1", ""][i % 3], "lang": "ko"}, ensure_ascii=False))
+END
+"$DOKJA" corpus build --in p.jsonl --in web.jsonl --out corpus >/dev/null 2>>err.txt &&
+"$DOKJA" tokenizer train --corpus corpus --vocab 400 --out tok >/dev/null 2>>err.txt &&
+"$DOKJA" pretrain --corpus corpus --tokenizer tok --out run --depth 1 --seq 64 --batch-tokens 1024 --steps 50 \
+    --heldout 0.2 --holder "시험 | 기관" --threads 1 >/dev/null 2>>err.txt ||
+    { bad "export inputs" "$(tail -n 1 err.txt)"; exit 1; }
+openssl ecparam -name prime256v1 -genkey -noout -out ec.pem 2>/dev/null
+openssl ec -in ec.pem -pubout -out ec.pub 2>/dev/null
+genesis=$("$DOKJA" ledger show run --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["genesis"])')
+
+# ---- export ----
+export_run() { "$DOKJA" ledger export run --corpus corpus --key ec.pem --license Apache-2.0 \
+    --url https://example.org/model "$@"; }
+good "exports a run" export_run --out out
+cp -r out before
+good "exports it again" export_run --out out
+diff -r out before >diff.txt && ok "the same bytes" || bad "the same bytes" "$(head -n 1 diff.txt)"
+good "without corpus and key" "$DOKJA" ledger export run --out bare --json
+[ ! -e bare/croissant.json ] && [ ! -e bare/run.intoto.jsonl ] && grep -q "corpus was not given" bare/README.md &&
+    ok "… and says what is missing" || bad "… and says what is missing" "$(ls bare)"
+"$DOKJA" ledger verify run --checkpoint out/checkpoint --json >verify.json 2>err.txt
+good "its checkpoint is accepted" python3 -c 'import json
+assert {c["name"]: c["result"] for c in json.load(open("verify.json"))["checks"]}["witnessed"] == "pass"'
+good "its figures are those of the text" python3 - <<'END'
+import collections, json, unicodedata, urllib.parse
+n = {k: collections.Counter() for k in ("lang", "license", "domain")}
+total = 0
+for name in ("p.jsonl", "web.jsonl"):
+    for line in open(name):
+        d = json.loads(line)
+        size = len(unicodedata.normalize("NFC", d["text"]).encode())
+        total += size
+        for k in ("lang", "license"):
+            n[k][d.get(k) or "(not stated)"] += size
+        host = urllib.parse.urlsplit(d.get("source") or "").hostname
+        if host:
+            n["domain"][host] += size
+s = json.load(open("out/eu-summary.json"))
+table = lambda t: {r["name"]: r["bytes"] for r in t}
+assert table(s["general"]["text"]["languages_by_bytes"]) == n["lang"], "languages"
+assert table(s["sources"]["by_licence"]) == n["license"], "licences"
+assert s["sources"]["bytes"] == total, "bytes"
+web = s["sources"]["web"]
+assert web["domains"] == len(n["domain"]) and len(web["largest"]) == 10
+assert [r["bytes"] for r in web["largest"]] == sorted(n["domain"].values(), reverse=True)[:10], "domains"
+assert all(n["domain"][r["name"]] == r["bytes"] for r in web["largest"])
+END
+good "subjects, signature and numbers of the provenance" python3 - <<'END'
+import base64, hashlib, json, subprocess
+s = json.load(open("out/slsa.json"))
+for f in s["subject"]:
+    assert hashlib.sha256(open("run/" + f["name"], "rb").read()).hexdigest() == f["digest"]["sha256"], f["name"]
+e = json.loads(open("out/run.intoto.jsonl").readline())["dsseEnvelope"]
+body = base64.b64decode(e["payload"], validate=True)
+assert body == open("out/slsa.json", "rb").read()
+kind = e["payloadType"]
+open("pae", "wb").write(b"DSSEv1 %d %s %d " % (len(kind), kind.encode(), len(body)) + body)
+open("sig", "wb").write(base64.b64decode(e["signatures"][0]["sig"]))
+subprocess.run("openssl dgst -sha256 -verify ec.pub -signature sig pae".split(), check=True, stdout=subprocess.PIPE)
+by = {b["name"]: b for b in s["predicate"]["runDetails"]["byproducts"]}
+assert base64.b64decode(by["checkpoint"]["content"]) == open("out/checkpoint", "rb").read()
+assert by["ledger.bin"]["digest"]["sha256"] == hashlib.sha256(open("run/ledger.bin", "rb").read()).hexdigest()
+END
+grep -q '기준 미만' out/korea-ai-act.md && grep -q 'below the threshold' out/korea-ai-act.md &&
+    ok "computation against the threshold, in both languages" || bad "korea-ai-act.md" "no ratio in both languages"
+cp -r run touched; echo >>touched/tokenizer_config.json
+fails "files that are not FINAL's" "not the file that FINAL tells of" "$DOKJA" ledger export touched --out t
+"$DOKJA" corpus build --in web.jsonl --out other >/dev/null 2>&1
+fails "another corpus" "another corpus" "$DOKJA" ledger export run --corpus other --out t
+
+# ---- one thing and nothing else ----
+good "shows a document" "$DOKJA" ledger disclose run --document web-7 --corpus corpus --out d.json
+good "… which is checked alone" "$DOKJA" ledger check d.json --genesis "$genesis"
+grep -q '문서 7' d.json && bad "the text stays hidden" "it is in the file" || ok "the text stays hidden"
+good "its proof, computed again" python3 - "$genesis" <<'END'
+import base64, hashlib, json, struct, sys
+sha = lambda b: hashlib.sha256(b).digest()
+o = json.load(open("d.json"))
+record = base64.b64decode(o["genesis"])
+assert sha(record).hex() == sys.argv[1], "GENESIS"
+says = dict(line.split(" ", 1) for line in record[33:].decode().splitlines() if " " in line)
+d = o["document"]
+text = next(json.loads(line)["text"] for line in open("web.jsonl") if json.loads(line)["id"] == "web-7")
+import unicodedata
+assert sha(unicodedata.normalize("NFC", text).encode()).hex() == d["text_sha256"], "text"
+fields = [d[k].encode() for k in ("id", "source", "license", "lang")]
+meta = b"".join(struct.pack("<Q", len(v)) + v for v in fields)
+h = sha(b"\0" + bytes.fromhex(d["text_sha256"]) + sha(meta))
+i, last = d["index"], int(says["corpus_docs"]) - 1
+for p in map(bytes.fromhex, d["proof"]):  # RFC 9162, 2.1.3.2
+    assert last > 0
+    if i & 1 or i == last:
+        h = sha(b"\1" + p + h)
+        while not i & 1 and i:
+            i, last = i >> 1, last >> 1
+    else:
+        h = sha(b"\1" + h + p)
+    i, last = i >> 1, last >> 1
+assert last == 0 and h.hex() == says["corpus_root"], "root"
+END
+good "shows its text too" "$DOKJA" ledger disclose run --document web-7 --corpus corpus --with-text --out dt.json
+grep -q '문서 7' dt.json && good "… which is checked" "$DOKJA" ledger check dt.json --json
+sed 's/문서 7/문서 8/' dt.json >bad.json
+fails "another text" "not the one whose SHA-256" "$DOKJA" ledger check bad.json
+sed 's/"index": \([0-9]*\)/"index": 1/' d.json >bad.json
+fails "another place" "not in the corpus" "$DOKJA" ledger check bad.json
+head -c 1000 d.json >bad.json
+fails "half a file" "not valid JSON" "$DOKJA" ledger check bad.json
+fails "another GENESIS than the one lodged" "not the one that was given" "$DOKJA" ledger check d.json --genesis \
+    "$(printf '%064d' 0)"
+good "shows a segment" "$DOKJA" ledger disclose run --segment 0 --out s.json
+good "… which is checked" "$DOKJA" ledger check s.json --genesis "$genesis"
+good "shows a tensor" "$DOKJA" ledger disclose run --tensor model.norm.weight --out t.json
+good "… which is checked" "$DOKJA" ledger check t.json --genesis "$genesis" --json
+mv out.txt tensor.json
+good "its values are the model file's" python3 - <<'END'
+import hashlib, json, struct
+b = open("run/model.safetensors", "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+t = json.loads(b[8:8 + n])["model.norm.weight"]
+assert t["dtype"] == "F32", t
+lo, hi = t["data_offsets"]
+assert json.load(open("tensor.json"))["tensor"]["values_sha256"] == \
+    hashlib.sha256(b[8 + n + lo:8 + n + hi]).hexdigest()
+END
+fails "no such document" "no document" "$DOKJA" ledger disclose run --document nowhere --corpus corpus --out n.json
+fails "two things at once" "expected one of" "$DOKJA" ledger disclose run --segment 0 --tensor x --out n.json
+
+# ---- where a document was used ----
+python3 -c '
+import json, unicodedata
+for line in open("web.jsonl"):
+    print(json.dumps(unicodedata.normalize("NFC", json.loads(line)["text"]), ensure_ascii=False))' >strings.txt
+"$DOKJA" tokenizer encode --tokenizer tok --in strings.txt --strings --json >ids.txt 2>err.txt
+for i in $(seq 0 29); do "$DOKJA" ledger used run --document "web-$i" --corpus corpus --json; done >used.txt 2>err.txt
+good "held-out documents were never used, others were" python3 - <<'END'
+import json, struct
+text, at, list_ = open("used.txt").read(), 0, []
+while text[at:].strip():
+    v, end = json.JSONDecoder().raw_decode(text[at:].lstrip())
+    at = len(text) - len(text[at:].lstrip()) + end
+    list_.append(v)
+assert len(list_) == 30
+held = [v for v in list_ if v["held_out"]]
+by_hash = [v for v in list_ if int(v["text_sha256"][:16], 16) / 2**64 < 0.2]
+assert [v["id"] for v in held] == [v["id"] for v in by_hash] and held, "held-out documents"
+assert all(v["steps"] == [] and v["never"] == "it is held out" for v in held)
+assert all(v["of_steps"] == 50 and v["steps"] == sorted(set(v["steps"])) for v in list_)
+assert sum(bool(v["steps"]) for v in list_) > 10
+shard = open("run/tokens/train.tokens", "rb").read()
+assert struct.unpack("<I", shard[12:16])[0] == 2
+for v, line in zip(list_, open("ids.txt")):
+    lo, hi = v["stream"]
+    if v["steps"]:
+        assert list(struct.unpack(f"<{hi - lo}H", shard[128 + 2 * lo:128 + 2 * hi]))[1:-1] == json.loads(line), v["id"]
+END
+
+# ---- read by others ----
+good "signs the model" "$DOKJA" ledger sign --key ec.pem run
+if [ -z "${PEERS_ATTEST:-}" ]; then
+    echo "skip peers of export: not installed (tests/peers/setup.sh --attest)"
+    exit 0
+fi
+node=$(dirname "$PEERS_ATTEST")/../node
+model_signing() {
+    "$(dirname "$PEERS_ATTEST")/model_signing" verify key --signature "$1/model.sig" --public_key ec.pub "$1"
+}
+bundles() { node "$peers/attest_bundles.cjs" "$1" ec.pub "$node"; }
+good "CycloneDX 1.6's schema" "$PEERS_ATTEST" "$peers/attest_documents.py" out cyclonedx
+good "… of a bare export" "$PEERS_ATTEST" "$peers/attest_documents.py" bare cyclonedx
+good "mlcroissant" "$PEERS_ATTEST" "$peers/attest_documents.py" out croissant
+good "in-toto's statement and SLSA's provenance" "$PEERS_ATTEST" "$peers/attest_documents.py" out statement
+good "Sigstore's library verifies run.intoto.jsonl" bundles out/run.intoto.jsonl
+good "Sigstore's library verifies model.sig" bundles run/model.sig
+good "model-signing verifies the model" model_signing run
+cp -r run flipped; printf '\1' | dd of=flipped/model.safetensors bs=1 seek=9000 conv=notrunc 2>/dev/null
+fails "model-signing rejects a flipped byte" "mismatch" model_signing flipped
+fails "and so does verify" "" "$DOKJA" ledger verify flipped --model-key ec.pub
+python3 - <<'END'
+import base64, json
+for name in ("run/model.sig", "out/run.intoto.jsonl"):
+    b = json.loads(open(name).read())
+    p = bytearray(base64.b64decode(b["dsseEnvelope"]["payload"]))
+    p[len(p) // 2] ^= 1
+    b["dsseEnvelope"]["payload"] = base64.b64encode(p).decode()
+    open("flipped-" + name.split("/")[1], "w").write(json.dumps(b))
+END
+cp flipped-model.sig flipped/model.sig; cp run/model.safetensors flipped/
+fails "Sigstore's library rejects a flipped byte" "" bundles flipped-model.sig
+fails "… in run.intoto.jsonl" "" bundles flipped-run.intoto.jsonl
+fails "model-signing rejects a flipped signature file" "" model_signing flipped
