@@ -27,7 +27,9 @@ int json_parse(json_t **out, const char *text, size_t n, const char *where, stru
     json_error_t j;
     short_of_memory = false;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &j);
-    if (*out) return 0;
+    if (*out && !short_of_memory) return 0;
+    json_decref(*out); /* short of memory, jansson may also lose a character of a string and go on */
+    *out = NULL;
     if (short_of_memory) return err_set(e, ERR_NOMEM, "%s: out of memory", where);
     return err_set(e, ERR_FORMAT, "%s: not valid JSON, line %d column %d: %s", where, j.line, j.column, j.text);
 }

@@ -75,7 +75,8 @@ int logbook_open(struct logbook **out, const char *path, struct err *e)
     *out = NULL;
     if (!b)
         return err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    int rc = ledger_open(&b->ledger, path, true, e);
+    b->path = mem_strdup(path);
+    int rc = b->path ? ledger_open(&b->ledger, b->path, true, e) : err_set(e, ERR_NOMEM, "%s: out of memory", path);
     if (rc == 0)
         rc = read_all(b, e);
     if (rc)
@@ -94,5 +95,6 @@ void logbook_close(struct logbook *b)
     mem_free(b->segment);
     mem_free(b->event);
     ledger_close(&b->ledger);
+    mem_free(b->path);
     mem_free(b);
 }

@@ -8,6 +8,7 @@
 
 struct logbook {
     struct ledger ledger;
+    char *path;                    /* ledger.path */
     struct genesis genesis;
     struct run_config config;      /* with BEACON's seed */
     struct digest hash;            /* of GENESIS */
