@@ -70,6 +70,8 @@ static int readme(struct buf *d, const struct export *x, struct err *e)
             rc = buf_printf(d, e, "- `%s`: %s\n", documents[i].name, documents[i].about);
     if (rc == 0 && x->signed_too)
         rc = buf_adds(d, "- `" SIGNED "`: slsa.json signed, a Sigstore bundle a line (DSSE, ECDSA P-256)\n", e);
+    if (rc == 0)
+        rc = buf_adds(d, "\nWhat else lies in this folder is not of this export.\n", e);
     if (rc == 0 && !x->signed_too)
         rc = buf_adds(d, "\nNothing here is signed but the checkpoint: give --key for `" SIGNED "`.\n", e);
     return rc || x->corpus ? rc : buf_adds(d, "\nThe corpus was not given: no croissant.json, no figures by source.\n",

@@ -32,8 +32,11 @@ static json_t *proof_json(const struct digest *leaf, uint64_t n, uint64_t i)
     struct proof p;
     json_t *a = json_array();
     proof_inclusion(&p, leaf, n, i);
-    for (int k = 0; k < p.n; k++)
-        json_array_append_new(a, hex_json(&p.hash[k]));
+    for (int k = 0; a && k < p.n; k++)
+        if (json_array_append_new(a, hex_json(&p.hash[k]))) {
+            json_decref(a);
+            a = NULL;
+        }
     return a;
 }
 
@@ -239,11 +242,9 @@ int disclose_tensor(struct buf *b, const struct logbook *l, const char *state, c
     const struct state_part *p = NULL;
     json_t *o = NULL, *r = NULL, *list = json_array();
     uint64_t covered;
-    if (!l->has_final) {
-        json_decref(list);
-        return err_set(e, ERR_VALUE, "%s: the run has not ended: no FINAL", l->ledger.path);
-    }
-    int rc = begin(&o, &covered, l, "tensor", e);
+    int rc = l->has_final ? 0 : err_set(e, ERR_VALUE, "%s: the run has not ended: no FINAL", l->ledger.path);
+    if (rc == 0)
+        rc = begin(&o, &covered, l, "tensor", e);
     if (rc == 0)
         rc = record_json(&r, l, nth(l, LEDGER_FINAL, 0), covered, e);
     if (rc == 0 && json_object_set_new(o, "record", r))

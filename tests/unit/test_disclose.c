@@ -276,6 +276,32 @@ static void test_other_state(void **state)
     buf_release(&out);
 }
 
+/* Short memory anywhere is an error, never a disclosure that is not whole. */
+static void test_short_memory(void **state)
+{
+    (void)state;
+    for (long n = 1, failed = 1; failed; n++) {
+        struct buf b = {0}, s = {0};
+        mem_fail_at(n);
+        int rc = disclose_document(&b, book, &found, true, &e), rc2 = disclose_segment(&s, book, 0, &e);
+        failed = rc < 0 || rc2 < 0;
+        mem_fail_at(0);
+        if (rc == 0)
+            ok(check(b.p, b.len));
+        if (rc2 == 0)
+            ok(check(s.p, s.len));
+        for (long m = 1; !failed && m < 150; m++) {
+            mem_fail_at(m);
+            rc2 = check(b.p, b.len);
+            mem_fail_at(0);
+            if (rc2 != 0 && rc2 != ERR_NOMEM)
+                fail_msg("allocation %ld failing gave %d \"%s\"", m, rc2, e.msg);
+        }
+        buf_release(&b);
+        buf_release(&s);
+    }
+}
+
 /* ---- in which steps ---- */
 
 /* Walks over all rows of all steps. */
@@ -319,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_document), cmocka_unit_test(test_segment),
                                        cmocka_unit_test(test_tensor), cmocka_unit_test(test_other_state),
+                                       cmocka_unit_test(test_short_memory),
                                        cmocka_unit_test(test_exposure)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
