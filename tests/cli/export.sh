@@ -179,6 +179,41 @@ for v, line in zip(list_, open("ids.txt")):
         assert list(struct.unpack(f"<{hi - lo}H", shard[128 + 2 * lo:128 + 2 * hi]))[1:-1] == json.loads(line), v["id"]
 END
 
+# A fraction so small that no hash falls below it, or texts whose hashes all do: one document changes sides even so.
+python3 - >few.jsonl <<'END'
+import hashlib, json
+texts = [f"{i} " + "라마바사 abc " * 40 for i in range(40)]
+low = [t for t in texts if hashlib.sha256(t.encode()).digest()[0] < 0x80][:3]
+for i, t in enumerate(low):
+    print(json.dumps({"id": f"web-{i}", "text": t}, ensure_ascii=False))
+END
+sides() { # documents, their number, fraction, how many are held out
+    rm -rf edge edged
+    "$DOKJA" corpus build --in "$1.jsonl" --out edged >/dev/null 2>err.txt &&
+    "$DOKJA" pretrain --corpus edged --tokenizer tok --out edge --depth 1 --seq 32 --batch-tokens 128 --steps 4 \
+        --heldout "$3" --threads 1 >/dev/null 2>err.txt || { bad "a split of $1" "$(tail -n 1 err.txt)"; return; }
+    for i in $(seq 0 $(($2 - 1))); do
+        "$DOKJA" ledger used edge --document "web-$i" --corpus edged --json
+    done >used.txt 2>err.txt
+    python3 -c 'import json, sys, unicodedata
+for line in open(sys.argv[1]):
+    print(json.dumps(unicodedata.normalize("NFC", json.loads(line)["text"]), ensure_ascii=False))' \
+        "$1.jsonl" >strings.txt
+    "$DOKJA" tokenizer encode --tokenizer tok --in strings.txt --strings --json >ids.txt 2>err.txt
+    good "of $2 documents $4 held out, the others where they lie" python3 - "$4" <<'END'
+import json, struct, sys
+rows = [json.loads(t + "}") for t in open("used.txt").read().split("\n}\n")[:-1]]
+shard = open("edge/tokens/train.tokens", "rb").read()
+for v, line in zip(rows, open("ids.txt"), strict=True):
+    lo, hi = v["stream"]
+    if not v["held_out"]:
+        assert list(struct.unpack(f"<{hi - lo}H", shard[128 + 2 * lo:128 + 2 * hi]))[1:-1] == json.loads(line), v["id"]
+assert sum(v["held_out"] for v in rows) == int(sys.argv[1]), rows
+END
+}
+sides web 30 1e-6 1
+sides few 3 0.5 2
+
 # ---- read by others ----
 good "signs the model" "$DOKJA" ledger sign --key ec.pem run
 if [ -z "${PEERS_ATTEST:-}" ]; then
