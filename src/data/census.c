@@ -96,11 +96,16 @@ int census_take(struct census *s, const struct corpus *c, struct err *e)
     struct corpus_reader *r = NULL;
     struct corpus_doc d;
     struct merkle m;
-    int rc = corpus_reader_new(&r, c, e), got = 0;
+    struct corpus_salt salt;
+    bool salted;
+    int rc = corpus_salt_of(c, &salt, &salted, e), got = 0;
     *s = (struct census){0};
+    if (rc == 0)
+        rc = corpus_reader_new(&r, c, e);
     merkle_init(&m);
     while (rc == 0 && (got = corpus_reader_next(r, &d, e)) > 0) {
-        struct digest leaf = corpus_leaf(&d.hash, d.id, d.source, d.license, d.lang);
+        struct digest meta = corpus_meta(d.id, d.source, d.license, d.lang);
+        struct digest leaf = corpus_leaf_of(salted ? &salt : NULL, &d.hash, &meta);
         merkle_add_hash(&m, &leaf);
         rc = count_document(s, &d, e);
     }

@@ -74,8 +74,10 @@ void corpus_reader_free(struct corpus_reader *r);
 
 /* SHA-256 of a document's metadata (above). */
 struct digest corpus_meta(const char *id, const char *source, const char *license, const char *lang);
-/* The leaf of a document (above), hashed with the RFC 6962 prefix; s: of a salted corpus, else NULL. */
-struct digest corpus_leaf(const struct corpus_salt *s, const struct digest *text, const struct digest *meta);
+/* The leaf of a document (above), hashed with the RFC 6962 prefix; part: corpus_salt_part's, or NULL. */
+struct digest corpus_leaf(const struct digest *part, const struct digest *text, const struct digest *meta);
+/* The same, with the corpus' secret, or NULL where it has none. */
+struct digest corpus_leaf_of(const struct corpus_salt *s, const struct digest *text, const struct digest *meta);
 /* The fraction that is held out when none is given: by pretraining, and by what else learns from a corpus. */
 #define CORPUS_HELDOUT 0.005
 /* True when a document is held out: the first 8 bytes of its hash, big-endian, as a fraction of 2^64,

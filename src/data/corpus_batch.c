@@ -153,7 +153,7 @@ static int work(void *user, void *batch, int i, int thread, struct err *e)
     it->hash = sha256_of(text, n);
     const char *s = b->meta.p;
     struct digest meta = corpus_meta(s + it->id, s + it->source, s + it->license, s + it->lang);
-    it->leaf = corpus_leaf(m->c->salt, &it->hash, &meta);
+    it->leaf = corpus_leaf_of(m->c->salt, &it->hash, &meta);
     return 0;
 }
 

@@ -56,8 +56,11 @@ static int walk(struct pass *p, const struct corpus *c, struct err *e)
 {
     struct corpus_reader *r = NULL;
     struct corpus_doc d;
+    struct corpus_salt salt;
     uint64_t i = 0, docs = corpus_count(c).docs;
-    int rc = corpus_reader_new(&r, c, e), got = 0;
+    int rc = corpus_salt_of(c, &salt, &p->f->salted, e), got = 0;
+    if (rc == 0)
+        rc = corpus_reader_new(&r, c, e);
     while (rc == 0 && (got = corpus_reader_next(r, &d, e)) > 0) {
         if (i >= docs)
             rc = err_set(e, ERR_FORMAT, "the corpus has more than the %" PRIu64 " documents of its manifest", docs);
@@ -65,7 +68,10 @@ static int walk(struct pass *p, const struct corpus *c, struct err *e)
             rc = keep(p, &d, i, e);
         if (rc)
             break;
-        p->f->leaf[i] = corpus_leaf(&d.hash, d.id, d.source, d.license, d.lang);
+        struct digest meta = corpus_meta(d.id, d.source, d.license, d.lang);
+        p->f->leaf[i] = corpus_leaf_of(p->f->salted ? &salt : NULL, &d.hash, &meta);
+        if (p->f->salted && p->matches && p->f->index == i)
+            p->f->part = corpus_salt_part(&salt, &d.hash, &meta);
         note_split(p, &d, i++);
     }
     corpus_reader_free(r);

@@ -9,6 +9,8 @@ struct corpus_found {
     char *text, *id, *source, *license, *lang;
     size_t n;                  /* of text */
     struct digest hash;        /* of text */
+    bool salted;
+    struct digest part;        /* of a salted corpus: the document's own (data/corpus_salt.h) */
     struct digest *leaf;       /* leaf hashes of all documents; their tree has the corpus' root */
     uint64_t docs;
     bool trained, held;        /* its side (data/tokens.h); both where a corpus of one document was cut */

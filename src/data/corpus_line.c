@@ -4,16 +4,23 @@
 #include "base/scan.h"
 #include "data/corpus_batch.h"
 
-struct digest corpus_leaf(const struct corpus_salt *s, const struct digest *text, const struct digest *meta)
+struct digest corpus_leaf(const struct digest *part, const struct digest *text, const struct digest *meta)
 {
     uint8_t leaf[96];
     memcpy(leaf, text->b, 32);
     memcpy(leaf + 32, meta->b, 32);
-    if (!s)
+    if (!part)
         return merkle_leaf(leaf, 64);
-    struct digest part = corpus_salt_part(s, text, meta);
-    memcpy(leaf + 64, part.b, 32);
+    memcpy(leaf + 64, part->b, 32);
     return merkle_leaf(leaf, sizeof leaf);
+}
+
+struct digest corpus_leaf_of(const struct corpus_salt *s, const struct digest *text, const struct digest *meta)
+{
+    if (!s)
+        return corpus_leaf(NULL, text, meta);
+    struct digest part = corpus_salt_part(s, text, meta);
+    return corpus_leaf(&part, text, meta);
 }
 
 struct digest corpus_meta(const char *id, const char *source, const char *license, const char *lang)

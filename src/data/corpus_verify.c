@@ -58,7 +58,7 @@ static int work(void *user, void *batch, int i, int thread, struct err *e)
     }
     struct digest h = sha256_of(text, it->n);
     struct digest meta = corpus_meta(s + it->id, s + it->source, s + it->license, s + it->lang);
-    out->leaf = corpus_leaf(v->salted ? &v->salt : NULL, &h, &meta);
+    out->leaf = corpus_leaf_of(v->salted ? &v->salt : NULL, &h, &meta);
     return 0;
 }
 

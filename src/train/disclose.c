@@ -129,7 +129,9 @@ int disclose_document(struct buf *b, const struct logbook *l, const struct corpu
         d = json_pack("{s:I,s:o,s:s,s:s,s:s,s:s,s:o}", "index", (json_int_t)f->index, "text_sha256",
                       hex_json(&f->hash), "id", f->id, "source", f->source, "license", f->license, "lang", f->lang,
                       "proof", proof_json(f->leaf, f->docs, f->index));
-        if (with_text && d && json_object_set_new(d, "text", json_stringn(f->text, f->n)))
+        if (f->salted && d && json_object_set_new(d, "salt", hex_json(&f->part)))
+            rc = err_set(e, ERR_NOMEM, "document %.80s: out of memory", f->id);
+        if (rc == 0 && with_text && d && json_object_set_new(d, "text", json_stringn(f->text, f->n)))
             rc = err_set(e, ERR_VALUE, "document %.80s: its text is not UTF-8", f->id);
     }
     if (rc == 0) {

@@ -142,12 +142,16 @@ static int read_document(struct disclosure *d, const char *where, struct err *e)
 {
     struct disclosed_document *x = &d->document;
     const json_t *o = json_object_get(d->json, "document"), *text = json_object_get(o, "text");
+    bool salted = json_object_get(o, "salt") != NULL;
+    struct digest part;
     struct proof p;
-    int rc = only(o, text ? 8 : 7, "document", where, e);
+    int rc = only(o, 7 + (text != NULL) + salted, "document", where, e);
     if (rc == 0)
         rc = take_count(&x->index, o, "index", where, e);
     if (rc == 0)
         rc = take_digest(&x->text, o, "text_sha256", where, e);
+    if (rc == 0 && salted)
+        rc = take_digest(&part, o, "salt", where, e);
     const struct {
         const char **to, *key;
     } f[] = {{&x->id, "id"}, {&x->source, "source"}, {&x->license, "license"}, {&x->lang, "lang"}};
@@ -164,7 +168,8 @@ static int read_document(struct disclosure *d, const char *where, struct err *e)
         rc = take_proof(&p, o, where, e);
     if (rc)
         return rc;
-    struct digest leaf = corpus_leaf(&x->text, x->id, x->source, x->license, x->lang);
+    struct digest meta = corpus_meta(x->id, x->source, x->license, x->lang);
+    struct digest leaf = corpus_leaf(salted ? &part : NULL, &x->text, &meta);
     if (!proof_included(&p, &leaf, x->index, d->genesis.corpus_docs, &d->config.corpus_root))
         rc = err_set(e, ERR_VALUE, "%s: document %" PRIu64 " is not in the corpus that GENESIS commits to", where,
                      x->index);

@@ -150,6 +150,17 @@ END
 fails "no such document" "no document" "$DOKJA" ledger disclose run --document nowhere --corpus corpus --out n.json
 fails "two things at once" "expected one of" "$DOKJA" ledger disclose run --segment 0 --tensor x --out n.json
 
+# ---- a salted corpus ----
+"$DOKJA" corpus build --in web.jsonl --salted --out secret >/dev/null 2>err.txt &&
+"$DOKJA" pretrain --corpus secret --tokenizer tok --out hidden --depth 1 --seq 32 --batch-tokens 64 --steps 2 \
+    --heldout 0.2 >/dev/null 2>>err.txt || bad "a salted run" "$(tail -n 1 err.txt)"
+good "shows a document of a salted corpus" "$DOKJA" ledger disclose hidden --document web-7 --corpus secret --out h.json
+good "… which is checked alone" "$DOKJA" ledger check h.json
+python3 -c 'import json; v = json.load(open("h.json")); del v["document"]["salt"]; json.dump(v, open("bad.json", "w"))'
+fails "without its salt" "not in the corpus" "$DOKJA" ledger check bad.json
+mv secret/salt.key away; fails "without the secret" salt.key "$DOKJA" ledger disclose hidden --document web-7 \
+    --corpus secret --out h2.json; mv away secret/salt.key
+
 # ---- where a document was used ----
 python3 -c '
 import json, unicodedata

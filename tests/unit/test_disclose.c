@@ -46,7 +46,8 @@ static void make_corpus(void)
         snprintf(text, sizeof text, "글 %d", i);
         snprintf(id, sizeof id, "doc-%d", i);
         struct digest h = sha256_of(text, strlen(text));
-        leaf[i] = corpus_leaf(&h, id, "src", "CC0-1.0", "ko");
+        struct digest meta = corpus_meta(id, "src", "CC0-1.0", "ko");
+        leaf[i] = corpus_leaf(NULL, &h, &meta);
         merkle_add_hash(&m, &leaf[i]);
         if (i == 7)
             found = (struct corpus_found){.index = 7, .text = mem_strdup(text), .id = mem_strdup(id),
