@@ -4,12 +4,26 @@
 V      ?= release
 CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CCNAME := $(if $(findstring clang,$(CC)),clang,gcc)
-B      ?= build/$(V)-$(CCNAME)
+# The machine built for.  Another one's build has a directory of its own, and its libraries come from Debian's multiarch
+# folders, or from below SYSROOT (tests/peers/aarch64.sh makes one): make CC=aarch64-linux-gnu-gcc SYSROOT=DIR
+ARCH   := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+CROSS  := $(filter-out $(shell uname -m),$(ARCH))
+B      ?= build/$(V)-$(CCNAME)$(CROSS:%=-%)
+SYSROOT ?=
+PKG_CONFIG ?= pkg-config
+ifneq ($(CROSS),)
+LIBDIR := $(SYSROOT)/usr/lib/$(ARCH)-linux-gnu
+PKG_CONFIG := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(LIBDIR)/pkgconfig $(PKG_CONFIG)
+ifneq ($(SYSROOT),)
+CROSS_CFLAGS := -isystem $(SYSROOT)/usr/include/$(ARCH)-linux-gnu -isystem $(SYSROOT)/usr/include
+CROSS_LIBS := -L$(LIBDIR) -Wl,-rpath-link,$(LIBDIR):$(SYSROOT)/lib/$(ARCH)-linux-gnu
+endif
+endif
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
           -Wwrite-strings -Wvla -Wformat=2 -Wundef -Werror
-# NUMERICS §1: contraction only where the profile says fma; never fast-math.
-CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fopenmp -g $(WARN) -Isrc -Iinclude \
+# NUMERICS §1: contraction only where the profile says fma; never fast-math.  Plain char is signed on x86, not on Arm.
+CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fsigned-char -fopenmp -g $(WARN) -Isrc -Iinclude \
           $(if $(filter clang,$(CCNAME)),-Wno-unknown-pragmas)
 CFLAGS_release := -O2
 CFLAGS_debug   := -O1 -DDK_DEBUG
@@ -18,8 +32,8 @@ CFLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fn
 CFLAGS_tsan    := -O1 -fsanitize=thread -DDK_DEBUG
 CFLAGS  := $(CFLAGS_$(V))
 PKGS    := jansson libpcre2-8 libutf8proc libzstd zlib libcrypto libedit
-LIBS    := $(shell pkg-config --libs $(PKGS)) -lm
-CFLAGS_ALL += $(shell pkg-config --cflags $(PKGS))
+LIBS    := $(CROSS_LIBS) $(shell $(PKG_CONFIG) --libs $(PKGS)) -lm
+CFLAGS_ALL += $(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CROSS_CFLAGS)
 
 # ISA flags exist only here.
 ISA_avx2   := -mavx2 -mfma -mf16c
@@ -30,6 +44,9 @@ isaflags    = $(foreach i,avx2 avx512 amx,$(if $(findstring src/kernels/$(i)/,$(
 PLAIN      := $(if $(filter asan-clang,$(V)-$(CCNAME)),-fno-sanitize=all -O2)
 
 SRC     := $(sort $(wildcard src/*/*.c src/kernels/*/*.c))
+ifneq ($(ARCH),x86_64)
+SRC     := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/amx/%,$(SRC))
+endif
 LIBSRC  := $(filter-out src/cli/%,$(SRC))
 CLISRC  := $(filter src/cli/%,$(SRC))
 obj      = $(patsubst src/%.c,$(B)/%.o,$(1))
@@ -45,7 +62,7 @@ DSRC    := $(filter src/kernels/ref/% src/kernels/%.c src/nn/% src/base/% src/mo
 DSRC    := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/amx/%,$(DSRC))
 DLIB    := $(B)/libdokja-double.a
 # The AMX kernels once more on emulated tiles (docs/conventions.md, SIMD 4).
-EMUL    := $(patsubst src/%.c,$(B)/emulated/%.o,$(wildcard src/kernels/amx/*.c))
+EMUL    := $(patsubst src/%.c,$(B)/emulated/%.o,$(filter src/kernels/amx/%,$(SRC)))
 
 UNIT    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c tests/fault/test_*.c)))
 KERN    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/kernels/test_*.c)))

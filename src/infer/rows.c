@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernels/fp.h"
 
 enum { LOGITS_BYTES = 16 << 20, FEW_ROWS = 4 };
 
@@ -202,7 +203,7 @@ static void attention_block(const struct infer_model *m, struct infer_space *w, 
     const struct layer_facts *f = &m->c.layer[layer];
     const struct infer_layer *l = &m->layer[layer];
     int hq = f->n_head * f->d_head, hk = f->n_kv * f->d_head;
-    real eps = (real)m->c.norm_eps;
+    real eps = real_narrow(m->c.norm_eps);
     struct mat x = mat_f32(w->x, rows, m->c.d_model), h = mat_bf16(w->h, rows, m->c.d_model);
     struct mat qkv = mat_bf16(w->qkv, rows, hq + 2 * hk), k = mat_cols(qkv, hq, hk);
     struct mat q = mat_bf16(w->q, rows, hq), o = mat_bf16(w->o, rows, hq);
@@ -226,7 +227,7 @@ static void ff_block(const struct infer_model *m, struct infer_space *w, int lay
     struct mat x = mat_f32(w->x, rows, m->c.d_model), h = mat_bf16(w->h, rows, m->c.d_model);
     struct mat gu = mat_bf16(w->gu, rows, 2 * ff), act = mat_bf16(w->act, rows, ff);
     struct nn own = small(m, rows);
-    op_rmsnorm_fwd(&own, h, w->rstd, x, l->norm2, (real)m->c.norm_eps);
+    op_rmsnorm_fwd(&own, h, w->rstd, x, l->norm2, real_narrow(m->c.norm_eps));
     gemm_wp(m->x, gu, (struct mat){0}, h, &l->wgu);
     op_swiglu_fwd(&own, act, gu);
     gemm_wp(m->x, x, x, act, &l->wdown);
@@ -243,7 +244,7 @@ void infer_rows(const struct infer_model *m, struct infer_space *w, const int32_
         attention_block(m, w, i, rows, seg, n_seg);
         ff_block(m, w, i, rows);
     }
-    op_rmsnorm_fwd(&own, mat_bf16(w->h, rows, m->c.d_model), w->rstd, x, m->norm, (real)m->c.norm_eps);
+    op_rmsnorm_fwd(&own, mat_bf16(w->h, rows, m->c.d_model), w->rstd, x, m->norm, real_narrow(m->c.norm_eps));
 }
 
 void infer_logits(const struct infer_model *m, struct infer_space *w, int row, int n, real *logits)

@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "infer/generate.h"
 #include "infer/rows.h"
+#include "kernels/fp.h"
 
 /* Bits of a float as an integer in the same order. */
 static uint32_t order_key(float x)
@@ -20,7 +21,7 @@ static void penalise(float *z, int vocab, float penalty, const int32_t *recent, 
         for (int j = 0; j < i && !seen; j++)
             seen = recent[j] == recent[i];
         if (!seen)
-            z[recent[i]] = z[recent[i]] > 0 ? z[recent[i]] / penalty : z[recent[i]] * penalty;
+            z[recent[i]] = z[recent[i]] > 0 ? z[recent[i]] / penalty : real_mul(z[recent[i]], penalty);
     }
 }
 
@@ -112,7 +113,7 @@ int32_t sample_token(const struct kernels *k, float *z, int vocab, const struct 
     if (o->top_p > 0 && o->top_p < 1)
         apply_cut(z, vocab, find_cut(z, vocab, false, o->top_p), false, 0);
     for (int i = 0; i < vocab && o->min_p > 0; i++)
-        if (z[i] < o->min_p * z[best])
+        if (z[i] < real_mul(o->min_p, z[best]))
             z[i] = 0;
     struct rng4 r = rng_philox(o->seed, RNG_SAMPLE, 0, position);
     uint64_t bits = (uint64_t)r.v[0] << 32 | r.v[1];

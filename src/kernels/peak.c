@@ -1,10 +1,12 @@
 #include "kernels/peak.h"
 
+#include "kernels/cpu.h"
+
 struct peak peak_get(enum isa isa)
 {
     struct peak p = {0};
     peak_fill_ref(&p);
-#ifndef DK_DOUBLE
+#ifdef DK_X86
     if (isa >= ISA_AVX2)
         peak_fill_avx2(&p);
     if (isa >= ISA_AVX512)

@@ -1,5 +1,6 @@
 #include <assert.h>
 
+#include "kernels/fp.h"
 #include "model/net_int.h"
 
 /* Runs of rows with consecutive positions; each begins at position 0. */
@@ -36,7 +37,7 @@ static void forward(struct net *n, const real *w, const struct batch *b)
         net_ff_fwd(n, w, i, b->n, false);
     }
     op_rmsnorm_fwd(n->x, mat_bf16(n->h, b->n, n->c.d_model), n->rstd, final_stream(n, b->n), w + n->p.norm,
-                   (real)n->c.norm_eps);
+                   real_narrow(n->c.norm_eps));
     nn_mark(n->x, WATCH_NORM);
 }
 

@@ -1,6 +1,7 @@
 /* The two blocks of a layer over its facts. */
 #include <math.h>
 
+#include "kernels/fp.h"
 #include "model/net_int.h"
 
 static struct mat stream(const struct net *n, real *p, int rows) { return mat_f32(p, rows, n->c.d_model); }
@@ -57,8 +58,8 @@ static struct attn_views attn_views(const struct net *n, int i, int rows)
         .q = mat_bf16(b->q, rows, hq),
         .o = mat_bf16(b->o, rows, hq),
         .shape = {f->n_head, f->n_kv, f->d_head, f->window, (real)(1.0 / sqrt((double)f->d_head))},
-        .qs = {f->n_head, f->d_head, (real)n->c.norm_eps, rope},
-        .ks = {f->n_kv, f->d_head, (real)n->c.norm_eps, rope},
+        .qs = {f->n_head, f->d_head, real_narrow(n->c.norm_eps), rope},
+        .ks = {f->n_kv, f->d_head, real_narrow(n->c.norm_eps), rope},
     };
 }
 
@@ -80,7 +81,7 @@ void net_attn_fwd(struct net *n, const real *w, int i, int rows)
     struct attn_views v = attn_views(n, i, rows);
     struct mat x_in = stream(n, n->in[i], rows);
     bool norm = n->c.layer[i].qk_norm;
-    op_rmsnorm_fwd(n->x, v.h1, b->rstd1, x_in, w + p->norm1, (real)n->c.norm_eps);
+    op_rmsnorm_fwd(n->x, v.h1, b->rstd1, x_in, w + p->norm1, real_narrow(n->c.norm_eps));
     nn_mark(n->x, WATCH_NORM);
     linear(n, v.qkv, (struct mat){0}, v.h1, weight(w, p->wqkv, v.qkv.cols, n->c.d_model));
     nn_mark(n->x, WATCH_QKV);
@@ -137,7 +138,7 @@ void net_ff_fwd(struct net *n, const real *w, int i, int rows, bool again)
     int ff = n->c.layer[i].d_ff, d = n->c.d_model;
     struct mat x_mid = stream(n, b->x_mid, rows), h2 = mat_bf16(b->h2, rows, d);
     struct mat gu = mat_bf16(b->gu, rows, 2 * ff), act = mat_bf16(b->act, rows, ff);
-    op_rmsnorm_fwd(n->x, h2, b->rstd2, x_mid, w + p->norm2, (real)n->c.norm_eps);
+    op_rmsnorm_fwd(n->x, h2, b->rstd2, x_mid, w + p->norm2, real_narrow(n->c.norm_eps));
     nn_mark(n->x, WATCH_NORM);
     linear(n, gu, (struct mat){0}, h2, weight(w, p->wgu, 2 * ff, d));
     nn_mark(n->x, WATCH_GU);

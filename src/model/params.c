@@ -143,7 +143,8 @@ const struct param *param_find(const struct param_table *t, const char *name)
 /* ---- initial values ---- */
 
 /* Element i of tensor id: 24 bits k of word i mod 4 of block i/4; (2k + 1 − 2^24)/2^24 is exact in
- * binary32, uniform and symmetric, and one product with sqrt(3)·std rounds once. */
+ * binary32, uniform and symmetric, and one product with sqrt(3)·std rounds once: at
+ * least 2^-24·std, far above the tiny results that kernels/fp.h is for. */
 static void fill_uniform(real *w, size_t n, uint64_t seed, uint32_t id, double std)
 {
     float bound = (float)(1.7320508075688772 * std);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernels/fp.h"
 #include "nn/gemm.h"
 #include "nn/ops.h"
 
@@ -224,8 +225,8 @@ static void adamw_all(const struct nn *x, const struct adamw_step *s)
             size_t lo, hi;
             if (is_muon(&o->config, p))
                 continue;
-            a.lr = (real)s->lr[p->group];
-            a.weight_decay = (real)s->decay[p->group];
+            a.lr = real_narrow(s->lr[p->group]);
+            a.weight_decay = real_narrow(s->decay[p->group]);
             range_of(p->n, omp_get_num_threads(), omp_get_thread_num(), &lo, &hi);
             x->k->adamw(s->w + p->offset + lo, o->m + p->offset + lo, o->v + o->v_offset[i] + lo,
                         s->g + p->offset + lo, hi - lo, &a);
@@ -260,7 +261,7 @@ static real *orthogonalise(const struct optim_lane *l, real *u, int rows, int co
     struct mat A = mat_f32(l->a, side, side), B = mat_f32(l->a2, side, side);
 
     double norm = sqrt(op_sum_sq(x, u, n));
-    x->k->scale(u, (real)(1.0 / (norm * 1.01 + 1e-6)), n);
+    x->k->scale(u, real_narrow(1.0 / (norm * 1.01 + 1e-6)), n);
     for (int i = 0; i < 5; i++) {
         struct mat X = mat_f32(u, rows, cols), T = mat_f32(t, rows, cols);
         const real a = (real)polar[i][0], b = (real)polar[i][1], c = (real)polar[i][2];
@@ -290,7 +291,7 @@ static void even_rows(const struct kernels *k, real *u, real *v, int rows, int c
     double before = 0, after = 0;
     for (int r = 0; r < rows; r++) {
         double q = (double)k->sum_sq(u + (size_t)r * (size_t)cols, (size_t)cols) / cols;
-        v[r] = (real)(beta * (double)v[r] + (1 - beta) * q);
+        v[r] = real_narrow(beta * (double)v[r] + (1 - beta) * q);
         before += q;
         after += v[r] > 0 ? q / (double)v[r] : 0;
     }
@@ -298,7 +299,7 @@ static void even_rows(const struct kernels *k, real *u, real *v, int rows, int c
         return;   /* nothing moves: the first step of a matrix whose gradient is still zero */
     for (int r = 0; r < rows; r++)
         if (v[r] > 0)
-            k->scale(u + (size_t)r * (size_t)cols, (real)sqrt(before / after / (double)v[r]), (size_t)cols);
+            k->scale(u + (size_t)r * (size_t)cols, real_narrow(sqrt(before / after / (double)v[r])), (size_t)cols);
 }
 
 void optim_even_rows(const struct optim *o, real *u, real *v, int rows, int cols)
@@ -317,11 +318,11 @@ static void muon_tensor(const struct optim *o, const struct optim_lane *l, int i
     const struct param *p = &o->table->p[i];
     double shape = p->rows > p->cols ? sqrt((double)p->rows / (double)p->cols) : 1;
     const struct kernels *k = l->x.k;
-    k->muon_momentum(l->u, o->m + p->offset, a->g + p->offset, p->n, (real)a->mu, (real)a->grad_scale);
+    k->muon_momentum(l->u, o->m + p->offset, a->g + p->offset, p->n, real_narrow(a->mu), real_narrow(a->grad_scale));
     real *u = orthogonalise(l, l->u, p->rows, p->cols);
     if (o->config.kind == OPTIM_NORMUON)
         even_rows(k, u, o->v + o->v_offset[i], p->rows, p->cols, o->config.beta2_row);
-    k->muon_apply(w + p->offset, u, p->n, (real)(a->lr * shape), (real)o->config.decay_matrix, true);
+    k->muon_apply(w + p->offset, u, p->n, real_narrow(a->lr * shape), real_narrow(o->config.decay_matrix), true);
 }
 
 static void muon_all(const struct nn *x, const struct optim *o, real *w, const struct muon_args *a)
@@ -350,9 +351,10 @@ void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int
     double t = (double)(step + 1);
     const struct adamw_step a = {
         .o = o, .w = w, .g = g,
-        .args = {.beta1 = (real)c->beta1, .beta2 = (real)c->beta2, .eps = (real)c->eps,
-                 .bias1 = (real)(1 - t1_pow_f64(c->beta1, t)), .bias2 = (real)(1 - t1_pow_f64(c->beta2, t)),
-                 .grad_scale = (real)scale},
+        .args = {.beta1 = real_narrow(c->beta1), .beta2 = real_narrow(c->beta2), .eps = real_narrow(c->eps),
+                 .bias1 = real_narrow(1 - t1_pow_f64(c->beta1, t)),
+                 .bias2 = real_narrow(1 - t1_pow_f64(c->beta2, t)),
+                 .grad_scale = real_narrow(scale)},
         .lr = {[GROUP_EMBED] = c->lr_embed * lr_factor, [GROUP_HEAD] = c->lr_head * lr_factor,
                [GROUP_MATRIX] = c->lr_matrix * lr_factor, [GROUP_GAIN] = c->lr_gain * lr_factor},
         .decay = {[GROUP_EMBED] = c->decay_embed, [GROUP_HEAD] = c->decay_embed, [GROUP_MATRIX] = c->decay_matrix,

@@ -16,7 +16,7 @@ static void softmax_row(real *p, real *m, real *l, real *corr, const real *s, in
         p[j] = 0;
     real top = *m;
     for (int j = lo; j < hi; j++) {
-        p[j] = scale * s[j];
+        p[j] = real_mul(scale, s[j]);
         top = p[j] > top ? p[j] : top;
     }
     top = top + (real)0;
@@ -27,7 +27,7 @@ static void softmax_row(real *p, real *m, real *l, real *corr, const real *s, in
         p[j] = t1_exp(p[j] - top);
         lane[j % LANES] = lane[j % LANES] + p[j];
     }
-    *l = *l * *corr + lanes_sum(lane);
+    *l = real_mul(*l, *corr) + lanes_sum(lane);
 }
 
 static void attn_softmax_ref(real *p, ptrdiff_t ldp, real *m, real *l, real *corr, const real *s,
@@ -49,7 +49,7 @@ static void attn_rescale_ref(real *o, ptrdiff_t ldo, const real *corr, int rows,
 {
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < d; c++)
-            o[r * ldo + c] *= corr[r];
+            o[r * ldo + c] = real_mul(o[r * ldo + c], corr[r]);
 }
 
 static void attn_finish_ref(bf16 *y, ptrdiff_t ldy, const real *o, ptrdiff_t ldo, const real *l,
@@ -69,8 +69,8 @@ static void attn_softmax_bwd_ref(real *s_p, ptrdiff_t lds, real *dp_ds, ptrdiff_
         real inv_l = (real)1 / l[r];
         for (int j = 0; j < KEYS; j++) {
             bool seen = lo[r] <= j && j < hi[r];
-            p[j] = seen ? t1_exp(scale * p[j] - m[r]) * inv_l : (real)0;
-            ds[j] = seen ? p[j] * (ds[j] - delta[r]) * scale : (real)0;
+            p[j] = seen ? real_mul(t1_exp(real_mul(scale, p[j]) - m[r]), inv_l) : (real)0;
+            ds[j] = seen ? real_mul(real_mul(p[j], ds[j] - delta[r]), scale) : (real)0;
         }
     }
 }
@@ -81,7 +81,7 @@ static void attn_delta_ref(real *delta, const bf16 *o, ptrdiff_t ldo, const bf16
     for (int r = 0; r < rows; r++) {
         real lane[LANES] = {0};
         for (int c = 0; c < d; c++) {
-            real t = bf16_expand(o[r * ldo + c]) * bf16_expand(d_o[r * lddo + c]);
+            real t = real_mul(bf16_expand(o[r * ldo + c]), bf16_expand(d_o[r * lddo + c]));
             lane[c % LANES] = lane[c % LANES] + t;
         }
         delta[r] = lanes_sum(lane);

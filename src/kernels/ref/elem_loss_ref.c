@@ -8,7 +8,7 @@ void swiglu_fwd_bf16_ref(bf16 *y, ptrdiff_t ldy, const bf16 *gu, ptrdiff_t ldgu,
         bf16 *yr = y + r * ldy;
         for (int j = 0; j < ff; j++) {
             real g = bf16_expand(gr[j]);
-            yr[j] = bf16_round((g * t1_sigmoid(g)) * bf16_expand(ur[j]));
+            yr[j] = bf16_round(real_mul(real_mul(g, t1_sigmoid(g)), bf16_expand(ur[j])));
         }
     }
 }
@@ -23,8 +23,8 @@ void swiglu_bwd_bf16_ref(bf16 *dgu, ptrdiff_t lddgu, const bf16 *dy, ptrdiff_t l
         for (int j = 0; j < ff; j++) {
             real g = bf16_expand(gr[j]), u = bf16_expand(ur[j]), d = bf16_expand(dyr[j]);
             real s = t1_sigmoid(g);
-            dgr[j] = bf16_round(((d * u) * s) * real_fma(g, 1 - s, 1));
-            dur[j] = bf16_round(d * (g * s));
+            dgr[j] = bf16_round(real_mul(real_mul(real_mul(d, u), s), real_fma(g, 1 - s, 1)));
+            dur[j] = bf16_round(real_mul(d, real_mul(g, s)));
         }
     }
 }
@@ -54,8 +54,8 @@ void cross_entropy_f32_ref(bf16 *dlogits, real *loss, const real *logits, int n,
     real l = lanes_sum(v), inv = 1 / l;
     *loss = (t1_log(l) + m) - logits[target];
     for (int j = 0; j < n && dlogits; j++) {
-        real p = t1_exp(logits[j] - m) * inv;
-        dlogits[j] = bf16_round((j == target ? p - 1 : p) * scale);
+        real p = real_mul(t1_exp(logits[j] - m), inv);
+        dlogits[j] = bf16_round(real_mul(j == target ? p - 1 : p, scale));
     }
 }
 
@@ -68,7 +68,7 @@ void softmax_f32_ref(real *y, const real *x, int n)
     }
     real inv = 1 / lanes_sum(v);
     for (int j = 0; j < n; j++)
-        y[j] = y[j] * inv;
+        y[j] = real_mul(y[j], inv);
 }
 
 void exp_f32_ref(real *y, const real *x, size_t n)

@@ -12,7 +12,7 @@ void rmsnorm_fwd_f32_ref(bf16 *y, ptrdiff_t ldy, real *rstd, const real *x, ptrd
         real s = rstd_of(sum_sq_f32_ref(xr, (size_t)n), n, eps);
         rstd[r] = s;
         for (int j = 0; j < n; j++)
-            yr[j] = bf16_round((xr[j] * s) * gain[j]);
+            yr[j] = bf16_round(real_mul(real_mul(xr[j], s), gain[j]));
     }
 }
 
@@ -28,11 +28,11 @@ void rmsnorm_bwd_f32_ref(real *dx, ptrdiff_t lddx, real *dgain, const bf16 *dy, 
         real *dxr = dx + r * lddx;
         real v[LANES] = {0}, s = rstd[r];
         for (int j = 0; j < n; j++)
-            v[j % LANES] = real_fma(bf16_expand(dyr[j]) * gain[j], xr[j] * s, v[j % LANES]);
+            v[j % LANES] = real_fma(real_mul(bf16_expand(dyr[j]), gain[j]), real_mul(xr[j], s), v[j % LANES]);
         real c = lanes_sum(v) / (real)n;
         for (int j = 0; j < n; j++) {
-            real d = bf16_expand(dyr[j]), xh = xr[j] * s;
-            dxr[j] = real_fma(s, real_fma(-xh, c, d * gain[j]), dxr[j]);
+            real d = bf16_expand(dyr[j]), xh = real_mul(xr[j], s);
+            dxr[j] = real_fma(s, real_fma(-xh, c, real_mul(d, gain[j])), dxr[j]);
             dgain[j] = real_fma(d, xh, dgain[j]);
         }
     }
@@ -45,12 +45,12 @@ static void qk_head_fwd(bf16 *y, const bf16 *x, const real *gain, real s, const 
     for (int i = 0; i < h; i++) {
         real a = bf16_expand(x[i]), b = bf16_expand(x[i + h]);
         if (gain) {
-            a = (a * s) * gain[i];
-            b = (b * s) * gain[i + h];
+            a = real_mul(real_mul(a, s), gain[i]);
+            b = real_mul(real_mul(b, s), gain[i + h]);
         }
         if (cosine) {
-            real ra = real_fma(-b, sine[i], a * cosine[i]);
-            b = real_fma(a, sine[i], b * cosine[i]);
+            real ra = real_fma(-b, sine[i], real_mul(a, cosine[i]));
+            b = real_fma(a, sine[i], real_mul(b, cosine[i]));
             a = ra;
         }
         y[i] = bf16_round(a);
@@ -87,8 +87,8 @@ static real unrotate(const real *dy, const real *cosine, const real *sine, int j
     if (!cosine)
         return dy[j];
     if (j < h)
-        return real_fma(dy[j + h], sine[j], dy[j] * cosine[j]);
-    return real_fma(-dy[j - h], sine[j - h], dy[j] * cosine[j - h]);
+        return real_fma(dy[j + h], sine[j], real_mul(dy[j], cosine[j]));
+    return real_fma(-dy[j - h], sine[j - h], real_mul(dy[j], cosine[j - h]));
 }
 
 static void qk_head_bwd(bf16 *dx, real *dgain, const real *dy, const bf16 *x, real s,
@@ -97,15 +97,15 @@ static void qk_head_bwd(bf16 *dx, real *dgain, const real *dy, const bf16 *x, re
     int h = d / 2;
     real v[LANES] = {0};
     for (int j = 0; j < d && gain; j++) {
-        real t = unrotate(dy, cosine, sine, j, h) * gain[j];
-        v[j % LANES] = real_fma(t, bf16_expand(x[j]) * s, v[j % LANES]);
+        real t = real_mul(unrotate(dy, cosine, sine, j, h), gain[j]);
+        v[j % LANES] = real_fma(t, real_mul(bf16_expand(x[j]), s), v[j % LANES]);
     }
     real c = lanes_sum(v) / (real)d;
     for (int j = 0; j < d; j++) {
         real dz = unrotate(dy, cosine, sine, j, h);
         if (gain) {
-            real xh = bf16_expand(x[j]) * s;
-            dx[j] = bf16_round(s * real_fma(-xh, c, dz * gain[j]));
+            real xh = real_mul(bf16_expand(x[j]), s);
+            dx[j] = bf16_round(real_mul(s, real_fma(-xh, c, real_mul(dz, gain[j]))));
             dgain[j] = real_fma(dz, xh, dgain[j]);
         } else {
             dx[j] = bf16_round(dz);

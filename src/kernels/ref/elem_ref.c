@@ -26,7 +26,7 @@ void add_f32_ref(real *y, const real *x, size_t n)
 void scale_f32_ref(real *y, real a, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = y[i] * a;
+        y[i] = real_mul(y[i], a);
 }
 
 bool finite_f32_ref(const real *x, size_t n)
@@ -65,12 +65,12 @@ void embed_bwd_f32_ref(real *dtable, const real *dx, ptrdiff_t lddx, const int *
 void adamw_f32_ref(real *w, real *m, real *v, const real *g, size_t n, const struct adamw_args *a)
 {
     const real one_b1 = 1 - a->beta1, one_b2 = 1 - a->beta2;
-    const real decay = a->lr * a->weight_decay, step = a->lr / a->bias1, inv2 = 1 / a->bias2;
+    const real decay = real_mul(a->lr, a->weight_decay), step = a->lr / a->bias1, inv2 = 1 / a->bias2;
     for (size_t i = 0; i < n; i++) {
-        real gi = g[i] * a->grad_scale;
-        m[i] = real_fma(a->beta1, m[i], one_b1 * gi);
-        v[i] = real_fma(a->beta2, v[i], one_b2 * (gi * gi));
-        real u = m[i] / (real_sqrt(v[i] * inv2) + a->eps);
+        real gi = real_mul(g[i], a->grad_scale);
+        m[i] = real_fma(a->beta1, m[i], real_mul(one_b1, gi));
+        v[i] = real_fma(a->beta2, v[i], real_mul(one_b2, real_mul(gi, gi)));
+        real u = m[i] / (real_sqrt(real_mul(v[i], inv2)) + a->eps);
         w[i] = real_fma(-step, u, real_fma(-decay, w[i], w[i]));
     }
 }
@@ -79,7 +79,7 @@ void muon_momentum_f32_ref(real *u, real *m, const real *g, size_t n, real mu, r
 {
     const real one_mu = 1 - mu;
     for (size_t i = 0; i < n; i++) {
-        real t = one_mu * (g[i] * grad_scale);
+        real t = real_mul(one_mu, real_mul(g[i], grad_scale));
         m[i] = real_fma(mu, m[i], t);
         u[i] = real_fma(mu, m[i], t);
     }
@@ -88,14 +88,14 @@ void muon_momentum_f32_ref(real *u, real *m, const real *g, size_t n, real mu, r
 void axpby_f32_ref(real *y, real a, const real *x, real b, const real *z, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = real_fma(a, x[i], b * z[i]);
+        y[i] = real_fma(a, x[i], real_mul(b, z[i]));
 }
 
 void muon_apply_f32_ref(real *w, const real *x, size_t n, real lr, real weight_decay, bool cautious)
 {
-    const real decay = lr * weight_decay;
+    const real decay = real_mul(lr, weight_decay);
     for (size_t i = 0; i < n; i++) {
-        bool shrink = !cautious || x[i] * w[i] >= 0;
+        bool shrink = !cautious || real_mul(x[i], w[i]) >= 0;
         real kept = shrink ? real_fma(-decay, w[i], w[i]) : w[i];
         w[i] = real_fma(-lr, x[i], kept);
     }

@@ -5,15 +5,8 @@
 
 #include <math.h>
 
+#include "kernels/fp.h"
 #include "kernels/kernels.h"
-
-#ifdef DK_DOUBLE
-#define real_fma fma
-#define real_sqrt sqrt
-#else
-#define real_fma fmaf
-#define real_sqrt sqrtf
-#endif
 
 enum { LANES = 16 };
 

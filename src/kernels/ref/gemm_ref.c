@@ -1,16 +1,9 @@
 /* The matrix product of profile T1 in plain C: this file is the definition the other
  * instruction sets are compared with (NUMERICS §3). */
-#include <math.h>
-
 #include "kernels/fill.h"
+#include "kernels/fp.h"
 
 enum { MR = 4, NR = 16, LAYOUT = 1 };
-
-#ifdef DK_DOUBLE
-#define FMA fma
-#else
-#define FMA fmaf
-#endif
 
 /* Element (row, kk) of a source as the bf16 value the product sees. */
 static bf16 element(const struct gemm_src *s, int row, int kk)
@@ -38,8 +31,8 @@ static real dot(real c, const real *a, ptrdiff_t sa, const real *b, ptrdiff_t sb
     for (int k0 = 0; k0 < k; k0 += 32) {
         real e = 0, o = 0;
         for (int j = 0; j < 32; j += 2) {
-            e = FMA(a[(k0 + j) * sa], b[(k0 + j) * sb], e);
-            o = FMA(a[(k0 + j + 1) * sa], b[(k0 + j + 1) * sb], o);
+            e = real_fma(a[(k0 + j) * sa], b[(k0 + j) * sb], e);
+            o = real_fma(a[(k0 + j + 1) * sa], b[(k0 + j + 1) * sb], o);
         }
         c = c + (e + o);
     }

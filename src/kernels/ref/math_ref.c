@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/fp.h"
 #include "kernels/kernels.h"
 #include "kernels/math_poly.h"
 
@@ -35,18 +36,18 @@ float t1_exp(float x)
     if (x < EXP_LO)
         return 0.0f;
     x = EXP_HI < x ? EXP_HI : x; /* NaN passes */
-    float t = fmaf(x, EXP_LOG2E, EXP_MAGIC);
+    float t = real_fma(x, EXP_LOG2E, EXP_MAGIC);
     float k = t - EXP_MAGIC;
-    float r = fmaf(-k, EXP_LN2_HI, x);
-    r = fmaf(-k, EXP_LN2_LO, r);
+    float r = real_fma(-k, EXP_LN2_HI, x);
+    r = real_fma(-k, EXP_LN2_LO, r);
     float q = EXP_C6;
-    q = fmaf(q, r, EXP_C5);
-    q = fmaf(q, r, EXP_C4);
-    q = fmaf(q, r, EXP_C3);
-    q = fmaf(q, r, EXP_C2);
-    q = fmaf(q, r, 1.0f);
-    q = fmaf(q, r, 1.0f);
-    /* −126 ≤ k ≤ 128, in two exact factors because 2^128 is no float. */
+    q = real_fma(q, r, EXP_C5);
+    q = real_fma(q, r, EXP_C4);
+    q = real_fma(q, r, EXP_C3);
+    q = real_fma(q, r, EXP_C2);
+    q = real_fma(q, r, 1.0f);
+    q = real_fma(q, r, 1.0f);
+    /* −126 ≤ k ≤ 128, in two exact factors because 2^128 is no float; plain products (fp.h, a·2^k). */
     int n = (int)(bits_of(t) - bits_of(EXP_MAGIC));
     int a = n / 2, b = n - a;
     return q * float_of((uint32_t)(a + 127) << 23) * float_of((uint32_t)(b + 127) << 23);
@@ -62,19 +63,19 @@ float t1_log(float x)
     int e = (int)(u - LOG_SQRT_HALF_BITS) >> 23;
     float f = float_of(u - ((uint32_t)e << 23)) - 1.0f, fe = (float)e;
     float p = LOG_C8;
-    p = fmaf(p, f, LOG_C7);
-    p = fmaf(p, f, LOG_C6);
-    p = fmaf(p, f, LOG_C5);
-    p = fmaf(p, f, LOG_C4);
-    p = fmaf(p, f, LOG_C3);
-    p = fmaf(p, f, LOG_C2);
-    p = fmaf(p, f, LOG_C1);
-    p = fmaf(p, f, LOG_C0);
-    float y = f * f;
-    float t = (f * p) * y;
-    t = fmaf(fe, LOG_LN2_LO, t);
-    t = fmaf(-0.5f, y, t);
-    return fmaf(fe, LOG_LN2_HI, f + t);
+    p = real_fma(p, f, LOG_C7);
+    p = real_fma(p, f, LOG_C6);
+    p = real_fma(p, f, LOG_C5);
+    p = real_fma(p, f, LOG_C4);
+    p = real_fma(p, f, LOG_C3);
+    p = real_fma(p, f, LOG_C2);
+    p = real_fma(p, f, LOG_C1);
+    p = real_fma(p, f, LOG_C0);
+    float y = real_mul(f, f);
+    float t = real_mul(real_mul(f, p), y);
+    t = real_fma(fe, LOG_LN2_LO, t);
+    t = real_fma(-0.5f, y, t);
+    return real_fma(fe, LOG_LN2_HI, f + t);
 }
 
 float t1_sigmoid(float x)
@@ -88,13 +89,13 @@ float t1_tanh(float x)
     uint32_t sign = bits_of(x) & 0x80000000u;
     float z = float_of(bits_of(x) ^ sign);
     if (z < TANH_SPLIT) {
-        float y = z * z;
+        float y = real_mul(z, z);
         float p = TANH_C4;
-        p = fmaf(p, y, TANH_C3);
-        p = fmaf(p, y, TANH_C2);
-        p = fmaf(p, y, TANH_C1);
-        p = fmaf(p, y, TANH_C0);
-        float t = fmaf(z * y, p, z);
+        p = real_fma(p, y, TANH_C3);
+        p = real_fma(p, y, TANH_C2);
+        p = real_fma(p, y, TANH_C1);
+        p = real_fma(p, y, TANH_C0);
+        float t = real_fma(real_mul(z, y), p, z);
         return float_of(bits_of(t) | sign);
     }
     float r = 1.0f - 2.0f / (t1_exp(z + z) + 1.0f);
@@ -103,14 +104,7 @@ float t1_tanh(float x)
 
 #endif
 
-real t1_rsqrt(real x)
-{
-#ifdef DK_DOUBLE
-    return 1 / sqrt(x);
-#else
-    return 1.0f / sqrtf(x);
-#endif
-}
+real t1_rsqrt(real x) { return 1 / real_sqrt(x); }
 
 /* ---- binary64 ---- */
 
@@ -220,8 +214,8 @@ void kernels_rope_fill(real *cosine, real *sine, int max_pos, int d_head, double
         for (int p = 0; p < max_pos; p++) {
             double s, c;
             sincos_f64(p * freq, &s, &c);
-            cosine[(ptrdiff_t)p * h + i] = (real)c;
-            sine[(ptrdiff_t)p * h + i] = (real)s;
+            cosine[(ptrdiff_t)p * h + i] = real_narrow(c);
+            sine[(ptrdiff_t)p * h + i] = real_narrow(s);
         }
     }
 }

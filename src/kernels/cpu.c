@@ -1,0 +1,63 @@
+#include "kernels/cpu.h"
+
+#include "kernels/fill.h"
+
+#ifdef DK_X86
+
+#include <cpuid.h>
+#include <xmmintrin.h>
+
+/* FTZ (bit 15) and DAZ (bit 6) on, all exceptions masked, round to nearest. */
+void kernels_fp_enter(void) { _mm_setcsr(0x1f80u | 0x8040u); }
+
+static uint64_t read_xcr0(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return ((uint64_t)hi << 32) | lo;
+}
+
+/* By CPUID and by what the operating system saves (XCR0). */
+enum isa cpu_isa(void)
+{
+    unsigned a, b, c, d, b7, c7, d7;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA) || !(c & bit_F16C))
+        return ISA_REF;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7))
+        return ISA_REF;
+    uint64_t xcr0 = read_xcr0();
+    if ((xcr0 & 6) != 6 || !(b7 & bit_AVX2))
+        return ISA_REF;
+    unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    if ((xcr0 & 0xe0) != 0xe0 || (b7 & need) != need)
+        return ISA_AVX2;
+    /* AMX-TILE, AMX-BF16 and tile state; leaves 1D and 1E read zero in some virtual machines. */
+    if ((xcr0 & 0x60000) != 0x60000 || !(d7 & (1u << 24)) || !(d7 & (1u << 22)))
+        return ISA_AVX512;
+    return gemm_amx_usable() ? ISA_AMX : ISA_AVX512;
+}
+
+#else
+
+enum isa cpu_isa(void) { return ISA_REF; }
+
+#ifdef DK_DOUBLE
+
+void kernels_fp_enter(void) {}
+
+#elif defined __aarch64__
+
+/* FZ (bit 24) alone: denormals flushed in and out, round to nearest, no traps.  Reading costs less than writing. */
+void kernels_fp_enter(void)
+{
+    const uint64_t want = UINT64_C(1) << 24;
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr)::"memory");
+    if (fpcr != want)
+        __asm__ volatile("msr fpcr, %0" ::"r"(want) : "memory");
+}
+
+#else
+#error "how this machine flushes denormals, and when it decides that a result is tiny, is not known here (NUMERICS 1)"
+#endif
+#endif
