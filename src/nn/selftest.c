@@ -27,6 +27,7 @@ static const struct {
     {"attention", st_attention},
     {"ops", st_ops},
     {"head", st_head},
+    {"tiny", st_tiny},
 };
 
 /* ---- inputs ---- */
@@ -38,6 +39,40 @@ static real real_of_bits(uint32_t u)
     return (real)f;
 }
 
+/* Factors a, b of 24 bits with a·b = 2^47 − r.  Up to r = 2^22 the product rounds to 2^47, so that scaled down
+ * to 2^-126 it is kept; beyond, it is flushed (NUMERICS §1).  The first three a are bf16. */
+static const uint32_t brims[][2] = {
+    {217 << 16, 9896238},    /* r = 2·2^16 */
+    {179 << 16, 11997115},   /* r = 63·2^16 */
+    {189 << 16, 11362347},   /* r = 65·2^16 */
+    {13264529, 10610063},    /* r = 1 */
+    {9983807, 14096575},     /* r = 2^22 − 1 */
+    {8659208, 16252928},     /* r = 2^22: halfway, to even */
+    {15595643, 9024154},     /* r = 2^22 + 2 */
+    {1 << 23, 1 << 23},      /* 2^46 */
+};
+
+real st_brim_side(uint32_t i, uint32_t side, int exponent)
+{
+    return real_of_bits((uint32_t)(exponent + 127) << 23 | (brims[i][side] & 0x7fffffu));
+}
+
+real st_brim(struct battery *b, int exponent)
+{
+    uint32_t u = rng_u32(&b->rng);
+    real v = st_brim_side(u & 7, u >> 3 & 1, exponent);
+    return u >> 31 ? -v : v;
+}
+
+/* Pairs of these exponents add to −127, where a product of two mantissas in [1, 2) is just below 2^-126, or to
+ * −152, what an fma takes from 2^-126. */
+static real brim(struct battery *b)
+{
+    static const int exponents[] = {-126, -125, -64, -63, -63, -89, -38, -1};
+    uint32_t u = rng_u32(&b->rng);
+    return u < 1u << 28 ? 0 : st_brim(b, exponents[u & 7]);
+}
+
 static real sample(struct battery *b, enum st_input kind)
 {
     static const uint32_t edges[] = {
@@ -47,6 +82,7 @@ static real sample(struct battery *b, enum st_input kind)
         0xc2aeac50, 0xc2d00000, 0x3f200000, 0x7f7f8000, 0x007fc000};
     uint32_t u = rng_u32(&b->rng);
     switch (kind) {
+    case ST_BRIM: return brim(b);
     case ST_ZERO: return 0;
     case ST_UNIT: return ((real)(int32_t)(u >> 8) - 0x1p23f) * 0x1p-23f;
     case ST_WIDE: return real_of_bits((u & 0x807fffffu) | ((67 + (u >> 23) % 121) << 23));

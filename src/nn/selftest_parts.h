@@ -21,9 +21,13 @@ enum st_input {
     ST_WIDE, /* exponents 2^-60 … 2^60, any sign */
     ST_TINY, /* exponents down to the denormals: products and differences are flushed */
     ST_LOGIT, /* [−110, 110): exp from underflow to overflow */
-    ST_EDGE  /* zeros, denormals, limits, infinities, NaN, the thresholds of exp */
+    ST_EDGE, /* zeros, denormals, limits, infinities, NaN, the thresholds of exp */
+    ST_BRIM  /* zeros and factors of products on both brims of [2^-126 − 2^-151, 2^-126): st_brim */
 };
 
+/* Factor `side` (0, 1) of pair i (0 … 7) of mantissas whose product is about a power of two, with this exponent. */
+real st_brim_side(uint32_t i, uint32_t side, int exponent);
+real st_brim(struct battery *b, int exponent); /* any of them, of any sign */
 real *st_reals(struct battery *b, size_t n, enum st_input kind);
 bf16 *st_halves(struct battery *b, size_t n, enum st_input kind);
 int *st_ints(struct battery *b, size_t n, int below);
@@ -49,5 +53,7 @@ void st_gemm(struct battery *b);
 void st_attention(struct battery *b);
 void st_ops(struct battery *b);
 void st_head(struct battery *b);
+/* selftest_tiny.c */
+void st_tiny(struct battery *b);
 
 #endif
