@@ -66,6 +66,7 @@ EMUL    := $(patsubst src/%.c,$(B)/emulated/%.o,$(filter src/kernels/amx/%,$(SRC
 
 UNIT    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c tests/fault/test_*.c)))
 KERN    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/kernels/test_*.c)))
+KERN    := $(if $(EMUL),$(KERN),$(filter-out %/test_selftest_amx,$(KERN)))
 GRAD    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/grad/test_*.c)))
 TESTS   := $(UNIT) $(KERN) $(GRAD)
 FUZZSRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "kernels/cpu.h"
 #include "kernels/fill.h"
 #include "kernels/peak.h"
 #include "nn/attention.h"
@@ -32,12 +33,14 @@ static int make_tables(void **state)
             table_name[n_tables] = isa_name((enum isa)isa);
             tables[n_tables++] = kernels_get((enum isa)isa);
         }
+#ifdef DK_X86
     if (kernels_get(ISA_AVX512)) {
         emulated = *kernels_get(ISA_AVX512);
         gemm_fill_amx_emulated(&emulated);
         table_name[n_tables] = "amx on emulated tiles";
         tables[n_tables++] = &emulated;
     }
+#endif
     kernels_fp_enter();
     return 0;
 }

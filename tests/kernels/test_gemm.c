@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "kernels/cpu.h"
 #include "kernels/fill.h"
 #include "nn/gemm.h"
 
@@ -36,6 +37,7 @@ static int list_sets(void **state)
         if (kernels_get((enum isa)i))
             add_set(isa_name((enum isa)i), kernels_get((enum isa)i));
     ref = kernels_get(ISA_REF);
+#ifdef DK_X86
     if (kernels_get(ISA_AVX512)) {
         add_set("amx-emulated", kernels_get(ISA_AVX512));
         gemm_fill_amx_emulated(&set[n_set - 1].k);
@@ -43,6 +45,7 @@ static int list_sets(void **state)
     } else {
         print_message("no AVX-512 here: AMX kernels on emulated tiles not run\n");
     }
+#endif
     kernels_fp_enter();
     return 0;
 }

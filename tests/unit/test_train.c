@@ -233,6 +233,26 @@ static void test_even_rows(void **state)
     param_table_release(&t);
 }
 
+/* A mean square that decays to 2^-126 − 2^-151 rounds up to 2^-126, on every machine; below that it is flushed. */
+static void test_even_rows_tiny(void **state)
+{
+    (void)state;
+    struct model_config c = tiny();
+    struct param_table t;
+    struct err e;
+    assert_int_equal(param_table_new(&t, &c, &e), 0);
+    for (int less = 0; less < 2; less++) {
+        struct optim_config oc = {.kind = OPTIM_NORMUON, .beta2_row = 1 - 0x1p-25 - less * 0x1p-40};
+        struct optim o;
+        real u[16] = {0}, v = (real)0x1p-126;
+        assert_int_equal(optim_init(&o, &nn1, &t, &oc, &e), 0);
+        optim_even_rows(&o, u, &v, 1, 16);
+        assert_true(v == (less ? 0 : (real)0x1p-126));
+        optim_release(&o);
+    }
+    param_table_release(&t);
+}
+
 /* More compute, more parameters; the width nearest to what is wanted; the user's shape comes first. */
 static void test_shape_of_budget(void **state)
 {
@@ -436,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
         cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_short_rows),
         cmocka_unit_test(test_state_file),         cmocka_unit_test(test_even_rows),
+        cmocka_unit_test(test_even_rows_tiny),
         cmocka_unit_test(test_shape_of_budget),    cmocka_unit_test(test_small_text),
         cmocka_unit_test(test_run_file),
     };
