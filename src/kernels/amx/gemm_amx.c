@@ -193,6 +193,15 @@ static uint16_t answer_input(uint32_t i)
     return (uint16_t)((h >> 31) << 15 | (87 + (h >> 8) % 80) << 7 | (h >> 20 & 127));
 }
 
+/* Left operand against right ones of 2^-63: first ±2^-126 in either chain, then crumbs that leave it at the brim of
+ * being tiny (NUMERICS §1), or take it over. */
+static uint16_t answer_brim(uint32_t i)
+{
+    static const uint16_t crumb[] = {0x1300, 0x1380, 0x13c0, 0x1340}; /* 2^-89·{1, 2, 3, 3/2} */
+    uint32_t h = i * 2654435761u ^ i << 7, k = i % 32;
+    return (uint16_t)((h >> 31) << 15 | (k < 2 ? 0x2000 : h % 5 ? 0 : crumb[h >> 20 & 3]));
+}
+
 static float answer_dot(const uint16_t *a, const uint16_t *b, float c)
 {
     __m128 ch[2] = {_mm_setzero_ps(), _mm_setzero_ps()};
@@ -205,22 +214,23 @@ static float answer_dot(const uint16_t *a, const uint16_t *b, float c)
 }
 
 /* One step of four tiles against the profile, before anyone relies on them. */
-static __attribute__((noinline)) bool known_answer(void)
+static __attribute__((noinline)) bool known_answer(bool brim)
 {
     static uint16_t a[2 * 16 * 32] __attribute__((aligned(64)));
     static uint16_t b[2 * 16 * 32] __attribute__((aligned(64)));
     static float c[MR * NR] __attribute__((aligned(64)));
     for (uint32_t i = 0; i < 1024; i++) {
-        a[i] = answer_input(i);
-        b[i] = answer_input(i + 4096);
-        c[i] = (float)(int)i - 512.0f;
+        a[i] = brim ? answer_brim(i) : answer_input(i);
+        b[i] = brim ? 0x2000 : answer_input(i + 4096);
+        c[i] = brim ? 0 : (float)(int)i - 512.0f;
     }
     tile_config();
     tile_2x2(c, NR * 4, (const char *)a, (const char *)b, 32, false);
     tile_release();
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NR; j++) {
-            float want = answer_dot(a + i * 32, b + j / 16 * 512 + j % 16 * 2, (float)(i * NR + j) - 512.0f);
+            float before = brim ? 0 : (float)(i * NR + j) - 512.0f;
+            float want = answer_dot(a + i * 32, b + j / 16 * 512 + j % 16 * 2, before);
             if (memcmp(&want, &c[i * NR + j], sizeof want) != 0)
                 return false;
         }
@@ -233,7 +243,7 @@ bool gemm_amx_usable(void)
         return false;
     unsigned was = _mm_getcsr();
     kernels_fp_enter();
-    bool ok = known_answer();
+    bool ok = known_answer(false) && known_answer(true);
     _mm_setcsr(was);
     return ok;
 }
