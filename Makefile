@@ -55,7 +55,8 @@ BIN     := $(B)/dokja
 # The second verifier: its own files and the reference kernels, libcrypto and nothing else.
 VERIFY  := $(B)/dokja-verify
 VERSRC  := $(sort $(wildcard verify/*.c))
-VEROBJ  := $(patsubst %.c,$(B)/%.o,$(VERSRC)) $(patsubst %,$(B)/kernels/ref/%.o,attn_ref elem_ref elem_loss_ref elem_norm_ref math_ref)
+VEROBJ  := $(patsubst %.c,$(B)/%.o,$(VERSRC)) $(B)/kernels/fp_enter.o \
+           $(patsubst %,$(B)/kernels/ref/%.o,attn_ref elem_ref elem_loss_ref elem_norm_ref math_ref)
 
 # The same reference kernels, ops and network in binary64, for gradient tests.
 DSRC    := $(filter src/kernels/ref/% src/kernels/%.c src/nn/% src/base/% src/model/net%.c src/model/params%.c,$(SRC))
@@ -98,7 +99,7 @@ $(B)/verify/%.o: verify/%.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fopenmp,$(CFLAGS_ALL)) -I. $(CFLAGS) -MMD -MP -c $< -o $@
 $(VERIFY): $(VEROBJ)
-	$(CC) $(CFLAGS) $^ -o $@ $(shell pkg-config --libs libcrypto) -lm
+	$(CC) $(CFLAGS) $^ -o $@ $(CROSS_LIBS) $(shell $(PKG_CONFIG) --libs libcrypto) -lm
 
 # The source tree's own digest (src/base/build.h), compiled into one object.
 TREE    := $(sort Makefile $(wildcard include/*.h src/*/*.[ch] src/*/*/*.[ch] src/ui/*))

@@ -1,6 +1,4 @@
 /* The matrix product of NUMERICS §3: for each output, in blocks of 32 k, an even and an odd chain of fma. */
-#include <xmmintrin.h>
-
 #include "kernels/fill.h"
 #include "verify/verify.h"
 
@@ -8,7 +6,7 @@ enum { TILE = 32, DEPTH = 32 };
 struct kernels T1;
 
 void product_begin(void) {
-    _mm_setcsr(0x1f80u | 0x8040u); /* flush to zero, denormals are zero, exceptions masked, to nearest */
+    kernels_fp_enter();
     elem_fill_ref(&T1);
     attn_fill_ref(&T1);
 }

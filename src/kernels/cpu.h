@@ -1,4 +1,4 @@
-/* What is asked of the machine itself: its vector units, and the floating-point environment (kernels_fp_enter). */
+/* What is asked of the machine itself: its vector units. */
 #ifndef DK_KERNELS_CPU_H
 #define DK_KERNELS_CPU_H
 

@@ -17,7 +17,8 @@ install=
 root=$("$here/tests/peers/aarch64.sh" $install 2>err.txt) || skip "$(tail -n 1 err.txt)"
 
 tests="test_tiny test_elem test_math test_gemm"
-nice -n 15 make -C "$here" -j"$(nproc)" CC=aarch64-linux-gnu-gcc SYSROOT="$root" B=$build $build/dokja \
+nice -n 15 make -C "$here" -j"$(nproc)" CC=aarch64-linux-gnu-gcc SYSROOT="$root" B=$build \
+    $build/dokja $build/dokja-verify \
     $(printf "$build/tests/kernels/%s " $tests) >make.txt 2>&1 && ok "aarch64 builds" ||
     { bad "aarch64 builds" "$(grep -E 'error:|\*\*\* |undefined' make.txt | head -n 1)"; exit 1; }
 
@@ -47,6 +48,8 @@ root_of() { sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p' "$1"; }
 arm dokja ledger replay muon --segments 0 --json >replay.txt 2>err.txt &&
     grep -q '"segments": *1, *"matched": *1' replay.txt && ok "aarch64: replays what was trained here" ||
     bad "aarch64: replays what was trained here" "$(tail -n 1 err.txt)"
+arm dokja-verify muon --replay all --json >again.txt 2>err.txt && ok "aarch64: so does the second program" ||
+    bad "aarch64: so does the second program" "$(tail -n 1 err.txt again.txt)"
 A="--optimizer adamw --untied --schedule cosine --steps 3"
 "$DOKJA" pretrain $T $A --out adamw >here.txt 2>err.txt
 arm dokja pretrain $T $A --out there >there.txt 2>err.txt
