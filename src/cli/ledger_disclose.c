@@ -32,6 +32,15 @@ static int print_json(json_t *v, struct err *e)
     return rc;
 }
 
+/* A line of a report; control characters of foreign text cannot begin another one, or move the cursor. */
+static void print_field(const char *label, const char *s)
+{
+    printf("%-10s ", label);
+    for (s = *s ? s : "not stated"; *s; s++)
+        putchar((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
+    putchar('\n');
+}
+
 /* The document in a corpus that must be the one the run commits to. */
 static int find_document(struct corpus_found *f, const struct logbook *b, const char *dir, const char *id,
                          struct err *e)
@@ -142,8 +151,10 @@ static void show_document(const struct disclosure *d)
     digest_hex(hex, &x->text);
     printf("shows      document %" PRIu64 " (from 0) of the %" PRIu64 " in the corpus that the run committed to before "
            "its first step\n", x->index, d->genesis.corpus_docs);
-    printf("id         %s\nsource     %s\nlicense    %s\nlanguage   %s\n", x->id, *x->source ? x->source : "not stated",
-           *x->license ? x->license : "not stated", *x->lang ? x->lang : "not stated");
+    print_field("id", x->id);
+    print_field("source", x->source);
+    print_field("license", x->license);
+    print_field("language", x->lang);
     printf("text       SHA-256 %s, ", hex);
     printf(x->shown ? "%zu bytes, in the file\n" : "not shown\n", x->n);
     printf("side       %s\n", side(d));
@@ -332,8 +343,9 @@ static void show_used(const struct used *u)
 {
     char hex[65];
     digest_hex(hex, &u->doc.hash);
-    printf("document   %s, number %" PRIu64 " (from 0) of %" PRIu64 "\ntext       SHA-256 %s, %zu bytes\n", u->doc.id,
-           u->doc.index, u->doc.docs, hex, u->doc.n);
+    print_field("document", u->doc.id);
+    printf("number     %" PRIu64 " (from 0) of %" PRIu64 "\ntext       SHA-256 %s, %zu bytes\n", u->doc.index,
+           u->doc.docs, hex, u->doc.n);
     if (u->doc.trained)
         printf("stream     tokens %" PRIu64 " to %" PRIu64 ", in %" PRIu64 " rows of %d\n", u->span.from,
                u->span.to - 1, u->x.rows, u->b->config.seq);
