@@ -29,6 +29,10 @@ int export_korea(struct buf *d, const struct export *x, struct err *e) MUST_CHEC
 
 /* ---- what they share ---- */
 
+/* Adding v, which is taken, to a list or an object.  Where that fails (memory, a string that is not UTF-8), *to becomes
+ * NULL, and so does what is made of it: no document is written that is not whole. */
+void export_push(json_t **to, json_t *v);
+void export_set(json_t **to, const char *key, json_t *v);
 /* Prints v, which it takes. */
 int export_json(struct buf *d, json_t *v, struct err *e) MUST_CHECK;
 /* A time of the ledger as JSON, or null where it is not of the form 2026-01-31T23:59:59Z. */

@@ -11,11 +11,11 @@ static json_t *property(const char *name, const char *value)
     return json_pack("{s:s,s:s}", "name", name, "value", value);
 }
 
-static void add_count(json_t *list, const char *name, uint64_t v)
+static void add_count(json_t **list, const char *name, uint64_t v)
 {
     char s[24];
     snprintf(s, sizeof s, "%" PRIu64, v);
-    json_array_append_new(list, property(name, s));
+    export_push(list, property(name, s));
 }
 
 static json_t *files(const struct final *f)
@@ -24,7 +24,7 @@ static json_t *files(const struct final *f)
     for (uint64_t i = 0; i < f->n_files; i++) {
         char hex[65];
         digest_hex(hex, &f->file[i].sha256);
-        json_array_append_new(a, json_pack("{s:s,s:s,s:s,s:[{s:s,s:s}]}", "type", "file", "bom-ref", f->file[i].name,
+        export_push(&a, json_pack("{s:s,s:s,s:s,s:[{s:s,s:s}]}", "type", "file", "bom-ref", f->file[i].name,
                                            "name", f->file[i].name, "hashes", "alg", "SHA-256", "content", hex));
     }
     return a;
@@ -48,7 +48,7 @@ static json_t *pedigree(const struct genesis *g)
     for (int i = 0; i < g->n_ancestors; i++) {
         char hex[65];
         digest_hex(hex, &g->ancestor[i]);
-        json_array_append_new(a, json_pack("{s:s,s:s,s:[{s:s,s:s}]}", "type", "machine-learning-model", "name",
+        export_push(&a, json_pack("{s:s,s:s,s:[{s:s,s:s}]}", "type", "machine-learning-model", "name",
                                            "ancestor", "hashes", "alg", "SHA-256", "content", hex));
     }
     return json_pack("{s:o,s:s}", "ancestors", a, "notes", g->n_ancestors
@@ -69,7 +69,7 @@ static json_t *metrics(const struct export *x)
         char s[40];
         snprintf(s, sizeof s, "%.4f", m[i].v);
         if (isfinite(m[i].v))
-            json_array_append_new(a, json_pack("{s:s,s:s,s:s}", "type", m[i].type, "value", s, "slice",
+            export_push(&a, json_pack("{s:s,s:s,s:s}", "type", m[i].type, "value", s, "slice",
                                                "held-out documents of the training corpus"));
     }
     return json_pack("{s:o}", "performanceMetrics", a);
@@ -100,13 +100,13 @@ static json_t *model_properties(const struct export *x)
     const struct logbook *b = x->b;
     char flops[40];
     json_t *a = json_array();
-    json_array_append_new(a, property("dokja:genesis", x->genesis));
-    json_array_append_new(a, property("dokja:state-root", x->root));
-    json_array_append_new(a, property("dokja:seed-from", b->beacon.source));
-    add_count(a, "dokja:parameters", model_params_total(&b->config.model));
-    add_count(a, "dokja:training-tokens", b->final.tokens);
+    export_push(&a, property("dokja:genesis", x->genesis));
+    export_push(&a, property("dokja:state-root", x->root));
+    export_push(&a, property("dokja:seed-from", b->beacon.source));
+    add_count(&a, "dokja:parameters", model_params_total(&b->config.model));
+    add_count(&a, "dokja:training-tokens", b->final.tokens);
     snprintf(flops, sizeof flops, "%.6e", b->final.flops);
-    json_array_append_new(a, property("dokja:training-flops", flops));
+    export_push(&a, property("dokja:training-flops", flops));
     return a;
 }
 
@@ -115,9 +115,9 @@ static json_t *references(const struct export *x)
     json_t *a = json_pack("[{s:s,s:s,s:[{s:s,s:s}]}]", "type", "evidence", "url", "ledger.bin", "hashes", "alg",
                           "SHA-256", "content", x->ledger);
     if (x->signed_too)
-        json_array_append_new(a, json_pack("{s:s,s:s}", "type", "attestation", "url", "run.intoto.jsonl"));
+        export_push(&a, json_pack("{s:s,s:s}", "type", "attestation", "url", "run.intoto.jsonl"));
     if (x->url)
-        json_array_append_new(a, json_pack("{s:s,s:s}", "type", "website", "url", x->url));
+        export_push(&a, json_pack("{s:s,s:s}", "type", "website", "url", x->url));
     return a;
 }
 
@@ -127,10 +127,10 @@ static json_t *model(const struct export *x)
                           "model", "name", x->name, "version", x->root, "hashes", weights_hash(&x->b->final),
                           "pedigree", pedigree(&x->b->genesis), "modelCard", model_card(x), "externalReferences",
                           references(x), "properties", model_properties(x), "components", files(&x->b->final));
-    if (c && export_named(x))
-        json_object_set_new(c, "supplier", json_pack("{s:s}", "name", x->b->genesis.holder));
-    if (c && x->license)
-        json_object_set_new(c, "licenses", json_pack("[{s:s}]", "expression", x->license));
+    if (export_named(x))
+        export_set(&c, "supplier", json_pack("{s:s}", "name", x->b->genesis.holder));
+    if (x->license)
+        export_set(&c, "licenses", json_pack("[{s:s}]", "expression", x->license));
     return c;
 }
 
@@ -138,7 +138,7 @@ static json_t *corpus_licenses(const struct census_table *t)
 {
     json_t *a = json_array();
     for (size_t i = 0; i < t->n; i++)
-        json_array_append_new(a, json_pack("{s:{s:s}}", "license", "name", t->row[i].name));
+        export_push(&a, json_pack("{s:{s:s}}", "license", "name", t->row[i].name));
     return a;
 }
 
@@ -146,22 +146,22 @@ static json_t *corpus(const struct export *x)
 {
     const struct genesis *g = &x->b->genesis;
     json_t *p = json_array();
-    json_array_append_new(p, property("dokja:corpus-root", x->corpus_root));
-    add_count(p, "dokja:documents", g->corpus_docs);
-    add_count(p, "dokja:bytes", g->corpus_bytes);
-    add_count(p, "dokja:documents-to-train-on", g->train_docs);
-    add_count(p, "dokja:documents-held-out", g->heldout_docs);
+    export_push(&p, property("dokja:corpus-root", x->corpus_root));
+    add_count(&p, "dokja:documents", g->corpus_docs);
+    add_count(&p, "dokja:bytes", g->corpus_bytes);
+    add_count(&p, "dokja:documents-to-train-on", g->train_docs);
+    add_count(&p, "dokja:documents-held-out", g->heldout_docs);
     for (size_t i = 0; x->census && i < x->census->table[CENSUS_LANG].n; i++) {
         char name[80];
         snprintf(name, sizeof name, "dokja:bytes:language:%s", x->census->table[CENSUS_LANG].row[i].name);
-        add_count(p, name, x->census->table[CENSUS_LANG].row[i].bytes);
+        add_count(&p, name, x->census->table[CENSUS_LANG].row[i].bytes);
     }
     json_t *c = json_pack("{s:s,s:s,s:s,s:s,s:s,s:[{s:s,s:s,s:s}],s:o}", "type", "data", "bom-ref", "corpus", "name",
                           "training corpus", "version", x->corpus_root, "description",
                           "The text that the run committed to before its first step.", "data", "type", "dataset",
                           "name", "training corpus", "description", "documents under one Merkle root", "properties", p);
-    if (c && x->census)
-        json_object_set_new(c, "licenses", corpus_licenses(&x->census->table[CENSUS_LICENSE]));
+    if (x->census)
+        export_set(&c, "licenses", corpus_licenses(&x->census->table[CENSUS_LICENSE]));
     return c;
 }
 
@@ -190,8 +190,8 @@ int export_bom(struct buf *d, const struct export *x, struct err *e)
     json_t *metadata = json_pack("{s:{s:[{s:s,s:s,s:s}]},s:o}", "tools", "components", "type", "application", "name",
                                  "dokja", "version", x->source, "component", model(x));
     json_t *at = export_time(x->b->final.c.at);
-    if (metadata && json_is_string(at))
-        json_object_set(metadata, "timestamp", at);
+    if (json_is_string(at))
+        export_set(&metadata, "timestamp", json_incref(at));
     json_decref(at);
     return export_json(d, json_pack("{s:s,s:s,s:s,s:s,s:i,s:o,s:[o,o],s:[{s:s,s:[s,s]}]}", "$schema",
                                     "http://cyclonedx.org/schema/bom-1.6.schema.json", "bomFormat", "CycloneDX",

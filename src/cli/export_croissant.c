@@ -26,8 +26,8 @@ static json_t *context(void)
                           "@json", "dataType", "@id", "cr:dataType", "@type", "@vocab", "examples", "@id",
                           "cr:examples", "@type", "@json", "name", "@container", "@language", "description",
                           "@container", "@language");
-    for (size_t i = 0; c && i < sizeof plain / sizeof *plain; i++)
-        json_object_set_new(c, plain[i][0], json_string(plain[i][1]));
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        export_set(&c, plain[i][0], json_string(plain[i][1]));
     return c;
 }
 
@@ -37,13 +37,13 @@ static json_t *file_object(const char *name, const char *format, json_int_t byte
     snprintf(size, sizeof size, "%lld B", (long long)bytes);
     json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "@type", "cr:FileObject", "@id", name, "name", name,
                           "contentUrl", name, "encodingFormat", format, "sha256", sha256);
-    if (v && bytes >= 0)
-        json_object_set_new(v, "contentSize", json_string(size));
+    if (bytes >= 0)
+        export_set(&v, "contentSize", json_string(size));
     return v;
 }
 
 /* The files, and behind them the set of lines that is in the compressed ones. */
-static int distribution(json_t *list, const struct export *x, struct err *e)
+static int distribution(json_t **list, const struct export *x, struct err *e)
 {
     const json_t *files = json_object_get(corpus_manifest(x->corpus), "files");
     json_t *in = json_array();
@@ -55,7 +55,7 @@ static int distribution(json_t *list, const struct export *x, struct err *e)
         rc = sha256_file(&h, path.p, e);
     if (rc == 0) {
         digest_hex(hex, &h);
-        json_array_append_new(list, file_object("manifest.json", "application/json", -1, hex));
+        export_push(list, file_object("manifest.json", "application/json", -1, hex));
     }
     for (size_t i = 0; rc == 0 && i < json_array_size(files); i++) {
         const json_t *f = json_array_get(files, i);
@@ -68,10 +68,10 @@ static int distribution(json_t *list, const struct export *x, struct err *e)
             rc = json_get_int(&bytes, f, "bytes", 0, INT64_MAX, false, 0, path.p, e);
         if (rc || strncmp(name, "docs-", 5) != 0)
             continue;
-        json_array_append_new(list, file_object(name, "application/zstd", bytes, sha));
-        json_array_append_new(in, json_pack("{s:s}", "@id", name));
+        export_push(list, file_object(name, "application/zstd", bytes, sha));
+        export_push(&in, json_pack("{s:s}", "@id", name));
     }
-    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:s,s:s}", "@type", "cr:FileSet", "@id", "docs", "name",
+    export_push(list, json_pack("{s:s,s:s,s:s,s:o,s:s,s:s}", "@type", "cr:FileSet", "@id", "docs", "name",
                                           "docs", "containedIn", in, "encodingFormat", "application/jsonlines",
                                           "includes", "docs-*.jsonl"));
     buf_release(&path);
@@ -89,7 +89,7 @@ static json_t *record_set(void)
         char id[40], at[20];
         snprintf(id, sizeof id, "documents/%s", field[i][0]);
         snprintf(at, sizeof at, "$.%s", field[i][0]);
-        json_array_append_new(a, json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:{s:s},s:{s:s}}}", "@type", "cr:Field", "@id", id,
+        export_push(&a, json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:{s:s},s:{s:s}}}", "@type", "cr:Field", "@id", id,
                                            "name", field[i][0], "description", field[i][1], "dataType", "sc:Text",
                                            "source", "fileSet", "@id", "docs", "extract", "jsonPath", at));
     }
@@ -102,7 +102,7 @@ static json_t *licenses(const struct census_table *t)
 {
     json_t *a = json_array();
     for (size_t i = 0; i < t->n; i++)
-        json_array_append_new(a, json_string(t->row[i].name));
+        export_push(&a, json_string(t->row[i].name));
     return a;
 }
 
@@ -115,7 +115,7 @@ static json_t *derived(const struct export *x)
         char id[100];
         const char *sha = json_string_value(json_object_get(json_array_get(in, i), "sha256"));
         snprintf(id, sizeof id, "urn:sha256:%.64s", sha ? sha : "");
-        json_array_append_new(a, json_pack("{s:s}", "@id", id));
+        export_push(&a, json_pack("{s:s}", "@id", id));
     }
     return a;
 }
@@ -132,7 +132,7 @@ int export_croissant(struct buf *d, const struct export *x, struct err *e)
              (unsigned long long)g->corpus_bytes, x->corpus_root, x->genesis);
     snprintf(cite, sizeof cite, "@misc{dokja-%.16s, title = {Training corpus}, note = {Merkle root %s}}",
              x->corpus_root, x->corpus_root);
-    int rc = distribution(files, x, e);
+    int rc = distribution(&files, x, e);
     if (rc) {
         json_decref(files);
         return rc;
@@ -144,8 +144,8 @@ int export_croissant(struct buf *d, const struct export *x, struct err *e)
                           "sc:Organization", "name", g->holder, "version", version, "distribution", files, "recordSet",
                           record_set(), "prov:wasDerivedFrom", derived(x));
     json_t *at = export_time(g->created);
-    if (v && json_is_string(at))
-        json_object_set_new(v, "datePublished", json_stringn(json_string_value(at), 10));
+    if (json_is_string(at))
+        export_set(&v, "datePublished", json_stringn(json_string_value(at), 10));
     json_decref(at);
     return export_json(d, v, e);
 }

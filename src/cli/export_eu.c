@@ -43,7 +43,7 @@ static json_t *table_json(const struct census_table *t, size_t limit)
 {
     json_t *a = json_array();
     for (size_t i = 0; i < t->n && i < limit; i++)
-        json_array_append_new(a, json_pack("{s:s,s:I,s:I}", "name", t->row[i].name, "documents",
+        export_push(&a, json_pack("{s:s,s:I,s:I}", "name", t->row[i].name, "documents",
                                            (json_int_t)t->row[i].docs, "bytes", (json_int_t)t->row[i].bytes));
     return a;
 }
@@ -54,7 +54,7 @@ static json_t *domains_json(const struct census_table *t)
     size_t all, n = listed_domains(t, &all), i = 0;
     for (size_t done = 0; done < n && i < t->n; i++)
         if (strcmp(t->row[i].name, CENSUS_NO_DOMAIN) != 0 && strcmp(t->row[i].name, CENSUS_OTHERS) != 0) {
-            json_array_append_new(a, json_pack("{s:s,s:I,s:I}", "name", t->row[i].name, "documents",
+            export_push(&a, json_pack("{s:s,s:I,s:I}", "name", t->row[i].name, "documents",
                                                (json_int_t)t->row[i].docs, "bytes", (json_int_t)t->row[i].bytes));
             done++;
         }
@@ -68,7 +68,7 @@ static json_t *general_json(const struct export *x)
     for (int i = 0; i < g->n_ancestors; i++) {
         char hex[65];
         digest_hex(hex, &g->ancestor[i]);
-        json_array_append_new(ancestors, json_string(hex));
+        export_push(&ancestors, json_string(hex));
     }
     return json_pack("{s:o,s:s,s:s,s:s,s:o,s:o,s:o,s:{s:s,s:I,s:I,s:s,s:o},s:{s:I,s:I,s:I},s:s}", "provider",
                      export_named(x) ? json_string(g->holder) : json_null(), "model", x->name, "genesis", x->genesis,
@@ -85,17 +85,17 @@ static json_t *sources_json(const struct export *x)
 {
     json_t *o = json_object();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        json_object_set_new(o, kinds[i].key, json_string(NOT_KNOWN));
-    json_object_set_new(o, "corpus_root", json_string(x->corpus_root));
-    json_object_set_new(o, "documents", json_integer((json_int_t)x->b->genesis.corpus_docs));
-    json_object_set_new(o, "bytes", json_integer((json_int_t)x->b->genesis.corpus_bytes));
+        export_set(&o, kinds[i].key, json_string(NOT_KNOWN));
+    export_set(&o, "corpus_root", json_string(x->corpus_root));
+    export_set(&o, "documents", json_integer((json_int_t)x->b->genesis.corpus_docs));
+    export_set(&o, "bytes", json_integer((json_int_t)x->b->genesis.corpus_bytes));
     if (!x->census)
         return o;
     const struct census_table *t = x->census->table;
-    json_object_set_new(o, "characters", json_integer((json_int_t)x->census->chars));
-    json_object_set_new(o, "by_source", table_json(&t[CENSUS_SOURCE], 1000));
-    json_object_set_new(o, "by_licence", table_json(&t[CENSUS_LICENSE], CENSUS_MAX_ROWS));
-    json_object_set_new(o, "web", domains_json(&t[CENSUS_DOMAIN]));
+    export_set(&o, "characters", json_integer((json_int_t)x->census->chars));
+    export_set(&o, "by_source", table_json(&t[CENSUS_SOURCE], 1000));
+    export_set(&o, "by_licence", table_json(&t[CENSUS_LICENSE], CENSUS_MAX_ROWS));
+    export_set(&o, "web", domains_json(&t[CENSUS_DOMAIN]));
     return o;
 }
 
@@ -103,10 +103,10 @@ static json_t *processing_json(const struct export *x)
 {
     json_t *o = json_pack("{s:s,s:s,s:s}", "rights_reservations", NOT_KNOWN, "illegal_content", NOT_KNOWN,
                           "personal_data", NOT_KNOWN);
-    if (!o || !x->corpus)
+    if (!x->corpus)
         return o;
     struct corpus_counts n = corpus_count(x->corpus);
-    json_object_set_new(o, "removed_documents",
+    export_set(&o, "removed_documents",
                         json_pack("{s:I,s:I,s:I,s:I,s:I}", "duplicate", (json_int_t)n.duplicate, "empty",
                                   (json_int_t)n.empty, "not_utf8", (json_int_t)n.not_utf8, "too_long",
                                   (json_int_t)n.too_long, "bad_record", (json_int_t)n.bad_record));

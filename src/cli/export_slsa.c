@@ -13,7 +13,7 @@ static json_t *subjects(const struct final *f)
     for (uint64_t i = 0; i < f->n_files; i++) {
         char hex[65];
         digest_hex(hex, &f->file[i].sha256);
-        json_array_append_new(a, json_pack("{s:s,s:{s:s}}", "name", f->file[i].name, "digest", "sha256", hex));
+        export_push(&a, json_pack("{s:s,s:{s:s}}", "name", f->file[i].name, "digest", "sha256", hex));
     }
     return a;
 }
@@ -24,20 +24,20 @@ static json_t *dependencies(const struct export *x)
     json_t *a = json_array();
     char uri[100];
     snprintf(uri, sizeof uri, "urn:dokja:corpus:%s", x->corpus_root);
-    json_array_append_new(
-        a, json_pack("{s:s,s:s,s:{s:s},s:{s:s,s:I,s:I}}", "name", "corpus", "uri", uri, "digest", "dokjaCorpusRoot",
+    export_push(
+        &a, json_pack("{s:s,s:s,s:{s:s},s:{s:s,s:I,s:I}}", "name", "corpus", "uri", uri, "digest", "dokjaCorpusRoot",
                      x->corpus_root, "annotations", "digestOf",
                      "RFC 6962 tree over the documents; leaf: SHA-256(text), SHA-256(metadata)", "documents",
                      (json_int_t)x->b->genesis.corpus_docs, "bytes", (json_int_t)x->b->genesis.corpus_bytes));
-    json_array_append_new(a, json_pack("{s:s,s:{s:s},s:s}", "name", "tokenizer.json", "digest", "sha256", x->tokenizer,
+    export_push(&a, json_pack("{s:s,s:{s:s},s:s}", "name", "tokenizer.json", "digest", "sha256", x->tokenizer,
                                        "mediaType", "application/json"));
-    json_array_append_new(a, json_pack("{s:s,s:{s:s},s:{s:s}}", "name", "dokja source tree", "digest", "sha256",
+    export_push(&a, json_pack("{s:s,s:{s:s},s:{s:s}}", "name", "dokja source tree", "digest", "sha256",
                                        x->source, "annotations", "digestOf",
                                        "the output of sha256sum over the tree's files (make source-digest)"));
     for (int i = 0; i < x->b->genesis.n_ancestors; i++) {
         char hex[65];
         digest_hex(hex, &x->b->genesis.ancestor[i]);
-        json_array_append_new(a, json_pack("{s:s,s:{s:s}}", "name", "ancestor", "digest", "sha256", hex));
+        export_push(&a, json_pack("{s:s,s:{s:s}}", "name", "ancestor", "digest", "sha256", hex));
     }
     return a;
 }

@@ -14,6 +14,24 @@ enum { MAX_CONFIG = 1 << 20, MAX_BUNDLE = 64 << 20 };
 
 /* ---- shared by the documents ---- */
 
+static void failed(json_t **to)
+{
+    json_decref(*to);
+    *to = NULL;
+}
+
+void export_push(json_t **to, json_t *v)
+{
+    if (json_array_append_new(*to, v))
+        failed(to);
+}
+
+void export_set(json_t **to, const char *key, json_t *v)
+{
+    if (json_object_set_new(*to, key, v))
+        failed(to);
+}
+
 int export_json(struct buf *d, json_t *v, struct err *e)
 {
     int rc = v ? json_print(d, v, 2, e) : err_set(e, ERR_NOMEM, "no memory for a document, or a name is not UTF-8");
