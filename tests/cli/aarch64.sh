@@ -14,7 +14,7 @@ skip() { echo "skip aarch64: $1"; exit 0; }
 install=
 [ "${DOKJA_PEERS_LARGE:-0}" = 1 ] && install=--install
 [ -n "$install" ] || [ -x "$here/$build/dokja" ] || skip "built only with --peers"
-root=$("$here/tests/peers/aarch64.sh" $install 2>err.txt) || skip "$(tail -n 1 err.txt)"
+root=$("$here/tests/peers/aarch64.sh" $install 2>err.txt) || skip "$(sed -n '$s/^aarch64: //p' err.txt)"
 
 tests="test_tiny test_elem test_math test_gemm"
 nice -n 15 make -C "$here" -j"$(nproc)" CC=aarch64-linux-gnu-gcc SYSROOT="$root" B=$build \
