@@ -1,6 +1,5 @@
 /* dokja pretrain: from a corpus and a tokenizer to a model trained from random weights. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,96 +11,15 @@
 #include "base/opt.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
-#include "cli/run_ledger.h"
-#include "data/corpus.h"
-#include "data/tokens.h"
-#include "text/tokenizer.h"
-#include "train/loop.h"
-#include "train/recipe.h"
+#include "cli/pretrain.h"
 
 /* Share of the machine's peak that training reaches as a rule: a first guess, before it is measured. */
 static const double USUAL_SHARE = 0.45;
-
-struct pretrain {
-    /* what was asked */
-    const char *corpus_dir, *tokenizer_dir, *out;
-    int64_t depth, seq, seq_start, workers, threads, memory, keep_states;
-    double batch, steps, eval_every, eval_tokens;
-    int64_t seed;
-    bool json, untied;
-    double save_every;
-    struct run_request req;
-    struct run_ledger ledger;
-    /* what it became */
-    struct nn x;
-    struct corpus *corpus;
-    struct tokenizer *tokenizer;
-    struct tokens *tokens;
-    uint8_t *token_bytes, *token_chars;
-    struct run_config run;
-    struct trainer *trainer;
-    struct journal *journal;
-    double peak;
-    bool resume;
-};
-
-static void stdout_line(const char *s)
-{
-    puts(s);
-    fflush(stdout);
-}
-
-static void human_count(char out[16], double v)
-{
-    const char *unit = "";
-    if (v >= 1e9)
-        v /= 1e9, unit = "G";
-    else if (v >= 1e6)
-        v /= 1e6, unit = "M";
-    else if (v >= 1e3)
-        v /= 1e3, unit = "k";
-    snprintf(out, 16, v < 10 && *unit ? "%.2f%s" : v < 100 && *unit ? "%.1f%s" : "%.0f%s", v, unit);
-}
 
 static bool stop_asked(void *user)
 {
     (void)user;
     return log_stop_asked();
-}
-
-static void on_step(void *user, const struct loop_progress *l)
-{
-    const struct pretrain *p = user;
-    if (p->json) {
-        char line[512];
-        snprintf(line, sizeof line,
-                 "{\"step\":%" PRId64 ",\"tokens\":%" PRId64 ",\"loss\":%.9g,\"lr\":%.9g,\"grad_norm\":%.9g,"
-                 "\"tokens_per_s\":%.6g,\"fraction_of_peak\":%.4g}",
-                 l->step.step, l->step.tokens, l->step.loss, l->step.lr, l->step.grad_norm, l->tokens_per_s,
-                 l->fraction_of_peak);
-        stdout_line(line);
-    }
-    char speed[16], left[16], heldout[48] = "";
-    human_count(speed, l->tokens_per_s);
-    clock_human(left, l->seconds_left);
-    if (l->eval.bits_per_byte == l->eval.bits_per_byte)
-        snprintf(heldout, sizeof heldout, " · held-out %.3f bits/byte", l->eval.bits_per_byte);
-    log_progress("step %" PRId64 "/%" PRId64 " · loss %.3f%s · %s tok/s · %.0f %% of peak · %s left", l->step.step,
-                 l->steps, l->step.loss, heldout, speed, 100 * l->fraction_of_peak, left);
-}
-
-static void on_eval(void *user, const struct loop_progress *l)
-{
-    const struct pretrain *p = user;
-    if (p->json) {
-        char line[256];
-        snprintf(line, sizeof line,
-                 "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}", l->step.step,
-                 l->eval.bits_per_byte, l->eval.bits_per_char);
-        stdout_line(line);
-    }
-    log_line("step %" PRId64 ": held-out %.4f bits per byte, %.3f per character", l->step.step, l->eval.bits_per_byte,
-             l->eval.bits_per_char);
 }
 
 /* ---- inputs ---- */
@@ -299,86 +217,20 @@ static int plan(struct pretrain *p, struct err *e)
     return rc;
 }
 
-static void describe(const struct pretrain *p)
-{
-    char params[16], tokens[16], flops[24], seq[48] = "";
-    const struct model_config *m = &p->run.model;
-    struct trainer_plan plan_ = trainer_planned(p->trainer);
-    double all = (double)p->run.schedule.steps * (double)p->run.batch_tokens;
-    human_count(params, (double)model_params_total(m));
-    human_count(tokens, all);
-    snprintf(flops, sizeof flops, "%.3g", all * run_flops_per_token(&p->run));
-    if (p->run.start_steps > 0)
-        snprintf(seq, sizeof seq, "%d, from step %" PRId64 " ", p->run.seq_start, p->run.start_steps + 1);
-    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s%d; from random weights, seed %016" PRIx64,
-             m->n_layer, m->d_model, params, m->vocab, seq, p->run.seq, p->run.seed);
-    int advised = recipe_vocab(all * run_flops_per_token(&p->run));
-    if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)
-        log_line("advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d", advised,
-                 m->vocab);
-    log_line("%" PRId64 " steps × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64
-             " training tokens in %" PRIu64 " documents",
-             p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
-             schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
-             tokens_docs(p->tokens, TOKENS_TRAIN));
-    log_line("%s on %d threads; %d sequences at once%s; memory planned %.2f GB", isa_name(p->x.k->isa), p->x.threads,
-             plan_.micro_rows, plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
-}
-
-static void report(const struct pretrain *p, const struct loop_result *r)
-{
-    char hex[65], line[512];
-    digest_hex(hex, &r->root);
-    if (p->json) {
-        snprintf(line, sizeof line,
-                 "{\"done\":true,\"steps\":%" PRId64 ",\"tokens\":%" PRId64 ",\"state_root\":\"%s\","
-                 "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"seconds\":%.2f,"
-                 "\"peak_rss_bytes\":%zu,\"planned_bytes\":%" PRIu64 ",\"ledger_seconds\":%.3f}",
-                 r->steps, r->tokens, hex, r->eval.bits_per_byte, r->eval.bits_per_char, r->seconds, mem_peak_rss(),
-                 trainer_planned(p->trainer).bytes, r->ledger_seconds);
-        stdout_line(line);
-        return;
-    }
-    char took[16];
-    clock_human(took, r->seconds);
-    printf("%s: %" PRId64 " steps, held-out %.4f bits per byte, %.3f per character, %s\n", p->out, r->steps,
-           r->eval.bits_per_byte, r->eval.bits_per_char, took);
-    printf("peak memory %.2f GB (planned %.2f)\n", (double)mem_peak_rss() / 0x1p30,
-           (double)trainer_planned(p->trainer).bytes / 0x1p30);
-    if (r->ledger_seconds > 0)
-        printf("ledger %s/ledger.bin: %.1f %% of the time; dokja ledger verify %s checks it\n", p->out,
-               100 * r->ledger_seconds / r->seconds, p->out);
-    printf("state root %s\n", hex);
-}
-
-/* GENESIS is written and signed: what is to be shown before the beacon is drawn. */
-static int lodged(const struct pretrain *p)
-{
-    char hex[65];
-    struct digest d = journal_genesis(p->journal);
-    digest_hex(hex, &d);
-    if (p->json)
-        printf("{\"genesis\":\"%s\"}\n", hex);
-    else
-        printf("genesis %s\nLodge this line before the value of \"%s\" is drawn; then run the same command with "
-               "--beacon VALUE\ninstead of --lodge.\n", hex, p->ledger.lodge);
-    return 0;
-}
-
 static int train(struct pretrain *p, struct err *e)
 {
     struct loop_result r;
     if (p->ledger.lodge)
-        return lodged(p);
+        return pretrain_lodged(p);
     struct loop_opts o = {.dir = p->out, .save_every = p->save_every, .peak_flops = p->peak,
                           .resume = p->resume, .journal = p->journal, .keep_states = (int)p->keep_states,
-                          .stop = stop_asked, .on_step = on_step, .on_eval = on_eval, .user = p};
-    describe(p);
+                          .stop = stop_asked, .on_step = pretrain_on_step, .on_eval = pretrain_on_eval, .user = p};
+    pretrain_describe(p);
     log_catch_stop();
     int rc = train_loop(p->trainer, &p->run, &o, &r, e);
     log_progress_end();
     if (rc == 0)
-        report(p, &r);
+        pretrain_report(p, &r);
     return rc;
 }
 

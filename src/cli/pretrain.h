@@ -1,0 +1,41 @@
+/* dokja pretrain: what was asked, what it became, and what is printed of it. */
+#ifndef DK_CLI_PRETRAIN_H
+#define DK_CLI_PRETRAIN_H
+
+#include "cli/run_ledger.h"
+#include "data/corpus.h"
+#include "text/tokenizer.h"
+#include "train/loop.h"
+#include "train/recipe.h"
+
+struct pretrain {
+    /* what was asked */
+    const char *corpus_dir, *tokenizer_dir, *out;
+    int64_t depth, seq, seq_start, workers, threads, memory, keep_states;
+    double batch, steps, eval_every, eval_tokens;
+    int64_t seed;
+    bool json, untied;
+    double save_every;
+    struct run_request req;
+    struct run_ledger ledger;
+    /* what it became */
+    struct nn x;
+    struct corpus *corpus;
+    struct tokenizer *tokenizer;
+    struct tokens *tokens;
+    uint8_t *token_bytes, *token_chars;
+    struct run_config run;
+    struct trainer *trainer;
+    struct journal *journal;
+    double peak;
+    bool resume;
+};
+
+void pretrain_describe(const struct pretrain *p);   /* before the first step */
+void pretrain_on_step(void *p, const struct loop_progress *l);
+void pretrain_on_eval(void *p, const struct loop_progress *l);
+void pretrain_report(const struct pretrain *p, const struct loop_result *r);
+/* GENESIS is written and signed: what is to be shown before the beacon is drawn. */
+int pretrain_lodged(const struct pretrain *p);
+
+#endif

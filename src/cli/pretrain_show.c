@@ -1,0 +1,127 @@
+/* What `dokja pretrain` prints: the plan, a line a step, the end. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/pretrain.h"
+
+static void stdout_line(const char *s)
+{
+    puts(s);
+    fflush(stdout);
+}
+
+static void human_count(char out[16], double v)
+{
+    const char *unit = "";
+    if (v >= 1e9)
+        v /= 1e9, unit = "G";
+    else if (v >= 1e6)
+        v /= 1e6, unit = "M";
+    else if (v >= 1e3)
+        v /= 1e3, unit = "k";
+    snprintf(out, 16, v < 10 && *unit ? "%.2f%s" : v < 100 && *unit ? "%.1f%s" : "%.0f%s", v, unit);
+}
+
+void pretrain_on_step(void *user, const struct loop_progress *l)
+{
+    const struct pretrain *p = user;
+    if (p->json) {
+        char line[512];
+        snprintf(line, sizeof line,
+                 "{\"step\":%" PRId64 ",\"tokens\":%" PRId64 ",\"loss\":%.9g,\"lr\":%.9g,\"grad_norm\":%.9g,"
+                 "\"tokens_per_s\":%.6g,\"fraction_of_peak\":%.4g}",
+                 l->step.step, l->step.tokens, l->step.loss, l->step.lr, l->step.grad_norm, l->tokens_per_s,
+                 l->fraction_of_peak);
+        stdout_line(line);
+    }
+    char speed[16], left[16], heldout[48] = "";
+    human_count(speed, l->tokens_per_s);
+    clock_human(left, l->seconds_left);
+    if (l->eval.bits_per_byte == l->eval.bits_per_byte)
+        snprintf(heldout, sizeof heldout, " · held-out %.3f bits/byte", l->eval.bits_per_byte);
+    log_progress("step %" PRId64 "/%" PRId64 " · loss %.3f%s · %s tok/s · %.0f %% of peak · %s left", l->step.step,
+                 l->steps, l->step.loss, heldout, speed, 100 * l->fraction_of_peak, left);
+}
+
+void pretrain_on_eval(void *user, const struct loop_progress *l)
+{
+    const struct pretrain *p = user;
+    if (p->json) {
+        char line[256];
+        snprintf(line, sizeof line,
+                 "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}", l->step.step,
+                 l->eval.bits_per_byte, l->eval.bits_per_char);
+        stdout_line(line);
+    }
+    log_line("step %" PRId64 ": held-out %.4f bits per byte, %.3f per character", l->step.step, l->eval.bits_per_byte,
+             l->eval.bits_per_char);
+}
+
+void pretrain_describe(const struct pretrain *p)
+{
+    char params[16], tokens[16], flops[24], seq[48] = "";
+    const struct model_config *m = &p->run.model;
+    struct trainer_plan plan_ = trainer_planned(p->trainer);
+    double all = (double)p->run.schedule.steps * (double)p->run.batch_tokens;
+    human_count(params, (double)model_params_total(m));
+    human_count(tokens, all);
+    snprintf(flops, sizeof flops, "%.3g", all * run_flops_per_token(&p->run));
+    if (p->run.start_steps > 0)
+        snprintf(seq, sizeof seq, "%d, from step %" PRId64 " ", p->run.seq_start, p->run.start_steps + 1);
+    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s%d; from random weights, seed %016" PRIx64,
+             m->n_layer, m->d_model, params, m->vocab, seq, p->run.seq, p->run.seed);
+    int advised = recipe_vocab(all * run_flops_per_token(&p->run));
+    if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)
+        log_line("advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d", advised,
+                 m->vocab);
+    log_line("%" PRId64 " steps × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64
+             " training tokens in %" PRIu64 " documents",
+             p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
+             schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
+             tokens_docs(p->tokens, TOKENS_TRAIN));
+    log_line("%s on %d threads; %d sequences at once%s; memory planned %.2f GB", isa_name(p->x.k->isa), p->x.threads,
+             plan_.micro_rows, plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
+}
+
+void pretrain_report(const struct pretrain *p, const struct loop_result *r)
+{
+    char hex[65], line[512];
+    digest_hex(hex, &r->root);
+    if (p->json) {
+        snprintf(line, sizeof line,
+                 "{\"done\":true,\"steps\":%" PRId64 ",\"tokens\":%" PRId64 ",\"state_root\":\"%s\","
+                 "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"seconds\":%.2f,"
+                 "\"peak_rss_bytes\":%zu,\"planned_bytes\":%" PRIu64 ",\"ledger_seconds\":%.3f}",
+                 r->steps, r->tokens, hex, r->eval.bits_per_byte, r->eval.bits_per_char, r->seconds, mem_peak_rss(),
+                 trainer_planned(p->trainer).bytes, r->ledger_seconds);
+        stdout_line(line);
+        return;
+    }
+    char took[16];
+    clock_human(took, r->seconds);
+    printf("%s: %" PRId64 " steps, held-out %.4f bits per byte, %.3f per character, %s\n", p->out, r->steps,
+           r->eval.bits_per_byte, r->eval.bits_per_char, took);
+    printf("peak memory %.2f GB (planned %.2f)\n", (double)mem_peak_rss() / 0x1p30,
+           (double)trainer_planned(p->trainer).bytes / 0x1p30);
+    if (r->ledger_seconds > 0)
+        printf("ledger %s/ledger.bin: %.1f %% of the time; dokja ledger verify %s checks it\n", p->out,
+               100 * r->ledger_seconds / r->seconds, p->out);
+    printf("state root %s\n", hex);
+}
+
+/* GENESIS is written and signed: what is to be shown before the beacon is drawn. */
+int pretrain_lodged(const struct pretrain *p)
+{
+    char hex[65];
+    struct digest d = journal_genesis(p->journal);
+    digest_hex(hex, &d);
+    if (p->json)
+        printf("{\"genesis\":\"%s\"}\n", hex);
+    else
+        printf("genesis %s\nLodge this line before the value of \"%s\" is drawn; then run the same command with "
+               "--beacon VALUE\ninstead of --lodge.\n", hex, p->ledger.lodge);
+    return 0;
+}
