@@ -1,10 +1,7 @@
 /* dokja ledger: the proof of a run. */
-#include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
@@ -13,15 +10,12 @@
 #include "cli/ledger_show.h"
 #include "cli/ledger_sub.h"
 #include "data/corpus.h"
-#include "data/tokens.h"
 #include "ledger/oms.h"
-#include "text/tokenizer.h"
 #include "train/audit.h"
-#include "train/replay.h"
 
 /* ---- what several subcommands need ---- */
 
-static int machine(struct nn *x, int64_t threads, struct err *e)
+int ledger_machine(struct nn *x, int64_t threads, struct err *e)
 {
     const char *bad;
     const struct kernels *k = kernels_best(&bad);
@@ -30,7 +24,7 @@ static int machine(struct nn *x, int64_t threads, struct err *e)
     return nn_init(x, k, (int)threads, e);
 }
 
-static int open_book(struct logbook **b, const char *run, struct err *e)
+int ledger_book_open(struct logbook **b, const char *run, struct err *e)
 {
     struct buf path = {0};
     int rc = file_join(&path, run, "ledger.bin", e);
@@ -40,18 +34,13 @@ static int open_book(struct logbook **b, const char *run, struct err *e)
     return rc;
 }
 
-struct audit_wish {
-    const char *genesis, *checkpoint, *corpus, *model_key;
-    int64_t threads;
-};
-
-static int run_audit(struct audit *a, const char *run, const struct audit_wish *w, struct err *e)
+int ledger_run_audit(struct audit *a, const char *run, const struct ledger_wish *w, struct err *e)
 {
     struct nn x = {0};
     struct digest genesis;
     if (w->genesis && digest_parse(&genesis, w->genesis) != 0)
         return err_set(e, ERR_USAGE, "--genesis %.80s: expected 64 hex digits", w->genesis);
-    int rc = machine(&x, w->threads, e);
+    int rc = ledger_machine(&x, w->threads, e);
     struct audit_opts o = {.x = &x, .dir = run, .corpus = w->corpus, .genesis = w->genesis ? &genesis : NULL,
                            .checkpoint = w->checkpoint, .model_key = w->model_key};
     if (rc == 0)
@@ -60,7 +49,7 @@ static int run_audit(struct audit *a, const char *run, const struct audit_wish *
     return rc;
 }
 
-static int write_page(const char *path, struct ledger_page p, const char *corpus, struct err *e)
+int ledger_write_page(const char *path, struct ledger_page p, const char *corpus, struct err *e)
 {
     struct html h = {0};
     struct corpus *c = NULL;
@@ -82,7 +71,7 @@ static int write_page(const char *path, struct ledger_page p, const char *corpus
 static int show(int argc, char **argv, struct err *e)
 {
     const char *html = NULL;
-    struct audit_wish w = {0};
+    struct ledger_wish w = {0};
     bool json = false;
     int n;
     const struct opt opts[] = {
@@ -97,16 +86,16 @@ static int show(int argc, char **argv, struct err *e)
     if (rc)
         return rc > 0 ? 0 : rc;
     struct logbook *b = NULL;
-    rc = open_book(&b, argv[0], e);
+    rc = ledger_book_open(&b, argv[0], e);
     if (rc == 0 && json)
         rc = ledger_show_json(b, e);
     else if (rc == 0)
         ledger_show(argv[0], b);
     if (rc == 0 && html) {
         static struct audit a;
-        rc = run_audit(&a, argv[0], &w, e);
+        rc = ledger_run_audit(&a, argv[0], &w, e);
         if (rc == 0)
-            rc = write_page(html, (struct ledger_page){.run = argv[0], .book = b, .audit = &a}, w.corpus, e);
+            rc = ledger_write_page(html, (struct ledger_page){.run = argv[0], .book = b, .audit = &a}, w.corpus, e);
     }
     logbook_close(b);
     return rc;
@@ -117,7 +106,7 @@ static int show(int argc, char **argv, struct err *e)
 static int verify(int argc, char **argv, struct err *e)
 {
     static struct audit a;
-    struct audit_wish w = {0};
+    struct ledger_wish w = {0};
     const char *html = NULL;
     bool json = false;
     int n;
@@ -136,172 +125,17 @@ static int verify(int argc, char **argv, struct err *e)
     int rc = opt_parse(&spec, argc, argv, &n, e);
     if (rc)
         return rc > 0 ? 0 : rc;
-    rc = run_audit(&a, argv[0], &w, e);
+    rc = ledger_run_audit(&a, argv[0], &w, e);
     if (rc == 0 && json)
         rc = ledger_audit_json(&a, e);
     else if (rc == 0)
         ledger_audit_show(&a);
     struct logbook *b = NULL;
-    if (rc == 0 && html && (rc = open_book(&b, argv[0], e)) == 0)
-        rc = write_page(html, (struct ledger_page){.run = argv[0], .book = b, .audit = &a}, w.corpus, e);
+    if (rc == 0 && html && (rc = ledger_book_open(&b, argv[0], e)) == 0)
+        rc = ledger_write_page(html, (struct ledger_page){.run = argv[0], .book = b, .audit = &a}, w.corpus, e);
     logbook_close(b);
     if (rc == 0 && audit_verdict(&a) != VERDICT_PASS)
         rc = err_set(e, ERR_VALUE, "%s: verdict %s", argv[0], verdict_name(audit_verdict(&a)));
-    return rc;
-}
-
-/* ---- replay ---- */
-
-struct replay {
-    const char *run, *segments, *nonce, *corpus, *html;
-    int64_t threads, memory;
-    bool all, json;
-    struct nn x;
-    struct logbook *b;
-    struct tokens *tokens;
-    struct trainer *trainer;
-    struct replay_choice choice;
-    double started;
-};
-
-/* The text as the run kept it, or made again from the corpus, which must then be the one GENESIS commits to. */
-static int open_tokens(struct replay *p, struct err *e)
-{
-    struct buf dir = {0}, manifest = {0};
-    struct corpus *c = NULL;
-    struct tokenizer *t = NULL;
-    const struct genesis *g = &p->b->genesis;
-    int rc = file_join(&dir, p->run, p->corpus ? "replay-tokens" : "tokens", e);
-    if (rc == 0 && p->corpus) {
-        struct tokens_opts o = {.heldout = p->b->config.heldout, .threads = p->x.threads};
-        rc = corpus_open(&c, p->corpus, e);
-        struct digest root = rc ? (struct digest){0} : corpus_root(c);
-        if (rc == 0 && memcmp(root.b, p->b->config.corpus_root.b, sizeof root.b) != 0)
-            rc = err_set(e, ERR_VALUE, "%s: is another corpus than the one GENESIS commits to", p->corpus);
-        if (rc == 0)
-            rc = corpus_verify(p->corpus, e);
-        if (rc == 0)
-            rc = tokenizer_open(&t, p->run, e);
-        struct digest digest = rc ? (struct digest){0} : tokenizer_digest(t);
-        if (rc == 0 && memcmp(digest.b, p->b->config.tokenizer.b, sizeof digest.b) != 0)
-            rc = err_set(e, ERR_VALUE, "%s/tokenizer.json: is another tokenizer than GENESIS'", p->run);
-        if (rc == 0)
-            rc = file_join(&manifest, dir.p, "tokens.json", e);
-        if (rc == 0)
-            rc = file_remove(manifest.p, e);   /* so that it is made anew */
-        if (rc == 0)
-            rc = tokens_prepare(dir.p, c, t, &o, e);
-    }
-    if (rc == 0)
-        rc = tokens_open(&p->tokens, dir.p, e);
-    if (rc == 0 && (tokens_count(p->tokens, TOKENS_TRAIN) != g->train_tokens ||
-                    tokens_docs(p->tokens, TOKENS_TRAIN) != g->train_docs))
-        rc = err_set(e, ERR_VALUE, "%s: holds %" PRIu64 " tokens of %" PRIu64 " documents, GENESIS says %" PRIu64
-                     " of %" PRIu64, dir.p, tokens_count(p->tokens, TOKENS_TRAIN), tokens_docs(p->tokens, TOKENS_TRAIN),
-                     g->train_tokens, g->train_docs);
-    if (rc == 0)
-        rc = tokens_need_row(p->tokens, p->b->config.seq, e);
-    tokenizer_close(t);
-    corpus_close(c);
-    buf_release(&dir);
-    buf_release(&manifest);
-    return rc;
-}
-
-static bool asked_to_stop(void *user)
-{
-    (void)user;
-    return log_stop_asked();
-}
-
-static void on_step(void *user, uint64_t done, uint64_t all)
-{
-    const struct replay *p = user;
-    char left[16];
-    double gone = clock_seconds() - p->started;
-    clock_human(left, gone / (double)done * (double)(all - done));
-    log_progress("replay: step %" PRIu64 " of %" PRIu64 " · %s left", done, all, left);
-}
-
-static int replay_open(struct replay *p, struct err *e)
-{
-    int rc = machine(&p->x, p->threads, e);
-    if (rc == 0)
-        rc = open_book(&p->b, p->run, e);
-    if (rc == 0 && !p->b->has_init)
-        rc = err_set(e, ERR_VALUE, "%s: training has not begun", p->b->ledger.path);
-    if (rc == 0)
-        rc = replay_choose(&p->choice, p->b, p->all ? "all" : p->segments, p->nonce, e);
-    if (rc == 0)
-        rc = open_tokens(p, e);
-    struct trainer_args a = {.x = &p->x, .config = p->b ? &p->b->config : NULL, .tokens = p->tokens,
-                             .memory = p->memory};
-    return rc ? rc : trainer_new(&p->trainer, &a, e);
-}
-
-static int replay_report(struct replay *p, const struct replay_result *r, struct err *e)
-{
-    struct replayed done = {&p->choice, r};
-    if (p->json)
-        ledger_replay_json(r);
-    else
-        ledger_replay_show(p->b, &done, clock_seconds() - p->started, p->corpus != NULL);
-    int rc = 0;
-    if (p->html) {
-        static struct audit a;
-        struct audit_wish w = {.corpus = p->corpus, .threads = p->threads};
-        rc = run_audit(&a, p->run, &w, e);
-        if (rc == 0)
-            rc = write_page(p->html, (struct ledger_page){.run = p->run, .book = p->b, .audit = &a, .replayed = &done},
-                            p->corpus, e);
-    }
-    if (rc == 0 && r->differs)
-        rc = err_set(e, ERR_VALUE, "%s: segment %" PRIu64 " is not what training gives: at step %" PRIu64 " %s", p->run,
-                     r->segment, r->step, r->what);
-    return rc;
-}
-
-static int replay(int argc, char **argv, struct err *e)
-{
-    struct replay p = {.segments = "0,last"};
-    int n;
-    const struct opt opts[] = {
-        {"segments", 0, OPT_STR, &p.segments, "LIST",
-         "numbers, last, outliers, random:K (with the first, last, outlying and resumed ones), all (default 0,last)", 0,
-         0, NULL},
-        {"all", 0, OPT_FLAG, &p.all, NULL, "the whole run", 0, 0, NULL},
-        {"nonce", 0, OPT_STR, &p.nonce, "N", "draws random:K: a value that became public after the run ended", 0, 0,
-         NULL},
-        {"corpus", 0, OPT_STR, &p.corpus, "DIR", "takes the text from the committed corpus, not from RUN/tokens", 0, 0,
-         NULL},
-        {"threads", 't', OPT_INT, &p.threads, "N", "threads (OMP_NUM_THREADS, or all cores)", 1, 4096, NULL},
-        {"memory", 0, OPT_SIZE, &p.memory, "SIZE", "budget, e.g. 8G", 1, 1e15, NULL},
-        {"html", 0, OPT_STR, &p.html, "FILE", "also writes one page: curve, segments, checks", 0, 0, NULL},
-        {"json", 0, OPT_FLAG, &p.json, NULL, "one JSON document", 0, 0, NULL},
-        {0}};
-    const struct opt_spec spec = {"dokja ledger replay RUN [--segments LIST | --all] [options]",
-                                  "Trains segments of a run again, from the states kept in RUN/states or from the "
-                                  "beginning, and compares what comes out with the ledger, bit by bit. Exit status 0 "
-                                  "only when all chosen segments match.", opts, 1, 1};
-    int rc = opt_parse(&spec, argc, argv, &n, e);
-    if (rc)
-        return rc > 0 ? 0 : rc;
-    struct replay_result r = {0};
-    p.run = argv[0];
-    rc = replay_open(&p, e);
-    p.started = clock_seconds();
-    log_catch_stop();
-    struct replay_opts o = {.dir = p.run, .choice = &p.choice, .stop = asked_to_stop, .on_step = on_step, .user = &p};
-    if (rc == 0)
-        rc = replay_run(&r, p.trainer, p.b, &o, e);
-    log_progress_end();
-    if (rc == 0)
-        rc = replay_report(&p, &r, e);
-    trainer_free(p.trainer);
-    tokens_close(p.tokens);
-    replay_choice_release(&p.choice);
-    logbook_close(p.b);
-    nn_release(&p.x);
     return rc;
 }
 
@@ -351,7 +185,7 @@ int cmd_ledger(int argc, char **argv, struct err *e)
     static const struct {
         const char *name;
         int (*run)(int, char **, struct err *);
-    } sub[] = {{"show", show}, {"verify", verify}, {"replay", replay}, {"sign", sign},
+    } sub[] = {{"show", show}, {"verify", verify}, {"replay", ledger_replay}, {"sign", sign},
                {"export", ledger_export}, {"disclose", ledger_disclose}, {"check", ledger_check},
                {"used", ledger_used}};
     for (size_t i = 0; argc > 1 && i < sizeof sub / sizeof *sub; i++)

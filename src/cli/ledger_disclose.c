@@ -11,16 +11,6 @@
 #include "train/disclose.h"
 #include "train/exposure.h"
 
-int ledger_book_open(struct logbook **b, const char *run, struct err *e)
-{
-    struct buf path = {0};
-    int rc = file_join(&path, run, "ledger.bin", e);
-    if (rc == 0)
-        rc = logbook_open(b, path.p, e);
-    buf_release(&path);
-    return rc;
-}
-
 static int print_json(json_t *v, struct err *e)
 {
     struct buf b = {0};
