@@ -7,7 +7,7 @@ log=build/setup.log
 : >"$log"
 
 packages="gcc clang make pkg-config binutils libjansson-dev libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev
-libssl-dev libedit-dev libcmocka-dev libomp-dev libclang-rt-14-dev python3 python3-venv zstd"
+libssl-dev libedit-dev libcmocka-dev libomp-dev libclang-rt-14-dev openssl python3 python3-venv zstd"
 
 die() {
     echo "setup: $*" >&2

@@ -130,24 +130,6 @@ static int check_ledger(struct maker *m, struct err *e)
     return rc;
 }
 
-/* What is told of files must be of FINAL's. */
-static int check_files(const struct maker *m, struct err *e)
-{
-    const struct final *f = &m->b->final;
-    struct buf path = {0};
-    int rc = 0;
-    for (uint64_t i = 0; i < f->n_files && rc == 0; i++) {
-        struct digest d;
-        rc = file_join(&path, m->dir, f->file[i].name, e);
-        if (rc == 0)
-            rc = sha256_file(&d, path.p, e);
-        if (rc == 0 && memcmp(d.b, f->file[i].sha256.b, sizeof d.b) != 0)
-            rc = err_set(e, ERR_VALUE, "%s: is not the file that FINAL tells of", path.p);
-    }
-    buf_release(&path);
-    return rc;
-}
-
 static int read_config(json_t **v, const char *dir, const char *name, struct err *e)
 {
     struct buf path = {0};
@@ -192,7 +174,7 @@ static int gather(struct maker *m, struct err *e)
     if (rc == 0)
         rc = check_ledger(m, e);
     if (rc == 0)
-        rc = check_files(m, e);
+        rc = final_files_check(&m->b->final, m->dir, e);
     if (rc == 0)
         rc = read_config(&m->config, m->dir, "config.json", e);
     if (rc == 0)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 /* ---- when and where ---- */
@@ -185,4 +186,23 @@ int final_read(struct final *f, struct lines *t, struct err *e)
             rc = lines_take_digest(t, "sha256", &f->file[i].sha256, e);
     }
     return rc ? rc : circumstance_read(&f->c, t, e);
+}
+
+int final_files_check(const struct final *f, const char *dir, struct err *e)
+{
+    struct buf path = {0};
+    int rc = 0;
+    for (uint64_t i = 0; i < f->n_files && rc == 0; i++) {
+        struct digest d;
+        if (strchr(f->file[i].name, '/'))
+            rc = err_set(e, ERR_VALUE, "FINAL names %s, which lies outside the run", f->file[i].name);
+        if (rc == 0)
+            rc = file_join(&path, dir, f->file[i].name, e);
+        if (rc == 0)
+            rc = sha256_file(&d, path.p, e);
+        if (rc == 0 && memcmp(d.b, f->file[i].sha256.b, sizeof d.b) != 0)
+            rc = err_set(e, ERR_VALUE, "%s is not the file that FINAL names", path.p);
+    }
+    buf_release(&path);
+    return rc;
 }

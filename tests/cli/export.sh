@@ -88,7 +88,7 @@ END
 grep -q '기준 미만' out/korea-ai-act.md && grep -q 'below the threshold' out/korea-ai-act.md &&
     ok "computation against the threshold, in both languages" || bad "korea-ai-act.md" "no ratio in both languages"
 cp -r run touched; echo >>touched/tokenizer_config.json
-fails "files that are not FINAL's" "not the file that FINAL tells of" "$DOKJA" ledger export touched --out t
+fails "files that are not FINAL's" "not the file that FINAL names" "$DOKJA" ledger export touched --out t
 "$DOKJA" corpus build --in web.jsonl --out other >/dev/null 2>&1
 fails "another corpus" "another corpus" "$DOKJA" ledger export run --corpus other --out t
 
