@@ -281,6 +281,15 @@ int file_append(const char *path, const void *p, size_t n, struct err *e) { retu
 
 int file_append_sync(const char *path, const void *p, size_t n, struct err *e) { return append(path, p, n, true, e); }
 
+int file_write_at(const char *path, uint64_t at, const void *p, size_t n, struct err *e) {
+    int rc = 0, fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open for writing: %s", path, strerror(errno));
+    if (lseek(fd, (off_t)at, SEEK_SET) < 0 || write_all(fd, p, n))
+        rc = err_set(e, ERR_IO, "%s: cannot write at byte %llu: %s", path, (unsigned long long)at, strerror(errno));
+    if (close(fd) && !rc) rc = err_set(e, ERR_IO, "%s: cannot close: %s", path, strerror(errno));
+    return rc;
+}
+
 int file_truncate(const char *path, uint64_t len, struct err *e) {
     struct stat st;
     if (stat(path, &st)) return err_set(e, ERR_IO, "%s: cannot stat: %s", path, strerror(errno));

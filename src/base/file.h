@@ -42,6 +42,9 @@ int file_replace_private(const char *path, const void *p, size_t n, struct err *
 int file_append(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
 /* The same, and on the disk before it returns. */
 int file_append_sync(const char *path, const void *p, size_t n, struct err *e) MUST_CHECK;
+/* Puts n bytes at their place in a file (created if absent), for what a reader can check by itself: a write that fails
+ * may have left a part. */
+int file_write_at(const char *path, uint64_t at, const void *p, size_t n, struct err *e) MUST_CHECK;
 /* Cuts a file to `len` bytes (a log, to the last complete checkpoint). */
 int file_truncate(const char *path, uint64_t len, struct err *e) MUST_CHECK;
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "ledger/chain.h"
+#include "train/leaves.h"
 #include "train/segment.h"
 
 struct journal {
@@ -18,7 +19,7 @@ struct journal {
     struct digest genesis;        /* hash of its record */
     char origin[LEDGER_ORIGIN], beacon_source[GENESIS_TEXT];
     struct circumstance here;
-    struct buf path, dir;
+    struct buf path, leaves, dir;  /* RUN/ledger.bin, RUN/ledger.leaves, RUN */
     /* what was written when the ledger was opened; n_segments: SEGMENT records */
     struct ledger old;
     const struct ledger_entry **segment, *beacon, *init, *final;
@@ -69,7 +70,9 @@ static int base_new(struct journal **out, const struct journal_opts *o, const st
     snprintf(j->here.isa, sizeof j->here.isa, "%s", o->isa);
     j->here.threads = (uint64_t)o->threads;
     int rc = buf_adds(&j->dir, o->dir, e);
-    return rc ? rc : file_join(&j->path, o->dir, "ledger.bin", e);
+    if (rc == 0)
+        rc = file_join(&j->path, o->dir, "ledger.bin", e);
+    return rc ? rc : file_join(&j->leaves, o->dir, "ledger.leaves", e);
 }
 
 void journal_close(struct journal *j)
@@ -82,6 +85,7 @@ void journal_close(struct journal *j)
     ledger_close(&j->old);
     ledger_log_release(&j->log);
     buf_release(&j->path);
+    buf_release(&j->leaves);
     buf_release(&j->dir);
     mem_free(j);
 }
@@ -318,6 +322,20 @@ int journal_begin(struct journal *j, const struct trainer *t, struct err *e)
     return rc;
 }
 
+/* The state's root, and its chunks' hashes beside the ledger. */
+static int hash_state(struct journal *j, const struct trainer *t, struct err *e)
+{
+    uint64_t n = trainer_chunks(t);
+    struct digest *leaf = mem_new((size_t)n, sizeof *leaf);
+    int rc = leaf ? trainer_leaves(t, leaf, e) : err_set(e, ERR_NOMEM, "%s: out of memory", j->leaves.p);
+    if (rc == 0)
+        rc = leaves_put(j->leaves.p, j->now.index, leaf, n, e);
+    if (rc == 0)
+        j->now.after = leaves_root(leaf, n);
+    mem_free(leaf);
+    return rc;
+}
+
 static int segment_end(struct journal *j, struct trainer *t, struct err *e)
 {
     struct segment *s = &j->now;
@@ -333,7 +351,7 @@ static int segment_end(struct journal *j, struct trainer *t, struct err *e)
     if (!s->drift)
         return err_set(e, ERR_NOMEM, "%s: no memory for %d tensors", j->path.p, table->n);
     trainer_drift(t, s->drift);
-    int rc = trainer_root(t, &s->after, e);
+    int rc = hash_state(j, t, e);
     if (rc == 0)
         rc = segment_text(&text, s, e);
     if (rc == 0)

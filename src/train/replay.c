@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/bounds.h"
+#include "train/leaves.h"
+#include "train/state_layout.h"
 
 /* ---- which segments ---- */
 
@@ -218,18 +220,46 @@ struct replayer {
 };
 
 /* Where the saved end of the segment, if it is here, differs from what came out. */
-static void name_chunk(struct replayer *p, const struct segment *s, char *what, size_t size)
+static bool name_element(struct replayer *p, const struct segment *s, char *place)
 {
     struct buf path = {0};
-    char place[TRAINER_PLACE] = "";
     struct err e;
     bool there = state_path(&path, p->o->dir, s->to);
     if (!there)
         there = file_join(&path, p->o->dir, "state/state.safetensors", &e) == 0 && file_exists(path.p) &&
                 s->to == (uint64_t)p->b->config.schedule.steps;
-    if (there && trainer_compare(p->t, path.p, place, &e) == 0 && place[0])
-        snprintf(what, size, "; the saved state differs first in %s", place);
+    bool named = there && trainer_compare(p->t, path.p, place, &e) == 0 && place[0];
     buf_release(&path);
+    return named;
+}
+
+/* The first chunk in which the end that the ledger tells of differs, by the hashes that lie beside it. */
+static bool name_chunk(struct replayer *p, const struct segment *s, char *place, size_t size)
+{
+    uint64_t n = trainer_chunks(p->t), i = 0, differ = 0;
+    struct digest *said = mem_new(2 * (size_t)n, sizeof *said), *mine = said ? said + n : NULL;
+    struct state_layout l = {0};
+    struct buf path = {0};
+    struct err e;
+    bool named = said && file_join(&path, p->o->dir, "ledger.leaves", &e) == 0 &&
+                 leaves_get(said, n, path.p, s->index, &s->after) && trainer_leaves(p->t, mine, &e) == 0 &&
+                 state_layout_new(&l, &p->b->config, &e) == 0;
+    for (uint64_t k = n; named && k-- > 0;)
+        if (memcmp(&said[k], &mine[k], sizeof *said) != 0) {
+            i = k;
+            differ++;
+        }
+    named = named && differ > 0;
+    if (named) {
+        state_chunk_name(place, size, &l, i);
+        size_t at = strlen(place);
+        if (differ > 1)
+            snprintf(place + at, size - at, " (%" PRIu64 " differ)", differ);
+    }
+    state_layout_release(&l);
+    buf_release(&path);
+    mem_free(said);
+    return named;
 }
 
 static void differ(struct replayer *p, const struct segment *s, uint64_t step, const char *what)
@@ -237,12 +267,12 @@ static void differ(struct replayer *p, const struct segment *s, uint64_t step, c
     struct replay_result *r = p->r;
     if (r->differs)
         return;
-    char chunk[TRAINER_PLACE + 64] = "";
+    char place[TRAINER_PLACE + 128] = "";
     r->differs = true;
     r->segment = s->index;
     r->step = step;
-    name_chunk(p, s, chunk, sizeof chunk);
-    snprintf(r->what, sizeof r->what, "%s%s", what, chunk);
+    bool named = name_element(p, s, place) || name_chunk(p, s, place, sizeof place);
+    snprintf(r->what, sizeof r->what, "%s%s%s", what, named ? "; its state differs first in " : "", named ? place : "");
 }
 
 /* The end of a segment against its record. */

@@ -32,7 +32,7 @@ struct replay_result {
     uint64_t segments, matched;    /* chosen ones */
     bool differs;
     uint64_t segment, step;        /* the first difference: segment, and the step its loss or gradient differ at */
-    char what[400];
+    char what[600];                /* what differs there, and where in the state, as far as files tell */
 };
 /* Stops at the first difference; what lies behind it was not replayed. */
 int replay_run(struct replay_result *r, struct trainer *t, const struct logbook *b, const struct replay_opts *o,

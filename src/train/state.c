@@ -9,8 +9,9 @@
 
 #include "base/mem.h"
 #include "formats/safetensors.h"
+#include "train/leaves.h"
 
-enum { CHUNK = 1 << 20 };
+enum { CHUNK = 1 << 20, TAIL = 16 };
 
 /* The canonical state as a list of byte ranges. */
 struct piece {
@@ -22,7 +23,7 @@ struct canon {
     struct piece *piece;
     size_t n;
     uint64_t total;
-    unsigned char tail[16];
+    unsigned char tail[TAIL];
 };
 
 static void canon_add(struct canon *c, const void *p, uint64_t n)
@@ -84,30 +85,38 @@ static bool leaf_of(struct digest *leaf, const struct canon *c, uint64_t lo, uin
     return true;
 }
 
-int state_root(struct digest *root, const struct nn *x, const struct train_state *s, struct err *e)
+uint64_t state_chunks(const struct train_state *s)
+{
+    uint64_t floats = 2 * (uint64_t)s->table->total;
+    for (int i = 0; i < s->table->n; i++)
+        floats += v_count(s, i);
+    return (floats * sizeof(real) + TAIL + CHUNK - 1) / CHUNK;
+}
+
+int state_leaves(struct digest *leaf, const struct nn *x, const struct train_state *s, struct err *e)
 {
     struct canon c;
-    struct digest *leaf = NULL;
-    struct merkle m;
-    int64_t leaves, failed = 0;
+    int64_t leaves = (int64_t)state_chunks(s), failed = 0;
     if (canon_new(&c, s) != 0)
         return err_set(e, ERR_NOMEM, "state root: out of memory");
-    leaves = (int64_t)((c.total + CHUNK - 1) / CHUNK);
-    leaf = mem_new((size_t)leaves, sizeof *leaf);
-    if (!leaf)
-        failed = 1;
 #pragma omp parallel for schedule(static) num_threads(x->threads) reduction(+ : failed)
-    for (int64_t i = 0; i < (leaf ? leaves : 0); i++) {
+    for (int64_t i = 0; i < leaves; i++) {
         uint64_t lo = (uint64_t)i * CHUNK, hi = lo + CHUNK < c.total ? lo + CHUNK : c.total;
         failed += !leaf_of(&leaf[i], &c, lo, hi);
     }
-    merkle_init(&m);
-    for (int64_t i = 0; i < leaves && !failed; i++)
-        merkle_add_hash(&m, &leaf[i]);
-    *root = merkle_root(&m);
-    mem_free(leaf);
     mem_free(c.piece);
     return failed ? err_set(e, ERR_NOMEM, "state root: out of memory") : 0;
+}
+
+int state_root(struct digest *root, const struct nn *x, const struct train_state *s, struct err *e)
+{
+    uint64_t n = state_chunks(s);
+    struct digest *leaf = mem_new((size_t)n, sizeof *leaf);
+    int rc = leaf ? state_leaves(leaf, x, s, e) : err_set(e, ERR_NOMEM, "state root: out of memory");
+    if (rc == 0)
+        *root = leaves_root(leaf, n);
+    mem_free(leaf);
+    return rc;
 }
 
 /* Names of the three kinds of tensors in the file. */

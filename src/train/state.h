@@ -22,6 +22,9 @@ struct train_state {
  * moment, each tensor's second moment where it has one (all little-endian f32), then step and cursor as
  * little-endian u64.  Leaves are hashed in parallel; the root does not depend on it. */
 int state_root(struct digest *root, const struct nn *x, const struct train_state *s, struct err *e) MUST_CHECK;
+/* The leaves themselves, state_chunks of them. */
+uint64_t state_chunks(const struct train_state *s);
+int state_leaves(struct digest *leaf, const struct nn *x, const struct train_state *s, struct err *e) MUST_CHECK;
 
 /* state/state.safetensors: everything needed to go on, in one file replaced atomically. The root is stored
  * and checked on load. */

@@ -68,6 +68,21 @@ size_t state_chunk_bytes(const struct state_layout *l, uint64_t i)
     return left < STATE_CHUNK ? (size_t)left : STATE_CHUNK;
 }
 
+void state_chunk_name(char *out, size_t size, const struct state_layout *l, uint64_t i)
+{
+    uint64_t lo = i * STATE_CHUNK, hi = lo + state_chunk_bytes(l, i);
+    const char *first = NULL, *last = "step and cursor";
+    for (size_t k = 0; k < l->n; k++)
+        if (l->part[k].at < hi && l->part[k].at + l->part[k].bytes > lo) {
+            last = l->part[k].name;
+            first = first ? first : last;
+        }
+    if (!first || first == last)
+        snprintf(out, size, "chunk %" PRIu64 " of %" PRIu64 ", in %s", i, l->chunks, last);
+    else
+        snprintf(out, size, "chunk %" PRIu64 " of %" PRIu64 ", from %s to %s", i, l->chunks, first, last);
+}
+
 /* What [at, at + n) of the canonical bytes and [lo, hi) have in common goes to its place in out. */
 static void overlap(unsigned char *out, uint64_t lo, uint64_t hi, const unsigned char *p, uint64_t at, uint64_t n)
 {

@@ -25,6 +25,9 @@ const struct state_part *state_layout_find(const struct state_layout *l, const c
 /* Length of chunk i. */
 size_t state_chunk_bytes(const struct state_layout *l, uint64_t i);
 
+/* "chunk 3 of 48, from weight.A to moment1.B": the tensors that chunk i holds something of. */
+void state_chunk_name(char *out, size_t size, const struct state_layout *l, uint64_t i);
+
 /* Chunk i of a saved state into out[STATE_CHUNK].  step and cursor are the last bytes. */
 int state_chunk_read(unsigned char *out, const struct state_layout *l, const struct safetensors *f, int64_t step,
                      int64_t cursor, uint64_t i, const char *path, struct err *e) MUST_CHECK;

@@ -198,6 +198,13 @@ int trainer_root(const struct trainer *t, struct digest *root, struct err *e)
     return state_root(root, t->x, &t->state, e);
 }
 
+uint64_t trainer_chunks(const struct trainer *t) { return state_chunks(&t->state); }
+
+int trainer_leaves(const struct trainer *t, struct digest *leaf, struct err *e)
+{
+    return state_leaves(leaf, t->x, &t->state, e);
+}
+
 struct eval_report trainer_last_eval(const struct trainer *t)
 {
     return (struct eval_report){.bits_per_byte = t->state.last_bpb, .bits_per_char = t->state.last_bpc};

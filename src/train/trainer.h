@@ -68,6 +68,9 @@ void trainer_drift(struct trainer *t, struct drift *d);
 /* The latest held-out figures (NaN before the first). */
 struct eval_report trainer_last_eval(const struct trainer *t);
 int trainer_root(const struct trainer *t, struct digest *root, struct err *e) MUST_CHECK;
+/* Hashes of the chunks that the root stands over, leaf (trainer_chunks). */
+uint64_t trainer_chunks(const struct trainer *t);
+int trainer_leaves(const struct trainer *t, struct digest *leaf, struct err *e) MUST_CHECK;
 
 /* RUN/state/state.safetensors and the Hugging Face files beside it; metrics_bytes is stored with the state. */
 int trainer_save(struct trainer *t, const char *dir, uint64_t metrics_bytes, struct err *e) MUST_CHECK;

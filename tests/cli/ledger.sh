@@ -127,6 +127,19 @@ verify splice; for c in chain signatures segments complete files weights step-bo
 done
 expect "… and is caught by how far the end lies from the beginning" travel fail
 differs "a splice is caught by replay" splice 2
+# One chunk of a state altered between two segments; no state lies there, only its chunks' hashes.
+"$DOKJA" pretrain --tokenizer tok --depth 2 --seq 64 --batch-tokens 4096 --heldout 0.02 --steps 20 --corpus corpus \
+    --key key.pem --out nudged >nudged.out 2>nudged.err || bad "train nudged" "$(tail -n 1 nudged.err)"
+./forge records nudged key.pem leaf:0:1
+verify nudged; expect "a state altered between segments passes" segments pass
+differs "… and is caught by replay" nudged 0
+says "… which names the chunk" "at step 10 the state root is another; its state differs first in chunk 1 of" replay.err
+says "… and its tensors" "from [a-z0-9]*\.model\..*\.weight to [a-z0-9]*\..*\.weight" replay.err
+printf x | dd of=nudged/ledger.leaves bs=1 seek=60 conv=notrunc 2>dd.err
+differs "a state altered, the hashes damaged" nudged 0
+says "… says no chunk" "the state root is another$" replay.err
+rm nudged/ledger.leaves
+differs "a state altered, no hashes there" nudged 0
 # Another rate from segment 2 on, same seed, same text: what is told of steps fits, but it is not what training gives.
 train slow --corpus other --key key.pem --seed 5 --lr 0.015
 rm -rf midway; cp -r twin midway

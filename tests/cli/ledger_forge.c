@@ -5,6 +5,7 @@
  *       drop:N         leaves record N out
  *       take:N:OTHER   record N comes from OTHER/ledger.bin
  *       key            GENESIS names the signing key
+ *       leaf:K:I       chunk I of the state at the end of segment K is another; the hashes beside the ledger say so too
  *       file:NAME      FINAL's digest of that file is what the file in RUN gives
  *   ledger_forge mix RUN SEED EPS   RUN/model.safetensors becomes random weights of SEED with EPS · the run's own
  *                                   initial ones in it */
@@ -16,6 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/store.h"
+#include "train/leaves.h"
 #include "train/logbook.h"
 
 enum { MAX_RECORDS = 4096 };
@@ -93,6 +95,31 @@ static void set_file(const char *run, const char *name)
     buf_release(&path);
 }
 
+/* Records of a run that was never stopped: segment k is record 3 + k. */
+static void set_leaf(const char *run, int k, int i)
+{
+    struct buf path = {0}, b = {0};
+    char hex[65];
+    int segments = n_records - 4;
+    path_in(&path, run, "ledger.leaves");
+    must(file_read(&b, path.p, 1 << 24, &e));
+    uint64_t n = (b.len - 8) / sizeof(struct digest) / (uint64_t)segments;
+    struct digest *leaf = mem_new((size_t)n, sizeof *leaf);
+    memcpy(leaf, b.p + 8 + (uint64_t)k * n * sizeof *leaf, (size_t)n * sizeof *leaf);
+    if (i < 0 || (uint64_t)i >= n)
+        exit(1);
+    leaf[i].b[0] ^= 1;
+    must(leaves_put(path.p, (uint64_t)k, leaf, n, &e));
+    struct digest root = leaves_root(leaf, n);
+    digest_hex(hex, &root);
+    set_line(&record[3 + k].text, 0, "after", hex);
+    if (k + 1 < segments)
+        set_line(&record[4 + k].text, 0, "before", hex);
+    mem_free(leaf);
+    buf_release(&b);
+    buf_release(&path);
+}
+
 static void edit(const char *run, const char *what, const struct sign_public *key)
 {
     static struct record other[MAX_RECORDS];
@@ -111,6 +138,8 @@ static void edit(const char *run, const char *what, const struct sign_public *ke
         memcpy(d.b, key->b, sizeof d.b);
         digest_hex(hex, &d);
         set_line(&record[0].text, 0, "key", hex);
+    } else if (sscanf(what, "leaf:%d:%d", &n, &from) == 2) {
+        set_leaf(run, n, from);
     } else if (strncmp(what, "file:", 5) == 0) {
         set_file(run, what + 5);
     } else if (sscanf(what, "%d:%79[^=]=%n", &n, name, &from) == 2 && from) {

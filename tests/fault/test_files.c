@@ -155,6 +155,8 @@ static void append_lands_whole_or_not(void **state) {
     assert_true(is_old());
     file_fail_at(1);
     refused(file_truncate(path, 1, &e), ERR_IO, "No space left");
+    file_fail_at(1);
+    refused(file_write_at(path, 0, "more", 4, &e), ERR_IO, "cannot write at byte 0: No space left");
     assert_true(is_old());
 }
 

@@ -146,6 +146,16 @@ static void appends_and_cuts(void **state) {
     refused(file_truncate(in_dir("none"), 5, &e), ERR_IO, "none");
 }
 
+static void writes_at_a_place(void **state) {
+    (void)state;
+    ok(file_write_at(in_dir("at"), 3, "abc", 3, &e));
+    ok(file_write_at(in_dir("at"), 0, "xyz", 3, &e));
+    holds("at", "xyzabc");
+    ok(file_write_at(in_dir("at"), 2, "--", 2, &e));
+    holds("at", "xy--bc");
+    refused(file_write_at(in_dir("none/at"), 0, "x", 1, &e), ERR_IO, "none/at: cannot open");
+}
+
 static void folders(void **state) {
     (void)state;
     struct buf b = {0};
@@ -200,6 +210,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(maps, setup, teardown),
         cmocka_unit_test_setup_teardown(replaces_only_on_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(large_writes_and_patches, setup, teardown),
+        cmocka_unit_test_setup_teardown(writes_at_a_place, setup, teardown),
         cmocka_unit_test_setup_teardown(appends_and_cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(folders, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_in_byte_order, setup, teardown),

@@ -9,6 +9,7 @@
 #include "train/disclose.h"
 #include "train/exposure.h"
 #include "train/state.h"
+#include "train/leaves.h"
 #include "train/state_layout.h"
 
 enum { DOCS = 11 };
@@ -262,6 +263,68 @@ static void test_tensor(void **state)
     state_layout_release(&l);
 }
 
+/* Whether it names the tensors that have bytes in the chunk, by a second way of looking for them. */
+static void test_chunk_names(void **state)
+{
+    (void)state;
+    struct state_layout l;
+    char got[400], want[400];
+    ok(state_layout_new(&l, &config, &e));
+    for (uint64_t i = 0; i < l.chunks; i++) {
+        const char *first = NULL, *last = "step and cursor";
+        for (uint64_t at = i * STATE_CHUNK; at < i * STATE_CHUNK + state_chunk_bytes(&l, i); at += 4)
+            for (size_t k = 0; k < l.n; k++)
+                if (at >= l.part[k].at && at < l.part[k].at + l.part[k].bytes) {
+                    last = l.part[k].name;
+                    first = first ? first : last;
+                    break;
+                }
+        state_chunk_name(got, sizeof got, &l, i);
+        snprintf(want, sizeof want, "chunk %llu of %llu, %s%s%s%s", (unsigned long long)i, (unsigned long long)l.chunks,
+                 first && first != last ? "from " : "in ", first ? first : last, first && first != last ? " to " : "",
+                 first && first != last ? last : "");
+        assert_string_equal(got, want);
+    }
+    state_layout_release(&l);
+}
+
+/* What is not there, or gives another root, is not believed. */
+static void test_leaves(void **state)
+{
+    (void)state;
+    enum { N = 3 };
+    struct digest a[N], b[N], got[N];
+    struct buf path = {0}, bytes = {0};
+    for (int i = 0; i < N; i++) {
+        a[i] = merkle_leaf(&i, sizeof i);
+        b[i] = sha256_of(&i, sizeof i);
+    }
+    struct digest root_a = leaves_root(a, N), root_b = leaves_root(b, N);
+    ok(file_join(&path, dir, "ledger.leaves", &e));
+    assert_false(leaves_get(got, N, path.p, 0, &root_a));
+    ok(leaves_put(path.p, 2, b, N, &e));
+    assert_false(leaves_get(got, N, path.p, 0, &root_a));
+    ok(leaves_put(path.p, 0, a, N, &e));
+    ok(leaves_put(path.p, 0, a, N, &e));
+    assert_true(leaves_get(got, N, path.p, 0, &root_a));
+    assert_memory_equal(got, a, sizeof a);
+    assert_true(leaves_get(got, N, path.p, 2, &root_b));
+    assert_memory_equal(got, b, sizeof b);
+    assert_false(leaves_get(got, N, path.p, 2, &root_a));
+    assert_false(leaves_get(got, N, path.p, 3, &root_b));
+    assert_false(leaves_get(got, N, path.p, UINT64_MAX, &root_b));
+    ok(file_read(&bytes, path.p, 1 << 20, &e));
+    for (size_t cut = 0; cut < bytes.len; cut += 7) {
+        ok(file_replace(path.p, bytes.p, cut, &e));
+        assert_false(leaves_get(got, N, path.p, 2, &root_b));
+    }
+    bytes.p[0] ^= 1;
+    ok(file_replace(path.p, bytes.p, bytes.len, &e));
+    assert_false(leaves_get(got, N, path.p, 0, &root_a));
+    buf_release(&path);
+    buf_release(&bytes);
+}
+
 /* A state that is not FINAL's is not shown. */
 static void test_other_state(void **state)
 {
@@ -345,7 +408,8 @@ static void test_exposure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_document), cmocka_unit_test(test_segment),
-                                       cmocka_unit_test(test_tensor), cmocka_unit_test(test_other_state),
+                                       cmocka_unit_test(test_tensor), cmocka_unit_test(test_chunk_names),
+                                       cmocka_unit_test(test_leaves), cmocka_unit_test(test_other_state),
                                        cmocka_unit_test(test_short_memory),
                                        cmocka_unit_test(test_exposure)};
     return cmocka_run_group_tests(tests, setup, teardown);
