@@ -208,9 +208,9 @@ if [ $quick = 0 ]; then
     if [ -z "$want" ]; then fail "selftest: $(head -n 1 "$work/selftest.err")"
     else
         echo "   $want ($isa)"
-        run_digests "$want" build/release-gcc "ref avx2 avx512 amx" "1 2 3 7"
-        run_digests "$want" build/release-clang "ref avx2 avx512 amx" "2"
-        run_digests "$want" build/o0-gcc "ref avx2 avx512 amx" "3"
+        run_digests "$want" build/release-gcc "ref avx2 avx512 avx512bf16 amx" "1 2 3 7"
+        run_digests "$want" build/release-clang "ref avx2 avx512 avx512bf16 amx" "2"
+        run_digests "$want" build/o0-gcc "ref avx2 avx512 avx512bf16 amx" "3"
     fi
     run_roots build/release-gcc build/release-clang build/o0-gcc
 

@@ -31,7 +31,8 @@ SHAPES = {  # layers (width is 64 times that), vocabulary, sequence, sequences a
 }
 MODES = ["eager-f32", "compile-f32", "eager-bf16", "compile-bf16"]
 PRODUCTS = ["gemm-f32", "gemm-bf16"]
-LIMIT = {"fma-f32": "FMA f32 peak", "amx-bf16": "AMX bf16 peak"}  # by the unit that `dokja bench` names
+# By the unit that `dokja bench` names.
+LIMIT = {"fma-f32": "FMA f32 peak", "dot-bf16": "VDPBF16PS peak", "amx-bf16": "AMX bf16 peak"}
 QUIET = 0.85
 TUNABLES = ("glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000:glibc.malloc.top_pad=1073741824"
             ":glibc.malloc.hugetlb=1")
@@ -188,10 +189,13 @@ class Run:
         p = self.dokja("peak")
         self.machine = p["machine"]
         self.note("peak", "FMA f32", "machine", p["fma_f32_gflops"])
-        if p["amx_bf16_gflops"]:
-            self.note("peak", "AMX bf16", "machine", p["amx_bf16_gflops"])
-        # Of bf16 without tiles no peak is measured: PyTorch's figure then stands without a limit.
-        return {"f32": (p["fma_f32_gflops"], LIMIT["fma-f32"]), "bf16": (p["amx_bf16_gflops"], LIMIT["amx-bf16"])}
+        for unit, what in (("amx-bf16", "AMX bf16"), ("dot-bf16", "VDPBF16PS")):
+            rate = p[unit.replace("-", "_") + "_gflops"]
+            if rate:
+                self.note("peak", what, "machine", rate)
+                return {"f32": (p["fma_f32_gflops"], LIMIT["fma-f32"]), "bf16": (rate, LIMIT[unit])}
+        # Where neither is measured, PyTorch's bf16 stands without a limit.
+        return {"f32": (p["fma_f32_gflops"], LIMIT["fma-f32"]), "bf16": (None, None)}
 
     def gemm_round(self, size, modes, _):
         what, limit = "%d³%s" % (size, self.threads), self.peak()

@@ -14,8 +14,9 @@
 struct bench_machine {
     struct nn nn;
     struct peak peak;
-    bool amx;          /* T1 runs on tiles here */
-    const char *unit;  /* "amx-bf16" or "fma-f32": the limit of training and prefill */
+    const char *unit;  /* "amx-bf16", "dot-bf16" or "fma-f32": the limit of training and prefill */
+    struct peak_loop unit_loop;
+    const char *limit_name;  /* of that unit */
     char *memory;      /* for reading; mapped by the first measurement that needs it */
     size_t memory_bytes;
 };

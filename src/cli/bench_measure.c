@@ -13,13 +13,14 @@ int bench_machine_open(struct bench_machine *m, int threads, struct err *e)
     *m = (struct bench_machine){0};
     const struct kernels *k = kernels_best(&bad);
     if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes ref, avx2, avx512 or amx", bad);
+        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes " ISA_NAMES, bad);
     int rc = nn_init(&m->nn, k, threads, e);
     if (rc)
         return rc;
     m->peak = peak_get(k->isa);
     m->unit = k->gemm.name;
-    m->amx = k->isa == ISA_AMX;
+    m->unit_loop = k->isa == ISA_AMX ? m->peak.amx_bf16 : k->isa == ISA_AVX512BF16 ? m->peak.dot_bf16 : m->peak.fma_f32;
+    m->limit_name = k->isa == ISA_AMX ? "AMX bf16 peak" : k->isa == ISA_AVX512BF16 ? "VDPBF16PS peak" : "FMA f32 peak";
     return 0;
 }
 
@@ -60,7 +61,7 @@ double bench_loop_rate(const struct bench_machine *m, struct peak_loop loop, dou
 
 double bench_unit_rate(const struct bench_machine *m, double seconds)
 {
-    return bench_loop_rate(m, m->amx ? m->peak.amx_bf16 : m->peak.fma_f32, seconds);
+    return bench_loop_rate(m, m->unit_loop, seconds);
 }
 
 /* A thread's part of the memory that is read, mapped on first use; 0: there is none. */

@@ -107,7 +107,7 @@ int bench_record(const char *path, const struct bench_machine *m, const struct b
         if (!l.who)
             l.who = "dokja";
         if (m && !l.limit_name && l.limit > 0)
-            l.limit_name = m->amx ? "AMX bf16 peak" : "FMA f32 peak";
+            l.limit_name = m->limit_name;
         rc = bench_line_append(path, &l, e);
     }
     buf_release(&what);

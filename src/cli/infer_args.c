@@ -14,7 +14,7 @@ int cli_model_open(struct cli_model *c, const char *path, int threads, struct er
         return err_set(e, ERR_USAGE, "-m MODEL is missing: a run or model folder");
     const struct kernels *k = kernels_best(&bad);
     if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes ref, avx2, avx512 or amx", bad);
+        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes " ISA_NAMES, bad);
     int rc = nn_init(&c->x, k, threads, e);
     return rc == 0 ? infer_model_open(&c->m, &c->x, path, e) : rc;
 }

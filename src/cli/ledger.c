@@ -20,7 +20,7 @@ int ledger_machine(struct nn *x, int64_t threads, struct err *e)
     const char *bad;
     const struct kernels *k = kernels_best(&bad);
     if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected ref, avx2, avx512 or amx", bad);
+        return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected " ISA_NAMES, bad);
     return nn_init(x, k, (int)threads, e);
 }
 

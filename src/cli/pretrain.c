@@ -367,7 +367,7 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
     const char *bad_isa;
     const struct kernels *k = kernels_best(&bad_isa);
     if (bad_isa)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected ref, avx2, avx512 or amx", bad_isa);
+        return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected " ISA_NAMES, bad_isa);
     if ((rc = measure_peak(&p, e)) || (rc = nn_init(&p.x, k, (int)p.threads, e)))
         return rc;
     if ((rc = open_inputs(&p, e)) || (rc = plan(&p, e)) || (rc = train(&p, e)))

@@ -28,7 +28,7 @@ int cmd_selftest(int argc, char **argv, struct err *e)
     const char *bad;
     const struct kernels *k = kernels_best(&bad);
     if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes ref, avx2, avx512 or amx", bad);
+        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes " ISA_NAMES, bad);
     struct nn x;
     rc = nn_init(&x, k, (int)threads, e);
     if (rc != 0)

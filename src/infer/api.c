@@ -41,7 +41,7 @@ int dk_model_open(struct dk_model **model, const char *path, int threads, struct
     if (!m)
         return report(error, &e, err_set(&e, ERR_NOMEM, "%s: out of memory", path));
     const struct kernels *k = kernels_best(&bad);
-    int rc = bad ? err_set(&e, ERR_VALUE, "DOKJA_CPU=%s: expected ref, avx2, avx512 or amx", bad)
+    int rc = bad ? err_set(&e, ERR_VALUE, "DOKJA_CPU=%s: expected " ISA_NAMES, bad)
                  : nn_init(&m->nn, k, threads, &e);
     if (rc == 0 && (rc = infer_model_open(&m->m, &m->nn, path, &e)) != 0)
         nn_release(&m->nn);

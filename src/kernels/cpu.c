@@ -1,10 +1,12 @@
 #include "kernels/cpu.h"
 
 #include "kernels/fill.h"
+#include "kernels/peak.h"
 
 #ifdef DK_X86
 
 #include <cpuid.h>
+#include <x86intrin.h>
 
 static uint64_t read_xcr0(void)
 {
@@ -33,8 +35,40 @@ enum isa cpu_isa(void)
     return gemm_amx_usable() ? ISA_AMX : ISA_AVX512;
 }
 
+/* Leaf 7, subleaf 1: AVX512_BF16. */
+bool cpu_has_dot(void)
+{
+    unsigned a, b, c, d;
+    return cpu_isa() >= ISA_AVX512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5)) &&
+           gemm_avx512bf16_usable();
+}
+
+/* Cycles of one run, the least of a few: another program may take the core away. */
+static uint64_t cycles(void (*run)(long), long n)
+{
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < 8; i++) {
+        uint64_t t = __rdtsc();
+        run(n);
+        t = __rdtsc() - t;
+        least = t < least ? t : least;
+    }
+    return least;
+}
+
+bool cpu_dot_pays(void)
+{
+    enum { LOOPS = 256 };
+    struct peak p = peak_get(ISA_AVX512BF16);
+    double fma = p.fma_f32.ops * LOOPS / (double)cycles(p.fma_f32.run, LOOPS);
+    double dot = p.dot_bf16.ops * LOOPS / (double)cycles(p.dot_bf16.run, LOOPS);
+    return dot > 1.2 * fma;
+}
+
 #else
 
 enum isa cpu_isa(void) { return ISA_REF; }
+bool cpu_has_dot(void) { return false; }
+bool cpu_dot_pays(void) { return false; }
 
 #endif

@@ -8,8 +8,9 @@
 static struct kernels table[ISA_AMX + 1];
 static bool have[ISA_AMX + 1];
 static bool filled;
+static enum isa best;
 
-static const char *const names[] = {"ref", "avx2", "avx512", "amx"};
+static const char *const names[] = {"ref", "avx2", "avx512", "avx512bf16", "amx"};
 
 const char *isa_name(enum isa isa) { return names[isa]; }
 
@@ -27,6 +28,8 @@ static void fill_x86(struct kernels *k, enum isa isa)
         elem_fill_avx512(k);
         attn_fill_avx512(k);
     }
+    if (isa == ISA_AVX512BF16)
+        gemm_fill_avx512bf16(k);
     if (isa >= ISA_AMX)
         gemm_fill_amx(k);
 }
@@ -41,18 +44,26 @@ static void fill_x86(struct kernels *k, enum isa isa)
 
 #endif
 
+static void fill_table(enum isa isa)
+{
+    struct kernels *k = &table[isa];
+    gemm_fill_ref(k);
+    elem_fill_ref(k);
+    attn_fill_ref(k);
+    fill_x86(k, isa);
+    k->isa = isa;
+    have[isa] = true;
+}
+
 static void fill_tables(void)
 {
     enum isa top = cpu_isa();
-    for (int i = ISA_REF; i <= (int)top; i++) {
-        struct kernels *k = &table[i];
-        gemm_fill_ref(k);
-        elem_fill_ref(k);
-        attn_fill_ref(k);
-        fill_x86(k, (enum isa)i);
-        k->isa = (enum isa)i;
-        have[i] = true;
-    }
+    for (int i = ISA_REF; i <= (int)top; i++)
+        if (i != ISA_AVX512BF16)
+            fill_table((enum isa)i);
+    if (cpu_has_dot())
+        fill_table(ISA_AVX512BF16);
+    best = top == ISA_AVX512 && have[ISA_AVX512BF16] && cpu_dot_pays() ? ISA_AVX512BF16 : top;
 }
 
 /* Called from the main thread before any other starts (nn_init), so no lock is needed. */
@@ -72,10 +83,7 @@ const struct kernels *kernels_get(enum isa isa)
 enum isa kernels_detect(void)
 {
     fill_once();
-    int i = ISA_AMX;
-    while (!have[i])
-        i--;
-    return (enum isa)i;
+    return best;
 }
 
 const struct kernels *kernels_best(const char **bad)
@@ -89,7 +97,7 @@ const struct kernels *kernels_best(const char **bad)
             i--;
         if (i < 0)
             *bad = cap;
-        else if (i < (int)isa)
+        else if (have[i])
             isa = (enum isa)i;
     }
     return &table[isa];

@@ -1,4 +1,4 @@
-/* Each file of kernels fills its slots of the table; dispatch.c applies ref, then avx2, avx512, amx, so
+/* Each file of kernels fills its slots of the table; dispatch.c applies ref, then avx2, avx512, avx512bf16, amx, so
  * that a faster set overrides what it measured faster and inherits the rest. */
 #ifndef DK_KERNELS_FILL_H
 #define DK_KERNELS_FILL_H
@@ -16,6 +16,13 @@ void attn_fill_avx2(struct kernels *k);
 void gemm_fill_avx512(struct kernels *k);
 void elem_fill_avx512(struct kernels *k);
 void attn_fill_avx512(struct kernels *k);
+
+#ifdef DK_DOT_EMULATED
+#define gemm_fill_avx512bf16 gemm_fill_avx512bf16_emulated
+#endif
+void gemm_fill_avx512bf16(struct kernels *k);
+/* The known-answer test of VDPBF16PS, on a machine that has it. */
+bool gemm_avx512bf16_usable(void);
 
 #ifdef DK_TILE_EMULATED
 #define gemm_fill_amx gemm_fill_amx_emulated

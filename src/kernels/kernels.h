@@ -14,7 +14,7 @@
 
 #include "kernels/real.h"
 
-enum isa { ISA_REF, ISA_AVX2, ISA_AVX512, ISA_AMX };
+enum isa { ISA_REF, ISA_AVX2, ISA_AVX512, ISA_AVX512BF16, ISA_AMX };
 
 enum dtype { DT_F32, DT_BF16 }; /* DT_F32 is `real` */
 
@@ -34,7 +34,7 @@ struct gemm_src {
  * padding (k beyond the end, rows or columns beyond m or n) is +0.  Panels follow each other
  * at gemm_panel_bytes.  Packed buffers must be 64-byte aligned. */
 struct gemm_unit {
-    const char *name; /* "fma-f32" or "amx-bf16" */
+    const char *name; /* "fma-f32", "dot-bf16" or "amx-bf16" */
     int mr, nr;
     size_t elem;   /* bytes of one packed element: 4 when expanded to f32, 2 for bf16 */
     int layout_id; /* equal ids: equal packed bytes */
@@ -201,12 +201,13 @@ struct kernels {
     void (*sigmoid)(real *y, const real *x, size_t n);
 };
 
-/* What the machine can run, after known-answer tests. */
+/* What is fastest here of what the machine has, after known-answer tests. */
 enum isa kernels_detect(void);
 /* The table for an instruction set, or NULL when the machine lacks it (ISA_REF always works). */
 const struct kernels *kernels_get(enum isa isa);
-/* The fastest table allowed: DOKJA_CPU=ref|avx2|avx512|amx caps it.  *bad is set to the value when
- * it is not one of these (and the best is returned). */
+/* The table that DOKJA_CPU names, where this machine has it; else the fastest.  *bad is set to the value when it is
+ * none of ISA_NAMES. */
+#define ISA_NAMES "ref, avx2, avx512, avx512bf16 or amx"
 const struct kernels *kernels_best(const char **bad);
 const char *isa_name(enum isa isa);
 

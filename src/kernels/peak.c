@@ -11,6 +11,8 @@ struct peak peak_get(enum isa isa)
         peak_fill_avx2(&p);
     if (isa >= ISA_AVX512)
         peak_fill_avx512(&p);
+    if (isa == ISA_AVX512BF16)
+        peak_fill_avx512bf16(&p);
     if (isa >= ISA_AMX)
         peak_fill_amx(&p);
 #else

@@ -16,7 +16,7 @@ struct peak_loop {
 };
 
 struct peak {
-    struct peak_loop fma_f32, vnni_int8, amx_bf16, amx_int8;
+    struct peak_loop fma_f32, vnni_int8, dot_bf16, amx_bf16, amx_int8;
     uint64_t (*read)(const void *p, size_t bytes); /* bytes a multiple of 256 */
 };
 
@@ -26,6 +26,7 @@ struct peak peak_get(enum isa isa);
 void peak_fill_ref(struct peak *p);
 void peak_fill_avx2(struct peak *p);
 void peak_fill_avx512(struct peak *p);
+void peak_fill_avx512bf16(struct peak *p);
 void peak_fill_amx(struct peak *p);
 
 #endif

@@ -31,7 +31,7 @@ for k in text tokens prompt_tokens stop state_root; do has "key $k" "$out" "\"$k
 is "root is a digest" "$(printf %s "$out" | key state_root | tr -d 0-9a-f | wc -c)" 0
 want=$(printf %s "$out" | part)
 for n in 1 2 3 7; do is "same with $n threads" "$("$DOKJA" $G --json --threads $n | part)" "$want"; done
-for isa in ref avx2 avx512 amx; do
+for isa in ref avx2 avx512 avx512bf16 amx; do
     is "same with DOKJA_CPU=$isa" "$(DOKJA_CPU=$isa "$DOKJA" $G --json | part)" "$want"
 done
 [ "$("$DOKJA" $G --json --seed 2 | part)" != "$want" ] && ok "another seed, another text" ||

@@ -28,7 +28,7 @@ want=$(root base.json)
 for n in 1 2 3 7; do
     train t$n --depth 1 --steps 24 --threads $n; same "same root with $n threads" t$n.json "$want"
 done
-for isa in ref avx2 avx512 amx; do
+for isa in ref avx2 avx512 avx512bf16 amx; do
     DOKJA_CPU=$isa train isa-$isa --depth 1 --steps 24; same "same root with DOKJA_CPU=$isa" isa-$isa.json "$want"
 done
 train small --depth 1 --steps 24 --threads 2 --memory 90M

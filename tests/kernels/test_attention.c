@@ -18,27 +18,31 @@
 #include "nn/attention.h"
 
 void gemm_fill_amx_emulated(struct kernels *k);
+void gemm_fill_avx512bf16_emulated(struct kernels *k);
 
-enum { MAX_TABLES = 4, GUARD = 4096 };
+enum { MAX_TABLES = 6, GUARD = 4096 };
 static const struct kernels *tables[MAX_TABLES];
 static const char *table_name[MAX_TABLES];
 static int n_tables;
-static struct kernels emulated;
+static struct kernels tiles, dots;   /* on emulated instructions */
 
 static int make_tables(void **state)
 {
     (void)state;
-    for (int isa = ISA_REF; isa <= ISA_AVX512; isa++)
+    for (int isa = ISA_REF; isa <= ISA_AVX512BF16; isa++)
         if (kernels_get((enum isa)isa)) {
             table_name[n_tables] = isa_name((enum isa)isa);
             tables[n_tables++] = kernels_get((enum isa)isa);
         }
 #ifdef DK_X86
     if (kernels_get(ISA_AVX512)) {
-        emulated = *kernels_get(ISA_AVX512);
-        gemm_fill_amx_emulated(&emulated);
+        tiles = dots = *kernels_get(ISA_AVX512);
+        gemm_fill_amx_emulated(&tiles);
         table_name[n_tables] = "amx on emulated tiles";
-        tables[n_tables++] = &emulated;
+        tables[n_tables++] = &tiles;
+        gemm_fill_avx512bf16_emulated(&dots);
+        table_name[n_tables] = "avx512bf16 on emulated dots";
+        tables[n_tables++] = &dots;
     }
 #endif
     kernels_fp_enter();
@@ -682,7 +686,7 @@ static void bench(void **state)
     (void)state;
     if (!getenv("DOKJA_BENCH"))
         skip();
-    for (int t = 1; t < n_tables && tables[t] != &emulated; t++) {
+    for (int t = 1; t < n_tables && tables[t] != &tiles; t++) {
         bench_shape(tables[t], table_name[t], 1024, 12, 12, 64);
         bench_shape(tables[t], table_name[t], 1024, 8, 2, 128);
         bench_shape(tables[t], table_name[t], 4096, 4, 2, 64);

@@ -15,12 +15,13 @@
 #include "kernels/fill.h"
 #include "nn/gemm.h"
 
-void gemm_fill_amx_emulated(struct kernels *k); /* the AMX sources linked a second time */
+void gemm_fill_amx_emulated(struct kernels *k); /* the sources linked a second time, on emulated instructions */
+void gemm_fill_avx512bf16_emulated(struct kernels *k);
 
 static struct {
     const char *name;
     struct kernels k;
-} set[ISA_AMX + 2];
+} set[ISA_AMX + 3];
 static int n_set;
 static const struct kernels *ref;
 
@@ -42,8 +43,11 @@ static int list_sets(void **state)
         add_set("amx-emulated", kernels_get(ISA_AVX512));
         gemm_fill_amx_emulated(&set[n_set - 1].k);
         assert_string_equal(set[n_set - 1].k.gemm.name, "amx-bf16");
+        add_set("avx512bf16-emulated", kernels_get(ISA_AVX512));
+        gemm_fill_avx512bf16_emulated(&set[n_set - 1].k);
+        assert_string_equal(set[n_set - 1].k.gemm.name, "dot-bf16");
     } else {
-        print_message("no AVX-512 here: AMX kernels on emulated tiles not run\n");
+        print_message("no AVX-512 here: AMX and VDPBF16PS kernels on emulated instructions not run\n");
     }
 #endif
     kernels_fp_enter();
@@ -261,6 +265,12 @@ static uint16_t packed(const struct gemm_unit *u, const void *p, bool b_side, in
         memcpy(&v, (const char *)p + (panel + (size_t)kk * (size_t)wide + (size_t)r) * 4, 4);
         assert_int_equal(v & 0xffff, 0);
         return (uint16_t)(v >> 16);
+    }
+    if (strcmp(u->name, "dot-bf16") == 0) { /* lanes (k, k + 2) and (k + 1, k + 3), the earlier in the upper half */
+        int lane = b_side ? kk / 4 * 64 + kk % 2 * 32 + r : kk / 32 * u->mr * 16 + r * 16 + kk % 2 * 8 + kk % 32 / 4;
+        uint32_t v;
+        memcpy(&v, (const char *)p + panel * 2 + (size_t)lane * 4, 4);
+        return (uint16_t)(kk % 4 < 2 ? v >> 16 : v);
     }
     size_t step = panel + (size_t)(kk / 32) * 32 * 32 + (size_t)(r / 16) * 512;
     size_t at = b_side ? step + (size_t)(kk % 32 / 2) * 32 + (size_t)(r % 16) * 2 + (size_t)(kk % 2)

@@ -1,21 +1,22 @@
-/* The whole self-test with the AMX kernels on emulated tiles: the profile's digest again. */
+/* The whole self-test with AMX kernels on emulated tiles, and with VDPBF16PS kernels on emulated dots: the profile's
+ * digest again. */
 #include "harness.h"
 
 #include "kernels/fill.h"
 #include "nn/selftest.h"
 
 void gemm_fill_amx_emulated(struct kernels *k);
+void gemm_fill_avx512bf16_emulated(struct kernels *k);
 
-static void test_emulated_tiles(void **state)
+static void whole_selftest(void (*fill)(struct kernels *))
 {
-    (void)state;
     const struct kernels *best = kernels_get(ISA_AVX512);
     if (!best) {
-        print_message("this machine lacks AVX-512, which the emulated tiles are compiled for\n");
+        print_message("this machine lacks AVX-512, which the emulated instructions are compiled for\n");
         skip();
     }
     struct kernels k = *best;
-    gemm_fill_amx_emulated(&k);
+    fill(&k);
     assert_true(k.gemm.layout_id != best->gemm.layout_id);
     for (int threads = 1; threads < 4; threads += 2) {
         struct err e = {0};
@@ -30,8 +31,20 @@ static void test_emulated_tiles(void **state)
     }
 }
 
+static void test_emulated_tiles(void **state)
+{
+    (void)state;
+    whole_selftest(gemm_fill_amx_emulated);
+}
+
+static void test_emulated_dots(void **state)
+{
+    (void)state;
+    whole_selftest(gemm_fill_avx512bf16_emulated);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_emulated_tiles)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_emulated_tiles), cmocka_unit_test(test_emulated_dots)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,258 @@
+/* Matrix product on VDPBF16PS, for machines where it makes more multiply-adds than FMA does (AMD since Zen 4): a tile
+ * is 7 rows × 2 vectors, each output with its even and its odd chain in registers, as in gemm_avx512.c.  Panels keep
+ * bf16.  For every 4 k the B panel has 32 lanes of the even chain, then 32 of the odd one; for every 32 k the A panel
+ * has a line of 64 bytes a row, 8 lanes of the even chain, then 8 of the odd one. */
+#include <string.h>
+
+#include "kernels/avx512bf16/dot.h"
+#include "kernels/fill.h"
+#include "kernels/unroll.h"
+
+enum { MR = 7, NR = 32, LAYOUT = 5 };
+enum { KC = 512 };             /* depth of a B panel kept in L1 while the A panels pass: 32 KiB */
+enum { LINE = 16, QUAD = 64 }; /* 32-bit words: of a row of A for 32 k, of a panel of B for 4 k */
+
+/* What one tile brings nearer for later ones: `lines` cache lines from p on for every 32 k. */
+struct ahead {
+    const char *p;
+    int lines;
+};
+
+/* rows ≤ MR, a compile-time constant in each instance; m0, m1: the columns that exist. */
+LANES_INLINE void tile(int rows, float *c, ptrdiff_t ldc, const int32_t *a, const int32_t *b, int k, bool zero,
+                       __mmask16 m0, __mmask16 m1, struct ahead next)
+{
+    for (; k > 0; k -= 32, a += MR * LINE) {
+        for (int i = 0; i < next.lines; i++, next.p += 64)
+            _mm_prefetch(next.p, _MM_HINT_T1);
+        __m512 e0[MR], e1[MR], o0[MR], o1[MR];
+        UNROLL
+        for (int i = 0; i < rows; i++)
+            e0[i] = e1[i] = o0[i] = o1[i] = _mm512_setzero_ps();
+        for (int j = 0; j < 8; j++, b += QUAD) {
+            __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 16);
+            UNROLL
+            for (int i = 0; i < rows; i++) {
+                __m512i x = _mm512_set1_epi32(a[i * LINE + j]);
+                e0[i] = dot(e0[i], x, b0);
+                e1[i] = dot(e1[i], x, b1);
+            }
+            b0 = _mm512_load_si512(b + 32);
+            b1 = _mm512_load_si512(b + 48);
+            UNROLL
+            for (int i = 0; i < rows; i++) {
+                __m512i x = _mm512_set1_epi32(a[i * LINE + 8 + j]);
+                o0[i] = dot(o0[i], x, b0);
+                o1[i] = dot(o1[i], x, b1);
+            }
+        }
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            float *ci = c + i * ldc;
+            __m512 c0 = _mm512_setzero_ps(), c1 = c0;
+            if (!zero) {
+                c0 = _mm512_maskz_loadu_ps(m0, ci);
+                c1 = _mm512_maskz_loadu_ps(m1, ci + 16);
+            }
+            c0 = _mm512_add_ps(c0, _mm512_add_ps(e0[i], o0[i]));
+            c1 = _mm512_add_ps(c1, _mm512_add_ps(e1[i], o1[i]));
+            _mm512_mask_storeu_ps(ci, m0, c0);
+            _mm512_mask_storeu_ps(ci + 16, m1, c1);
+        }
+        zero = false;
+    }
+}
+
+#define TILE_CASE(r) \
+    case r: \
+        tile(r, c, ldc, a, b, k, zero, m0, m1, next); \
+        break;
+static void tile_edge(int rows, float *c, ptrdiff_t ldc, const int32_t *a, const int32_t *b, int k, bool zero,
+                      int cols, struct ahead next)
+{
+    __mmask16 m0 = mask16(cols), m1 = mask16(cols - 16);
+    switch (rows) {
+        TILE_CASE(1)
+        TILE_CASE(2)
+        TILE_CASE(3)
+        TILE_CASE(4)
+        TILE_CASE(5)
+        TILE_CASE(6)
+        TILE_CASE(7)
+    }
+}
+
+static void block_avx512bf16(float *c, ptrdiff_t ldc, const void *a, const void *b, int m, int n, int k, bool zero)
+{
+    for (int i = 0; k == 0 && zero && i < m; i++)
+        for (int j = 0; j < n; j++)
+            c[i * ldc + j] = 0;
+    for (int j = 0; j < n && m > 0; j += NR)
+        for (int k0 = 0; k0 < k; k0 += KC) {
+            int kc = k - k0 < KC ? k - k0 : KC;
+            const int32_t *bp = (const int32_t *)b + ((ptrdiff_t)j * k + (ptrdiff_t)k0 * NR) / 2;
+            /* The depth after this one follows in memory (the next panel after the last); its lines are asked for over
+             * the tiles of this one, so that no tile waits for all of them. */
+            int lines = (NR * MR + m - 1) / m;
+            struct ahead next = {(const char *)(bp + (ptrdiff_t)kc * NR / 2), lines < 8 ? lines : 8};
+            for (int i = 0; i < m; i += MR, next.p += 2 * next.lines * kc) {
+                const int32_t *ap = (const int32_t *)a + ((ptrdiff_t)i * k + (ptrdiff_t)k0 * MR) / 2;
+                float *cp = c + i * ldc + j;
+                bool fresh = zero && k0 == 0;
+                if (k0 == 0) /* c of the next tile comes from far the first time */
+                    for (int r = MR; r < 2 * MR && i + r < m; r++) {
+                        _mm_prefetch((const char *)(cp + r * ldc), _MM_HINT_T0);
+                        _mm_prefetch((const char *)(cp + r * ldc + 16), _MM_HINT_T0);
+                    }
+                if (m - i >= MR && n - j >= NR)
+                    tile(MR, cp, ldc, ap, bp, kc, fresh, 0xffff, 0xffff, next);
+                else
+                    tile_edge(m - i < MR ? m - i : MR, cp, ldc, ap, bp, kc, fresh, n - j, next);
+            }
+        }
+}
+
+/* The source is walked along its lines, down k in a panel, or over the panels where k is strided: 32 streams, more
+ * than the hardware's prefetchers follow, so the next square of each is asked for. */
+static void pack_b_avx512bf16(void *dst, struct gemm_src src, int n, int k)
+{
+    int kp = gemm_kp(k), cols = n > 0 ? (n + NR - 1) / NR : 0, steps = kp / 32;
+    ptrdiff_t size = src.dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
+    for (int i = 0; i < cols * steps; i++) {
+        int col = (src.trans ? i % cols : i / steps) * NR, kk = (src.trans ? i / cols : i % steps) * 32;
+        int32_t *d = (int32_t *)dst + ((ptrdiff_t)col * kp + (ptrdiff_t)kk * NR) / 2;
+        int lines = src.trans ? k - kk : n - col;
+        const char *next = (const char *)src.p + (src.trans ? kk * src.ld + col + NR : col * src.ld + kk + 32) * size;
+        for (int r = 0; r < 32 && r < lines; r++)
+            for (ptrdiff_t at = 0; at < 32 * size; at += 64)
+                _mm_prefetch(next + r * src.ld * size + at, _MM_HINT_T0);
+        for (int h = 0; h < NR; h += 16) {
+            __m512i v[16];
+            load_row_pairs(v, &src, col + h, n - col - h, kk, k - kk, true);
+            for (int q = 0; q < 8; q++) {
+                _mm512_store_si512(d + q * QUAD + h, chain_even(v[2 * q], v[2 * q + 1]));
+                _mm512_store_si512(d + q * QUAD + NR + h, chain_odd(v[2 * q], v[2 * q + 1]));
+            }
+        }
+    }
+}
+
+/* 32 k of a row in order, as its line of the panel. */
+LANES_INLINE __m512i line_of(__m512i v)
+{
+    const __m512i order = _mm512_set_epi16(29, 31, 25, 27, 21, 23, 17, 19, 13, 15, 9, 11, 5, 7, 1, 3, /* odd chain */
+                                           28, 30, 24, 26, 20, 22, 16, 18, 12, 14, 8, 10, 4, 6, 0, 2);
+    return _mm512_permutexvar_epi16(order, v);
+}
+
+static void pack_a_avx512bf16(void *dst, struct gemm_src src, int m, int k)
+{
+    int kp = gemm_kp(k), padded = (m + MR - 1) / MR * MR;
+    ptrdiff_t size = src.dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
+    /* Along the lines of the source: all k of 16 rows, or 32 k of all rows. */
+    int groups = (padded + 15) / 16, steps = kp / 32;
+    for (int i = 0; i < groups * steps; i++) {
+        int row = (src.trans ? i % groups : i / steps) * 16, kk = (src.trans ? i / groups : i % steps) * 32;
+        const char *next = (const char *)src.p + (src.trans ? (kk + 32) * src.ld + row : row * src.ld + kk + 32) * size;
+        int lines = src.trans ? k - kk - 32 : m - row;
+        for (int r = 0; r < (src.trans ? 32 : 16) && r < lines; r++)
+            _mm_prefetch(next + r * src.ld * size, _MM_HINT_T0);
+        __m512i v[16];
+        load_row_pairs(v, &src, row, m - row, kk, k - kk, false);
+        for (int r = 0; r < 16 && row + r < padded; r++) {
+            int panel = (row + r) / MR, at = (row + r) % MR;
+            int32_t *d = (int32_t *)dst + ((ptrdiff_t)panel * MR * kp + (ptrdiff_t)kk * MR) / 2 + at * LINE;
+            _mm512_store_si512(d, line_of(v[r]));
+        }
+    }
+}
+
+static void wp_to_b_avx512bf16(void *dst, const bf16 *wp, int n0, int n, int n_total, int k, int k0, int k1)
+{
+    int kp = gemm_kp(k), depth = gemm_kp(k1 - k0);
+    for (int col = 0; col < n; col += NR)
+        for (int h = 0; h < NR; h += WP_NR) {
+            int at = n0 + col + h;
+            int32_t *d = (int32_t *)dst + (ptrdiff_t)col * depth / 2 + h;
+            const bf16 *s = wp + (ptrdiff_t)at * kp + (ptrdiff_t)k0 * WP_NR;
+            __mmask16 cols = mask16(n - col - h < n_total - at ? n - col - h : n_total - at);
+            for (int kk = 0; kk < depth; kk += 4, d += QUAD, s += 4 * WP_NR) {
+                __m512i first = cols ? _mm512_maskz_loadu_epi32(cols, s) : _mm512_setzero_si512();
+                __m512i second = cols ? _mm512_maskz_loadu_epi32(cols, s + 2 * WP_NR) : _mm512_setzero_si512();
+                _mm512_store_si512(d, chain_even(first, second));
+                _mm512_store_si512(d + NR, chain_odd(first, second));
+            }
+        }
+}
+
+static void nothing(void) {}
+
+void gemm_fill_avx512bf16(struct kernels *k)
+{
+    k->gemm = (struct gemm_unit){.name = "dot-bf16",
+                                 .mr = MR,
+                                 .nr = NR,
+                                 .elem = sizeof(bf16),
+                                 .layout_id = LAYOUT,
+                                 .pack_a = pack_a_avx512bf16,
+                                 .pack_b = pack_b_avx512bf16,
+                                 .block = block_avx512bf16,
+                                 .enter = nothing,
+                                 .leave = nothing};
+    k->wp_to_b = wp_to_b_avx512bf16;
+}
+
+#ifndef DK_DOT_EMULATED
+
+/* bf16 bits of both signs over about 2^±40, with a denormal, a zero and a one here and there. */
+static uint32_t answer_input(uint32_t i)
+{
+    static const uint16_t special[] = {0x0001, 0x8000, 0x3f80, 0x0080};
+    uint32_t h = i * 2654435761u ^ i << 7;
+    if (h % 29 == 0)
+        return special[h >> 20 & 3];
+    return (h >> 31) << 15 | (87 + (h >> 8) % 80) << 7 | (h >> 20 & 127);
+}
+
+/* For products with 2^-63: ±2^-126, or crumbs that leave a sum at the brim of being tiny (NUMERICS §1). */
+static uint32_t answer_brim(uint32_t i)
+{
+    static const uint16_t some[] = {0x1300, 0x1380, 0x13c0, 0x1340, 0x2000}; /* 2^-89·{1, 2, 3, 3/2}, 2^-63 */
+    uint32_t h = i * 2654435761u ^ i << 7;
+    return (h >> 31) << 15 | some[(h >> 20) % 5];
+}
+
+static __attribute__((noinline)) bool known_answer(bool brim)
+{
+    for (uint32_t i = 0; i < 64 * 32; i += 32) {
+        uint32_t a[16], b[16], c[16], was[16];
+        for (uint32_t j = 0; j < 16; j++) {
+            uint32_t at = i + 2 * j;
+            a[j] = brim ? answer_brim(at) << 16 | answer_brim(at + 1) : answer_input(at) << 16 | answer_input(at + 1);
+            b[j] = brim ? 0x20002000 : answer_input(at + 8192) << 16 | answer_input(at + 8193);
+            was[j] = answer_input(at) << 15;
+            if (brim) /* ±2^-126 and its neighbours */
+                was[j] = (answer_brim(at + 4096) & 0x8000) << 16 | (0x00800000 + (at >> 3) % 3);
+        }
+        __m512i va = _mm512_loadu_si512(a), vb = _mm512_loadu_si512(b);
+        __m512 vc = _mm512_loadu_ps(was);
+        _mm512_storeu_ps(c, dot(vc, va, vb));
+        vc = _mm512_fmadd_ps(pair_odd(va), pair_odd(vb), vc);
+        vc = _mm512_fmadd_ps(pair_even(va), pair_even(vb), vc);
+        _mm512_storeu_ps(was, vc);
+        if (memcmp(was, c, sizeof c) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool gemm_avx512bf16_usable(void)
+{
+    unsigned csr = _mm_getcsr();
+    kernels_fp_enter();
+    bool ok = known_answer(false) && known_answer(true);
+    _mm_setcsr(csr);
+    return ok;
+}
+
+#endif
