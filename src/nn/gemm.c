@@ -329,8 +329,8 @@ void gemm_mirror(const struct nn *x, struct mat c)
 /* ---- weights packed once ---- */
 
 /* Rows the weights stream past at once, and up to how many rows in all that is faster than unpacking the
- * weights to B panels (measured on FMA; tiles are faster as soon as one is filled). */
-enum { GEMV_ROWS = 8, GEMV_MOST_FMA = 64, GEMV_MOST_TILES = 8, GEMV_COLS = 1024 };
+ * weights to B panels (measured on FMA; tiles and dot products are faster from the first full panel on). */
+enum { GEMV_ROWS = 8, GEMV_MOST_FMA = 64, GEMV_MOST_BF16 = 8, GEMV_COLS = 1024 };
 
 size_t wpack_elems(int n, int k)
 {
@@ -401,7 +401,7 @@ void gemm_wp(const struct nn *x, struct mat c, struct mat init, struct mat a, co
     assert(c.rows == a.rows && c.cols == w->n && a.cols == w->k);
     if (c.rows == 0 || c.cols == 0)
         return;
-    int most = x->k->gemm.elem == sizeof(bf16) ? GEMV_MOST_TILES : GEMV_MOST_FMA;
+    int most = x->k->gemm.elem == sizeof(bf16) ? GEMV_MOST_BF16 : GEMV_MOST_FMA;
     size_t a_bytes = (size_t)a.rows * (size_t)a.cols * sizeof(bf16);
     if (c.rows <= most && a_bytes <= x->shared_bytes) {
         gemv(x, c, init, a, w);
