@@ -44,7 +44,7 @@ isaflags    = $(foreach i,avx2 avx512 avx512bf16 amx,$(if $(findstring src/kerne
 # clang 14 needs minutes for instrumented, unrolled vector kernels; guard pages watch over those (tests/kernels).
 PLAIN      := $(if $(filter asan-clang,$(V)-$(CCNAME)),-fno-sanitize=all -O2)
 
-SRC     := $(sort $(wildcard src/*/*.c src/kernels/*/*.c))
+SRC     := $(filter-out src/reference/%,$(sort $(wildcard src/*/*.c src/kernels/*/*.c)))
 ifneq ($(ARCH),x86_64)
 SRC     := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/avx512bf16/% src/kernels/amx/%,$(SRC))
 endif
@@ -53,11 +53,13 @@ CLISRC  := $(filter src/cli/%,$(SRC))
 obj      = $(patsubst src/%.c,$(B)/%.o,$(1))
 LIB     := $(B)/libdokja.a
 BIN     := $(B)/dokja
-# The second verifier: its own files and the reference kernels, libcrypto and nothing else.
-VERIFY  := $(B)/dokja-verify
-VERSRC  := $(sort $(wildcard verify/*.c))
-VEROBJ  := $(patsubst %.c,$(B)/%.o,$(VERSRC)) $(B)/kernels/fp_enter.o \
+# NUMERICS computed (src/reference), beside the engine and no part of it; what it needs of the kernels comes from LIB, or
+# for the second verifier from KERNELS: that is its own files, these, libcrypto and nothing else.
+REFLIB  := $(B)/libreference.a
+KERNELS := $(B)/kernels/fp_enter.o \
            $(patsubst %,$(B)/kernels/ref/%.o,attn_ref elem_ref elem_loss_ref elem_norm_ref math_ref)
+VERIFY  := $(B)/dokja-verify
+VEROBJ  := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard verify/*.c)))
 
 # The same reference kernels, ops and network in binary64, for gradient tests.
 DSRC    := $(filter src/kernels/ref/% src/kernels/%.c src/nn/% src/base/% src/model/net%.c src/model/params%.c,$(SRC))
@@ -90,6 +92,9 @@ $(B)/emulated/%.o: src/%.c
 $(LIB): $(call obj,$(LIBSRC))
 	@rm -f $@
 	@ar rcs $@ $^
+$(REFLIB): $(call obj,$(sort $(wildcard src/reference/*.c)))
+	@rm -f $@
+	@ar rcs $@ $^
 $(DLIB): $(patsubst src/%.c,$(B)/double/%.o,$(DSRC))
 	@rm -f $@
 	@ar rcs $@ $^
@@ -99,11 +104,12 @@ $(BIN): $(call obj,$(CLISRC)) $(LIB)
 $(B)/verify/%.o: verify/%.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fopenmp,$(CFLAGS_ALL)) -I. $(CFLAGS) -MMD -MP -c $< -o $@
-$(VERIFY): $(VEROBJ)
+$(VERIFY): $(VEROBJ) $(REFLIB) $(KERNELS)
 	$(CC) $(CFLAGS) $^ -o $@ $(CROSS_LIBS) $(shell $(PKG_CONFIG) --libs libcrypto) -lm
 
 # The source tree's own digest (src/base/build.h), compiled into one object.
 TREE    := $(sort Makefile $(wildcard include/*.h src/*/*.[ch] src/*/*/*.[ch] src/ui/*))
+TREE    := $(filter-out src/reference/%,$(TREE))
 DIGEST   = $(shell sha256sum $(TREE) | sha256sum | cut -c 1-64)
 $(B)/base/build.o $(B)/double/base/build.o: CFLAGS_ALL += -DDK_SOURCE='"$(DIGEST)"'
 $(B)/base/build.o $(B)/double/base/build.o: $(TREE)
@@ -111,12 +117,12 @@ source-digest:
 	@echo $(DIGEST)
 
 TESTCC = $(CC) $(CFLAGS_ALL) $(CFLAGS) -Itests -MMD -MP -MT $@ -MF $@.d
-$(UNIT): $(B)/tests/%: tests/%.c $(LIB)
+$(UNIT): $(B)/tests/%: tests/%.c $(REFLIB) $(LIB)
 	@mkdir -p $(@D)
-	$(TESTCC) $< -o $@ $(LIB) $(LIBS) -lcmocka
-$(KERN): $(B)/tests/%: tests/%.c $(LIB) $(EMUL)
+	$(TESTCC) $< -o $@ $(REFLIB) $(LIB) $(LIBS) -lcmocka
+$(KERN): $(B)/tests/%: tests/%.c $(REFLIB) $(LIB) $(EMUL)
 	@mkdir -p $(@D)
-	$(TESTCC) $< -o $@ $(EMUL) $(LIB) $(LIBS) -lcmocka
+	$(TESTCC) $< -o $@ $(EMUL) $(REFLIB) $(LIB) $(LIBS) -lcmocka
 $(GRAD): $(B)/tests/%: tests/%.c $(DLIB)
 	@mkdir -p $(@D)
 	$(TESTCC) -DDK_DOUBLE $< -o $@ $(DLIB) $(LIBS) -lcmocka

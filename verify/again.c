@@ -1,13 +1,14 @@
 /* Training segments again. */
 #include "verify/verify.h"
 
-static struct trainer {
-    struct state s;
-    struct network *net;
+static struct again {
+    struct ref_state s;
+    struct ref_trainer *trainer;
+    const struct run *r;
     const char *shard; /* formats/shard.h: where it is, its tokens, how many bytes each */
     const uint8_t *id;
     uint64_t width;
-    float *grad[17], *embed, *loss, *before, scale; /* grad: one a level of the tree of workers */
+    float *before; /* weights at the segment's beginning */
     int *tok, *pos, *target;
 } t;
 
@@ -20,69 +21,40 @@ static void shard_open(const struct run *r, const char *path) {
     struct bytes b = map_file(path);
     if (b.n < 128 || memcmp(b.p, "DKTOKENS\1\0\0", 12) != 0) refuse("%s: is not a token shard of version 1", path);
     uint64_t n = number(b.p + 16, 8), width = number(b.p + 12, 4);
-    if (n != r->train_tokens || number(b.p + 24, 8) != r->train_docs || memcmp(b.p + 32, r->corpus.b, 32) != 0 ||
+    if (n != r->train.train_tokens || number(b.p + 24, 8) != r->train_docs || memcmp(b.p + 32, r->corpus.b, 32) != 0 ||
         memcmp(b.p + 64, r->tokenizer.b, 32) != 0)
         refuse("%s: its tokens, documents, corpus or tokenizer are not those of GENESIS", path);
-    if ((width != 2 && width != 4) || n > (b.n - 128) / width || n <= (uint64_t)r->seq)
+    if ((width != 2 && width != 4) || n > (b.n - 128) / width || n <= (uint64_t)r->train.seq)
         refuse("%s: %llu tokens of %llu bytes do not lie in it", path, N(n), N(width));
     t.shard = path, t.id = b.p + 128, t.width = width;
 }
 static int token(uint64_t i) {
     uint64_t id = number(t.id + i * t.width, t.width);
-    if (id >= (uint64_t)t.s.r->vocab) refuse("%s: token %llu is %llu, not in the vocabulary", t.shard, N(i), N(id));
+    if (id >= (uint64_t)t.r->train.vocab) refuse("%s: token %llu is %llu, not in the vocabulary", t.shard, N(i), N(id));
     return (int)id;
 }
 
 /* Rows of this step; a document begins at each bos, and a target in the next one counts for nothing. */
-static int64_t load(void) {
-    const struct run *r = t.s.r;
-    int64_t seq = plan_seq(r, (int64_t)t.s.step), targets = 0;
+static void step(double *loss, double *norm) {
+    const struct ref_run *r = &t.r->train;
+    int64_t at_step = (int64_t)t.s.step, seq = ref_seq(r, at_step);
     for (int64_t i = 0; i < r->batch_tokens; i++) {
-        uint64_t at = plan_row(r, (int64_t)t.s.step, i / seq) * (uint64_t)seq + (uint64_t)(i % seq);
+        uint64_t at = ref_row(r, at_step, i / seq) * (uint64_t)seq + (uint64_t)(i % seq);
         int next = token(at + 1);
         t.tok[i] = token(at);
-        t.pos[i] = i % seq == 0 || t.tok[i] == r->bos ? 0 : t.pos[i - 1] + 1;
-        t.target[i] = next == r->bos ? -1 : next;
-        targets += next != r->bos;
+        t.pos[i] = i % seq == 0 || t.tok[i] == t.r->bos ? 0 : t.pos[i - 1] + 1;
+        t.target[i] = next == t.r->bos ? -1 : next;
     }
-    return targets > 0 ? targets : 1;
+    if (!ref_step(t.trainer, t.tok, t.pos, t.target, loss, norm))
+        refuse("step %llu: loss or gradient is not finite", N(t.s.step + 1));
 }
-
-/* Workers [w, w + n) by a balanced tree, the sum in grad[level]. */
-static void gradient(int64_t w, int64_t n, int level) {
-    const struct run *r = t.s.r;
-    float *g = t.grad[level], *embed = r->tied ? t.embed : g;
-    int64_t share = r->batch_tokens / r->workers;
-    if (n > 1) {
-        gradient(w, n / 2, level);
-        gradient(w + n / 2, n / 2, level + 1);
-        T1.add(g, t.grad[level + 1], t.s.total);
-        return;
-    }
-    memset(g, 0, t.s.total * sizeof *g);
-    memset(embed, 0, t.s.t->n * sizeof *embed);
-    for (int64_t at = w * share; at < (w + 1) * share; at += r->seq)
-        network_step(t.net, t.s.w, g, embed, t.tok + at, t.pos + at, t.target + at, t.loss + at, t.scale);
-    if (r->tied) T1.add(g, embed, t.s.t->n);
-}
-static void step(double *loss, double *norm) {
-    double targets = (double)load(), sum = 0;
-    t.scale = (float)(1.0 / targets);
-    gradient(0, t.s.r->workers, 0);
-    *loss = sum_blocks(t.loss, (size_t)t.s.r->batch_tokens, false) / targets;
-    for (const struct tensor *x = t.s.t; x < t.s.t_end; x++) sum += sum_blocks(t.grad[0] + x->at, x->n, true);
-    *norm = sqrt(sum);
-    if (!isfinite(*loss) || !isfinite(sum)) refuse("step %llu: loss or gradient is not finite", N(t.s.step + 1));
-    update(&t.s, t.grad[0], *norm);
-}
-static void trainer_new(const struct run *r, const char *dir) {
-    uint64_t batch = (uint64_t)r->batch_tokens;
+static void again_new(const struct run *r, const char *dir) {
+    uint64_t batch = (uint64_t)r->train.batch_tokens;
+    t.r = r;
     shard_open(r, join(dir, "tokens/train.tokens"));
-    state_new(&t.s, r);
-    t.net = network_new(&t.s, (int)r->seq);
-    for (int64_t w = 1, i = 0; w <= r->workers; w *= 2) t.grad[i++] = take(t.s.total, sizeof(float));
-    t.embed = take(t.s.t->n, sizeof(float)), t.before = take(t.s.total, sizeof(float));
-    t.loss = take(batch, sizeof(float)), t.target = take(batch, sizeof(int));
+    ref_state_new(&t.s, &r->train, take);
+    t.trainer = ref_trainer_new(&t.s, take);
+    t.before = take(t.s.total, sizeof(float)), t.target = take(batch, sizeof(int));
     t.tok = take(batch, sizeof(int)), t.pos = take(batch, sizeof(int));
 }
 
@@ -95,14 +67,14 @@ static bool differs(struct replayed *d, const struct segment *g, uint64_t at, co
     return true;
 }
 static bool moved_differs(struct replayed *d, const struct segment *g) {
-    for (const struct tensor *x = t.s.t; x < t.s.t_end; x++) {
+    for (const struct ref_tensor *x = t.s.t; x < t.s.t_end; x++) {
         size_t i = (size_t)(x - t.s.t);
         float *b = t.before + x->at, most = 0;
         for (size_t j = 0; j < x->n; j++) {
             b[j] = t.s.w[x->at + j] - b[j];
             most = fabsf(b[j]) > most ? fabsf(b[j]) : most;
         }
-        double moved[2] = {sqrt(sum_blocks(b, x->n, true) / (double)x->n), (double)most};
+        double moved[2] = {sqrt(ref_sum(b, x->n, true) / (double)x->n), (double)most};
         if (i >= g->tensors || memcmp(moved, g->moved + 2 * i, sizeof moved) != 0)
             return differs(d, g, g->to, "movement of ", x->name);
     }
@@ -143,7 +115,7 @@ void replay(struct replayed *out, const struct story *s, const char *dir, const 
         if (wanted[i] && out->segments++ == 0) first = i;
         if (wanted[i]) last = i;
     }
-    trainer_new(&s->r, dir);
+    again_new(&s->r, dir);
     bool have = attempt(resume, (void *)(uintptr_t)join(dir, "state/state.safetensors"));
     struct digest root = state_root(&t.s);
     for (uint64_t i = first; i > 0 && from == 0; i--) {
@@ -156,7 +128,7 @@ void replay(struct replayed *out, const struct story *s, const char *dir, const 
         root = state_root(&t.s);
         if (have && same_digest(&root, &s->segment[i].before)) from = i;
     }
-    if (from == 0) state_new(&t.s, &s->r);
+    if (from == 0) ref_state_first(&t.s);
     for (uint64_t i = from; i <= last && out->segments; i++) {
         if (segment_differs(out, &s->segment[i])) return;
         out->matched += wanted[i];

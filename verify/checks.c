@@ -57,46 +57,68 @@ static void seed(struct audit *a) {
         refuse("the value is of \"%.99s\", GENESIS names \"%.99s\"", s->source, s->r.beacon);
     if (own && strcmp(s->value, "-") != 0) refuse("the run chose its seed itself, and names a value \"%s\"", s->value);
     if (own || !s->has[BEACON]) return;
-    if (memcmp(d.b, &s->r.seed, 8) != 0) refuse("seed %llu does not follow from GENESIS and the value", N(s->r.seed));
+    if (memcmp(d.b, &s->r.train.seed, 8) != 0)
+        refuse("seed %llu does not follow from GENESIS and the value", N(s->r.train.seed));
     say(a, PASS, NONE, "follows from GENESIS and the value \"%s\" of %s", s->value, s->source);
 }
 static void initial(struct audit *a) {
-    state_new(&a->first, &a->s->r);
+    ref_state_new(&a->first, &a->s->r.train, take);
     struct digest root = state_root(&a->first);
     say(a, UNDECIDED, NONE, "training has not begun");
     if (!a->s->has[INIT]) return;
     if (!same_digest(&root, &a->s->init)) refuse("INIT's root is not that of the weights that the seed gives");
     say(a, PASS, NONE, "weights made again from the seed give INIT's root");
 }
+
+/* 6 for every parameter that multiplies a token, and attention's products over the keys a query sees. */
+static double flops_per_token(const struct ref_run *r, int64_t seq) {
+    int64_t d = r->d_model, n = r->vocab * d + d;
+    for (const struct ref_layer *l = r->layer; l < r->layer + r->n_layer; l++)
+        n += d * l->d_head * (2 * l->n_head + 2 * l->n_kv) + 3 * d * l->d_ff + 2 * d + (l->qk_norm ? 2 * l->d_head : 0);
+    double f = 6.0 * (double)n;
+    for (const struct ref_layer *l = r->layer; l < r->layer + r->n_layer; l++) {
+        double w = (double)(l->window && l->window < seq ? l->window : seq);
+        f += 6.0 * (double)l->n_head * (double)l->d_head * (2 * w - w * w / (double)seq);
+    }
+    return f;
+}
+static double flops_until(const struct ref_run *r, int64_t steps) {
+    int64_t first = steps < r->start_steps ? steps : r->start_steps;
+    return (double)first * (double)r->batch_tokens * flops_per_token(r, r->seq_start) +
+           (double)(steps - first) * (double)r->batch_tokens * flops_per_token(r, r->seq);
+}
 static void segments(struct audit *a) {
-    const struct run *r = &a->s->r;
+    const struct ref_run *r = &a->s->r.train;
     struct digest before = a->s->init;
-    uint64_t batch = (uint64_t)r->batch_tokens, rows = batch / (uint64_t)r->seq, steps = (uint64_t)r->segment_steps;
-    for (uint64_t k = 0; k < a->s->n_segments; k++) {
+    uint64_t batch = (uint64_t)r->batch_tokens, rows = batch / (uint64_t)r->seq, from = 0, steps = (uint64_t)r->steps;
+    for (uint64_t k = 0, length = (uint64_t)a->s->r.segment_steps; k < a->s->n_segments; k++) {
         const struct segment *g = &a->s->segment[k];
-        uint64_t from = k * steps, to = from < (uint64_t)r->steps ? (uint64_t)plan_segment_end(r, (int64_t)from) : 0;
-        if (!to || g->index != k || g->from != from || g->to != to) refuse("SEGMENT %llu has other steps", N(k));
+        uint64_t to = steps - from < length ? steps : from + length;
+        if (from == steps || g->index != k || g->from != from || g->to != to)
+            refuse("SEGMENT %llu has other steps", N(k));
         if (!same_digest(&g->before, &before)) refuse("SEGMENT %llu does not begin where the one before ended", N(k));
-        if (g->tokens != to * batch || g->sample != to * rows || g->flops != plan_flops(r, (int64_t)to))
+        if (g->tokens != to * batch || g->sample != to * rows || g->flops != flops_until(r, (int64_t)to))
             refuse("SEGMENT %llu has another cursor, token or FLOP count than its steps give", N(k));
         if (g->tensors != (uint64_t)(a->first.t_end - a->first.t)) refuse("SEGMENT %llu has other tensors", N(k));
         for (uint64_t i = 0; i < to - from; i++)
             if (!isfinite(g->loss[i] + g->grad_norm[i])) refuse("SEGMENT %llu has a loss that is no number", N(k));
         before = g->after;
+        from = to;
     }
     a->joined = a->s->n_segments > 0;
     say(a, PASS, (double)a->s->n_segments, "%llu segments join as planned", N(a->s->n_segments));
 }
 static void complete(struct audit *a) {
     const struct story *s = a->s;
+    const struct ref_run *r = &s->r.train;
     const struct segment *last = s->n_segments ? &s->segment[s->n_segments - 1] : NULL;
-    uint64_t done = last ? last->to : 0, steps = (uint64_t)s->r.steps;
+    uint64_t done = last ? last->to : 0, steps = (uint64_t)r->steps;
     double share = (double)done / (double)steps;
     say(a, UNDECIDED, share, "the ledger ends at step %llu of %llu, %s", N(done), N(steps),
         s->l.whole < s->l.file.n ? "within an entry" : "without a signed FINAL");
     if (s->l.whole < s->l.file.n || !s->has[FINAL] || a->covered < s->l.n_records) return;
-    if (!last || done != steps || s->final_steps != steps || s->final_tokens != steps * (uint64_t)s->r.batch_tokens ||
-        s->final_flops != plan_flops(&s->r, s->r.steps) || !same_digest(&s->final, &last->after))
+    if (!last || done != steps || s->final_steps != steps || s->final_tokens != steps * (uint64_t)r->batch_tokens ||
+        s->final_flops != flops_until(r, r->steps) || !same_digest(&s->final, &last->after))
         refuse("FINAL is not the end of the %llu planned steps", N(steps));
     say(a, PASS, share, "%llu steps, %llu tokens, %.4g FLOPs", N(steps), N(s->final_tokens), s->final_flops);
 }
@@ -111,13 +133,13 @@ static void files(struct audit *a) {
     say(a, PASS, (double)s->n_files, "%llu files and the configuration are the ledger's", N(s->n_files));
 }
 static void weights(struct audit *a) {
-    struct state last;
+    struct ref_state last;
     say(a, UNDECIDED, NONE, "no FINAL says what they should be");
     if (!a->s->has[FINAL]) return;
     float *w = take(a->first.total, sizeof *w);
     model_load(&a->first, w, join(a->asked->run, "model.safetensors"));
     a->w = w;
-    state_new(&last, &a->s->r);
+    ref_state_new(&last, &a->s->r.train, take);
     say(a, UNDECIDED, NONE, "the state is not here: only a replay ties the model to FINAL's root");
     const char *path = join(a->asked->run, "state/state.safetensors");
     if (!file_there(path)) return;

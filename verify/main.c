@@ -76,7 +76,7 @@ int main(int argc, char **argv) {
         fputs(usage, stderr);
         return 2;
     }
-    product_begin();
+    ref_begin();
     if (!attempt(run, &o)) {
         fprintf(stderr, "dokja-verify: %s\n", why);
         status = o.replay ? 1 : 2;

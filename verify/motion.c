@@ -12,10 +12,10 @@ static void note(struct worst *w, double figure, uint64_t segment, const char *n
 }
 
 /* Σ of the schedule's factors over a segment; with `reach` each times what AdamW can move by at that step. */
-static double factors(const struct run *r, const struct segment *g, bool reach) {
+static double factors(const struct ref_run *r, const struct segment *g, bool reach) {
     double b1 = r->beta1, b2 = r->beta2, q = b1 * b1 / b2, sum = 0;
     for (uint64_t i = g->from; i < g->to; i++) {
-        double t = (double)(i + 1), f = plan_factor(r, (int64_t)i);
+        double t = (double)(i + 1), f = ref_factor(r, (int64_t)i);
         sum += !reach ? f : f * (1 - b1) / (1 - t1_pow_f64(b1, t)) * sqrt((1 - t1_pow_f64(b2, t)) / (1 - b2)) *
                             sqrt((1 - t1_pow_f64(q, t)) / (1 - q));
     }
@@ -32,7 +32,7 @@ static double size_of(const float *w, size_t n, bool rms) {
     return rms ? sqrt(sum / (double)n) : most;
 }
 void step_bound(struct audit *a) {
-    const struct run *r = &a->s->r;
+    const struct ref_run *r = &a->s->r.train;
     struct worst worst = {0, 0, "no tensor"};
     say(a, UNDECIDED, (double)NAN, a->joined ? "no bound is known for these betas" : "no segments to judge");
     if (!a->joined || !(r->beta1 * r->beta1 < r->beta2)) return;
@@ -40,20 +40,20 @@ void step_bound(struct audit *a) {
     for (uint64_t k = 0; k < a->s->n_segments; k++) {
         const struct segment *g = &a->s->segment[k];
         double plain = factors(r, g, false), reach = factors(r, g, true), rounds = (double)(g->to - g->from) * 0x1p-23;
-        for (const struct tensor *t = a->first.t; t < a->first.t_end; t++) {
+        for (const struct ref_tensor *t = a->first.t; t < a->first.t_end; t++) {
             ptrdiff_t i = t - a->first.t;
-            bool muon = by_muon(r, t);
-            double rows = t->rows, cols = t->cols, rate = plan_rate(r, t->group), moved = g->moved[2 * i + !muon];
+            bool muon = ref_by_muon(r, t);
+            double rows = t->rows, cols = t->cols, rate = ref_rate(r, t), moved = g->moved[2 * i + !muon];
             double can = rate * reach; /* ‖Δw‖/√n for Muon: √min(rows, cols)/√n = 1/√max */
             if (muon) can = rate * plain * sqrt(fmax(1, rows / cols)) * MUON_TOP / sqrt(fmax(rows, cols));
             if (k == 0) size[i] = size_of(a->first.w + t->at, t->n, muon);
-            can += (rate * plain * plan_decay(r, t->group) + rounds) * (size[i] + can);
+            can += (rate * plain * ref_weight_decay(r, t) + rounds) * (size[i] + can);
             note(&worst, moved == 0 ? 0 : moved / (SLACK * can), k, t->name);
             size[i] += moved;
         }
     }
     say(a, worst.figure <= 1 ? PASS : FAIL, worst.figure, "%s moved %.0f %% of what %s allows in segment %llu",
-        worst.name, 100 * worst.figure, r->optimizer, N(worst.segment));
+        worst.name, 100 * worst.figure, optimizer_names[r->optimizer], N(worst.segment));
 }
 static int by_size(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -63,7 +63,7 @@ void continuity(struct audit *a) {
     uint64_t n = a->joined ? a->s->n_segments : 0;
     struct worst worst = {0, 0, "no tensor"};
     double *sum = take(n + 1, sizeof *sum);
-    for (uint64_t k = 0; k < n; k++) sum[k] = factors(&a->s->r, &a->s->segment[k], false);
+    for (uint64_t k = 0; k < n; k++) sum[k] = factors(&a->s->r.train, &a->s->segment[k], false);
     for (uint64_t k = 1; k < n; k++) /* at the beginning everything moves fast */
         for (ptrdiff_t i = 0, m = 0; i < a->first.t_end - a->first.t; i++, m = 0) {
             double v[5];
@@ -80,7 +80,7 @@ void travel(struct audit *a) {
     struct worst worst = {0, 0, "no tensor"};
     say(a, UNDECIDED, (double)NAN, "no final weights to judge");
     if (!a->joined || !a->w) return;
-    for (const struct tensor *t = a->first.t; t < a->first.t_end; t++) {
+    for (const struct ref_tensor *t = a->first.t; t < a->first.t_end; t++) {
         double sum = 0, way = 0;
         for (size_t j = t->at; j < t->at + t->n; j++) {
             double d = (double)a->w[j] - (double)a->first.w[j];
@@ -96,7 +96,7 @@ void birth(struct audit *a) {
     struct worst worst = {-INFINITY, 0, "no tensor"}; /* of −z */
     say(a, UNDECIDED, (double)NAN, "no final weights to judge");
     if (!a->joined || !a->w) return;
-    for (const struct tensor *t = a->first.t; t < a->first.t_end; t++) {
+    for (const struct ref_tensor *t = a->first.t; t < a->first.t_end; t++) {
         double dot = 0, norm = 0;
         for (size_t j = 0; j < t->n && t->std > 0; j++) {
             double w = (double)a->w[t->at + j];

@@ -69,28 +69,30 @@ static void scan(struct text *t, const char *shape, ...) {
 /* ---- GENESIS: its numbers, and where run.json (r) and config.json (c) have them ---- */
 
 struct field { const char *key, *json; size_t at; bool real; double lo, hi; };
-#define COUNT(k, j, lo, hi) {#k, j, offsetof(struct run, k), false, lo, hi}
-#define REAL(k, j, lo, hi) {#k, j, offsetof(struct run, k), true, lo, hi}
-#define RATE(k, hi) {#k, "r" #k, offsetof(struct run, k), true, 0, hi}
-#define FACT(k, j, lo, hi) {#k, j, offsetof(struct layer, k), false, lo, hi}
+#define OWN(k, j, lo, hi) {#k, j, offsetof(struct run, k), false, lo, hi}
+#define COUNT(k, j, lo, hi) {#k, j, offsetof(struct run, train.k), false, lo, hi}
+#define REAL(k, j, lo, hi) {#k, j, offsetof(struct run, train.k), true, lo, hi}
+#define RATE(k, hi) {#k, "r" #k, offsetof(struct run, train.k), true, 0, hi}
+#define FACT(k, j, lo, hi) {#k, j, offsetof(struct ref_layer, k), false, lo, hi}
 #define MANY 0x1p40
 
 static const struct field model_fields[] = {
     COUNT(vocab, "cvocab_size", 1, 1 << 22), COUNT(d_model, "chidden_size", 16, 1 << 16),
-    COUNT(max_pos, "cmax_position_embeddings", 1, 1 << 24), COUNT(tied, "", 0, 1),
+    OWN(max_pos, "cmax_position_embeddings", 1, 1 << 24), COUNT(tied, "", 0, 1),
     REAL(norm_eps, "crms_norm_eps", 0x1p-1022, 1), REAL(rope_theta, "crope_theta", 1, 1e12),
-    COUNT(bos, "cbos_token_id", 0, 1 << 22), COUNT(eos, "ceos_token_id", 0, 1 << 22),
-    COUNT(n_layer, "cnum_hidden_layers", 1, MAX_LAYERS), {0}};
+    OWN(bos, "cbos_token_id", 0, 1 << 22), OWN(eos, "ceos_token_id", 0, 1 << 22),
+    COUNT(n_layer, "cnum_hidden_layers", 1, REF_MAX_LAYERS), {0}};
 static const struct field layer_fields[] = {
     FACT(n_head, "cnum_attention_heads", 1, 1024), FACT(n_kv, "cnum_key_value_heads", 1, 1024),
     FACT(d_head, "chead_dim", 2, 1024), FACT(d_ff, "cintermediate_size", 1, 1 << 20), FACT(window, "", 0, 1 << 24),
     FACT(qk_norm, "", 0, 1), FACT(rope, "", 0, 1), {0}};
 static const struct field run_fields[] = {
-    RATE(heldout, 1), COUNT(seq, "rseq", 32, 1 << 20), COUNT(seq_start, "rseq_start", 32, 1 << 20),
-    COUNT(start_steps, "rstart_steps", 0, MANY), COUNT(batch_tokens, "rbatch_tokens", 1, MANY),
-    COUNT(workers, "rworkers", 1, 1 << 16), COUNT(steps, "rsteps", 1, MANY),
-    COUNT(segment_steps, "rsegment_steps", 1, MANY), RATE(warmup, 1), RATE(decay, 1), RATE(floor, 1),
-    COUNT(final_eval_tokens, "rfinal_eval_tokens", 1, MANY), {0}};
+    {"heldout", "rheldout", offsetof(struct run, heldout), true, 0, 1}, COUNT(seq, "rseq", 32, 1 << 20),
+    COUNT(seq_start, "rseq_start", 32, 1 << 20), COUNT(start_steps, "rstart_steps", 0, MANY),
+    COUNT(batch_tokens, "rbatch_tokens", 1, MANY), COUNT(workers, "rworkers", 1, REF_MAX_WORKERS),
+    COUNT(steps, "rsteps", 1, MANY),
+    OWN(segment_steps, "rsegment_steps", 1, MANY), RATE(warmup, 1), RATE(decay, 1), RATE(floor, 1),
+    OWN(final_eval_tokens, "rfinal_eval_tokens", 1, MANY), {0}};
 static const struct field optim_fields[] = {
     RATE(lr_matrix, 100), RATE(lr_embed, 100), RATE(lr_head, 100), RATE(lr_gain, 100), RATE(momentum, 1),
     RATE(beta1, 1), RATE(beta2, 1), RATE(eps, 1), RATE(beta2_row, 1), RATE(decay_matrix, 100), RATE(decay_embed, 100),
@@ -106,20 +108,28 @@ static void fields_read(void *base, const struct field *f, struct text *t) {
     }
 }
 
-/* What must fit together for a run to be made of it. */
-static void run_check(const struct run *r, const char *where) {
-    const char *o = r->optimizer, *s = r->schedule;
-    for (const struct layer *l = r->layer; l < r->layer + r->n_layer; l++)
+/* What must fit together for a run to be made of it (reference/reference.h). */
+static void run_check(const struct run *run, const char *where) {
+    const struct ref_run *r = &run->train;
+    for (const struct ref_layer *l = r->layer; l < r->layer + r->n_layer; l++)
         if (l->n_head % l->n_kv || l->d_head % 2 || l->d_head != r->layer[0].d_head)
             refuse("%s: the heads of layer %d do not fit together", where, (int)(l - r->layer));
-    if (r->d_model % 16 || r->bos >= r->vocab || r->eos >= r->vocab)
+    if (r->d_model % 16 || run->bos >= r->vocab || run->eos >= r->vocab)
         refuse("%s: d_model is no multiple of 16, or bos or eos no token", where);
-    if (r->seq % 32 || r->seq_start % 32 || r->seq % r->seq_start || r->seq > r->max_pos || r->start_steps > r->steps ||
-        (r->workers & (r->workers - 1)) || r->batch_tokens % (r->seq * r->workers) ||
+    if (r->seq % REF_ROWS || r->seq_start % REF_ROWS || r->seq % r->seq_start || r->seq > run->max_pos ||
+        r->start_steps > r->steps || (r->workers & (r->workers - 1)) || r->batch_tokens % (r->seq * r->workers) ||
         (double)r->steps * (double)r->batch_tokens > 0x1p60)
         refuse("%s: seq, seq_start, workers, batch_tokens and steps do not fit together", where);
-    if ((strcmp(s, "wsd") && strcmp(s, "cosine")) || (strcmp(o, "normuon") && strcmp(o, "muon") && strcmp(o, "adamw")))
-        refuse("%s: the schedule %.40s or the optimizer %.40s is not known", where, s, o);
+}
+const char *const schedule_names[] = {"wsd", "cosine", NULL};
+const char *const optimizer_names[] = {"normuon", "muon", "adamw", NULL};
+
+static int named(struct text *t, const char *shape, const char *const *names) {
+    char word[TEXT];
+    scan(t, shape, word);
+    for (int i = 0; names[i]; i++)
+        if (strcmp(word, names[i]) == 0) return i;
+    refuse("%s: %s %.40s is not known", t->where, shape + 2, word);
 }
 static void genesis(struct run *r, struct text *t) {
     char spec[TEXT], profile[TEXT];
@@ -130,11 +140,13 @@ static void genesis(struct run *r, struct text *t) {
         refuse("%s: is %s of profile %.40s with %llu ancestors", t->where, spec, profile, N(ancestors));
     for (uint64_t i = 0; i < ancestors; i++) scan(t, "D ancestor");
     scan(t, "d corpus_root d tokenizer C corpus_docs C corpus_bytes c train_docs c train_tokens C heldout_docs "
-         "C heldout_tokens w arch", &r->corpus, &r->tokenizer, &r->train_docs, &r->train_tokens, r->arch);
+         "C heldout_tokens w arch", &r->corpus, &r->tokenizer, &r->train_docs,
+         &r->train.train_tokens, r->arch);
     fields_read(r, model_fields, t);
-    for (int64_t i = 0; i < r->n_layer; i++) fields_read(&r->layer[i], layer_fields, t);
+    for (int64_t i = 0; i < r->train.n_layer; i++) fields_read(&r->train.layer[i], layer_fields, t);
     fields_read(r, run_fields, t);
-    scan(t, "w schedule w optimizer", r->schedule, r->optimizer);
+    r->train.schedule = (enum ref_schedule)named(t, "w schedule", schedule_names);
+    r->train.optimizer = (enum ref_optimizer)named(t, "w optimizer", optimizer_names);
     fields_read(r, optim_fields, t);
     run_check(r, t->where);
 }
@@ -162,7 +174,7 @@ static void record(struct story *s, const struct entry *x, uint64_t number) {
     snprintf(t.where, sizeof t.where, "%.200s: record %llu (%s)", s->l.path, N(number), names[x->kind]);
     s->has[x->kind] = true;
     if (x->kind == GENESIS) genesis(&s->r, &t);
-    if (x->kind == BEACON) scan(&t, "w source w value c seed", s->source, s->value, &s->r.seed);
+    if (x->kind == BEACON) scan(&t, "w source w value c seed", s->source, s->value, &s->r.train.seed);
     if (x->kind == INIT) scan(&t, "d root " CIRCUMSTANCES, &s->init);
     if (x->kind == SEGMENT) segment(&s->segment[s->n_segments++], &t);
     if (x->kind == EVENT) scan(&t, "W what C step D root " CIRCUMSTANCES);
@@ -204,9 +216,10 @@ void config_compare(const struct story *s, const char *dir) {
     bool qwen = strcmp(r->arch, "Qwen3ForCausalLM") == 0;
     hex_of(corpus, &r->corpus);
     hex_of(tokenizer, &r->tokenizer);
-    snprintf(seed, sizeof seed, "0x%016llx", N(r->seed));
+    snprintf(seed, sizeof seed, "0x%016llx", N(r->train.seed));
     const char *const said[][2] = {{"rseed", s->has[BEACON] ? seed : "beacon"}, {"rcorpus_root", corpus},
-                                   {"rtokenizer", tokenizer}, {"rschedule", r->schedule}, {"rkind", r->optimizer},
+                                   {"rtokenizer", tokenizer}, {"rschedule", schedule_names[r->train.schedule]},
+                                   {"rkind", optimizer_names[r->train.optimizer]},
                                    {"cmodel_type", qwen ? "qwen3" : "llama"}};
     for (int i = 0; i < 2; i++) text[i] = text_of(map_file(path[i] = join(dir, i ? "config.json" : "run.json")));
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
@@ -217,16 +230,16 @@ void config_compare(const struct story *s, const char *dir) {
     fields_compare(r, model_fields);
     fields_compare(r, run_fields);
     fields_compare(r, optim_fields);
-    if ((*json_value(text[1], path[1], "tie_word_embeddings") == 't') != (r->tied == 1))
+    if ((*json_value(text[1], path[1], "tie_word_embeddings") == 't') != (r->train.tied == 1))
         refuse("%s: tie_word_embeddings is not GENESIS' tied", path[1]);
     const char *type = qwen ? json_value(text[1], path[1], "layer_types") : NULL;
-    for (const struct layer *l = r->layer; l < r->layer + r->n_layer; l++) {
+    for (const struct ref_layer *l = r->train.layer; l < r->train.layer + r->train.n_layer; l++) {
         fields_compare(l, layer_fields);
         if (type) type += strcspn(type, "\"");
         bool sliding = type && strncmp(type, "\"sliding_attention\"", 19) == 0;
         if (sliding != (l->window > 0) || l->qk_norm != qwen || !l->rope ||
             (sliding && json_number(text[1], path[1], "sliding_window") != (double)l->window))
-            refuse("%s: layer %d is not GENESIS'", path[1], (int)(l - r->layer));
+            refuse("%s: layer %d is not GENESIS'", path[1], (int)(l - r->train.layer));
         for (int quotes = 0; type && *type && quotes < 2; type++) quotes += *type == '"'; /* behind the name */
     }
 }

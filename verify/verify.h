@@ -1,5 +1,6 @@
-/* dokja-verify: a second reader of docs/ledger.md, which shares nothing with the writer but the portable reference
- * kernels, the definition of profile T1 (docs/numerics.md).  It is slow, and small enough to be read.
+/* dokja-verify: a second reader of docs/ledger.md, small enough to be read.  What it trains again it computes with
+ * src/reference, docs/numerics.md as a program, on the portable reference kernels; with the writer of ledgers it shares
+ * these kernels and nothing else.
  * What does not hold ends in `refuse` with one sentence; `attempt` hears it. */
 #ifndef DK_VERIFY_VERIFY_H
 #define DK_VERIFY_VERIFY_H
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/kernels.h"
+#include "reference/reference.h"
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
 
@@ -56,18 +57,15 @@ struct digest ledger_root(const struct ledger *l, uint64_t records);
 uint64_t ledger_signed(const struct ledger *l, const uint8_t key[32]); /* records covered; refuses a wrong note */
 
 /* ---- records.c: what they say ---- */
-enum { MAX_LAYERS = 256, TEXT = 160, MAX_FILES = 64 };
-struct layer { int64_t n_head, n_kv, d_head, d_ff, window, qk_norm, rope; };
+enum { TEXT = 160, MAX_FILES = 64 };
+extern const char *const schedule_names[], *const optimizer_names[];
 struct run { /* GENESIS, and BEACON's seed */
     struct digest selftest, corpus, tokenizer, key;
-    uint64_t train_docs, train_tokens;
-    char beacon[TEXT], arch[TEXT], schedule[TEXT], optimizer[TEXT];
-    int64_t vocab, d_model, max_pos, tied, bos, eos, n_layer;
-    struct layer layer[MAX_LAYERS];
-    int64_t seq, seq_start, start_steps, batch_tokens, workers, steps, segment_steps, final_eval_tokens;
-    double norm_eps, rope_theta, heldout, warmup, decay, floor, lr_matrix, lr_embed, lr_head, lr_gain;
-    double momentum, beta1, beta2, eps, beta2_row, decay_matrix, decay_embed, clip;
-    uint64_t seed;
+    uint64_t train_docs;
+    char beacon[TEXT], arch[TEXT];
+    int64_t max_pos, bos, eos, segment_steps, final_eval_tokens;
+    double heldout;
+    struct ref_run train; /* what training is a function of */
 };
 struct segment {
     uint64_t index, from, to, sample, tokens, tensors;
@@ -87,53 +85,12 @@ struct story { /* all records */
 void story_read(struct story *s, const char *path);
 void config_compare(const struct story *s, const char *dir); /* refuses where run.json or config.json say otherwise */
 
-/* ---- plan.c: what a step is made of ---- */
-enum group { EMBED, HEAD, MATRIX, GAIN };
-uint32_t philox(uint64_t key, uint32_t purpose, uint32_t stream, uint64_t index, int word);
-double plan_rate(const struct run *r, enum group g);
-double plan_decay(const struct run *r, enum group g);
-double plan_factor(const struct run *r, int64_t step); /* of every learning rate */
-double plan_momentum(const struct run *r, int64_t step);
-int64_t plan_seq(const struct run *r, int64_t step);             /* tokens of a row */
-uint64_t plan_row(const struct run *r, int64_t step, int64_t i); /* which row of that length is row i of the step */
-int64_t plan_segment_end(const struct run *r, int64_t step);
-double plan_flops(const struct run *r, int64_t steps); /* of the first steps */
+/* ---- tensor.c: the state's root, and files of tensors ---- */
+struct digest state_root(const struct ref_state *s);
+void state_load(struct ref_state *s, const char *path);
+void model_load(const struct ref_state *s, float *w, const char *path);
 
-/* ---- tensor.c: tensors, initial values, roots ---- */
-struct tensor {
-    char name[96];
-    int rows, cols;
-    enum group group;
-    double std, start;       /* uniform of that deviation, or 0: constant; start: that, or a table's first column */
-    size_t at, n, v_at, v_n; /* in weights, gradients and first moments; in second moments */
-};
-struct places { size_t norm1, qkv, q_norm, k_norm, o, norm2, gu, down; }; /* of a layer's tensors; 0: there is none */
-struct state {
-    const struct run *r;
-    struct tensor *t, *t_end;
-    struct places *place;
-    size_t norm, head, total, v_total; /* the embedding is at 0 */
-    float *w, *m, *v;
-    uint64_t step, sample;
-};
-void state_new(struct state *s, const struct run *r); /* of the seed, before the first step */
-struct digest state_root(const struct state *s);
-void state_load(struct state *s, const char *path);
-void model_load(const struct state *s, float *w, const char *path);
-bool by_muon(const struct run *r, const struct tensor *t);
-double sum_blocks(const float *v, size_t n, bool squares); /* NUMERICS §4: blocks of 4096 */
-
-/* ---- product.c, network.c, update.c, again.c: training ---- */
-extern struct kernels T1; /* the reference kernels */
-void product_begin(void); /* T1's floating-point environment, and that table */
-/* c (m, n) = (zero ? +0 : c) + A·Bᵀ by NUMERICS §3: a gives rows, b columns of c, both k deep. */
-void product(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, int m, int n, int k, bool zero);
-struct network;
-struct network *network_new(const struct state *s, int rows); /* rows of a micro-batch */
-/* g += gradient of scale·Σ loss; a tied table's embedding part goes to g_embed.  loss (rows). */
-void network_step(struct network *n, const float *w, float *g, float *g_embed, const int *tok, const int *pos,
-                  const int *target, float *loss, float scale);
-void update(struct state *s, const float *g, double norm);
+/* ---- again.c: segments trained again ---- */
 struct replayed { uint64_t segments, matched, segment, step; char what[200]; }; /* segment, step, what: differ first */
 void replay(struct replayed *r, const struct story *s, const char *dir, const char *list);
 
@@ -147,7 +104,7 @@ struct audit {
     struct check check[24];
     int n;
     uint64_t covered;   /* records that a signed checkpoint stands behind */
-    struct state first; /* weights made again */
+    struct ref_state first; /* weights made again */
     float *w;           /* final ones, NULL: none */
     bool joined;        /* segments are of the form that the checks of movement need */
 };
