@@ -55,11 +55,14 @@ LIB     := $(B)/libdokja.a
 BIN     := $(B)/dokja
 # NUMERICS computed (src/reference), beside the engine and no part of it; what it needs of the kernels comes from LIB, or
 # for the second verifier from KERNELS: that is its own files, these, libcrypto and nothing else.
+REFOBJ  := $(call obj,$(sort $(wildcard src/reference/*.c)))
 REFLIB  := $(B)/libreference.a
 KERNELS := $(B)/kernels/fp_enter.o \
            $(patsubst %,$(B)/kernels/ref/%.o,attn_ref elem_ref elem_loss_ref elem_norm_ref math_ref)
 VERIFY  := $(B)/dokja-verify
-VEROBJ  := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard verify/*.c)))
+VERMAIN := $(B)/verify/main.o
+VERLIB  := $(B)/libverify.a
+VEROBJ  := $(filter-out $(VERMAIN),$(patsubst %.c,$(B)/%.o,$(sort $(wildcard verify/*.c))))
 
 # The same reference kernels, ops and network in binary64, for gradient tests.
 DSRC    := $(filter src/kernels/ref/% src/kernels/%.c src/nn/% src/base/% src/model/net%.c src/model/params%.c,$(SRC))
@@ -92,7 +95,7 @@ $(B)/emulated/%.o: src/%.c
 $(LIB): $(call obj,$(LIBSRC))
 	@rm -f $@
 	@ar rcs $@ $^
-$(REFLIB): $(call obj,$(sort $(wildcard src/reference/*.c)))
+$(REFLIB): $(REFOBJ)
 	@rm -f $@
 	@ar rcs $@ $^
 $(DLIB): $(patsubst src/%.c,$(B)/double/%.o,$(DSRC))
@@ -104,7 +107,10 @@ $(BIN): $(call obj,$(CLISRC)) $(LIB)
 $(B)/verify/%.o: verify/%.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fopenmp,$(CFLAGS_ALL)) -I. $(CFLAGS) -MMD -MP -c $< -o $@
-$(VERIFY): $(VEROBJ) $(REFLIB) $(KERNELS)
+$(VERLIB): $(VEROBJ) $(REFOBJ) $(KERNELS)
+	@rm -f $@
+	@ar rcs $@ $^
+$(VERIFY): $(VERMAIN) $(VERLIB)
 	$(CC) $(CFLAGS) $^ -o $@ $(CROSS_LIBS) $(shell $(PKG_CONFIG) --libs libcrypto) -lm
 
 # The source tree's own digest (src/base/build.h), compiled into one object.
@@ -130,8 +136,10 @@ $(GRAD): $(B)/tests/%: tests/%.c $(DLIB)
 $(B)/tests/fuzz/corpus_main.o: tests/fuzz/corpus_main.c
 	@mkdir -p $(@D)
 	$(TESTCC) -c $< -o $@
-$(REPLAY): $(B)/tests/%: tests/%.c $(B)/tests/fuzz/corpus_main.o $(LIB)
-	$(TESTCC) $< $(B)/tests/fuzz/corpus_main.o -o $@ $(LIB) $(LIBS)
+# Those of the second verifier are its own, without the library.
+FUZZLIB  = $(if $(findstring /fuzz_verify_,$@),$(VERLIB),$(LIB))
+$(REPLAY): $(B)/tests/%: tests/%.c $(B)/tests/fuzz/corpus_main.o $(LIB) $(VERLIB)
+	$(TESTCC) -I. $< $(B)/tests/fuzz/corpus_main.o -o $@ $(FUZZLIB) $(LIBS)
 # FUZZ_SECONDS each; what is found stays in build/fuzz/NAME. The library once more, instrumented.
 FUZZ_SECONDS ?= 60
 FUZZBIN := $(patsubst tests/fuzz/%.c,build/fuzz/bin/%,$(FUZZSRC))
@@ -141,9 +149,9 @@ fuzz:
 	  echo "$$n: $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -verbosity=0 \
 	  -artifact_prefix=build/fuzz/$$n- build/fuzz/$$n $$( [ -d $$c ] && echo $$c ); done
 fuzzbin: $(FUZZBIN)
-$(FUZZBIN): build/fuzz/bin/%: tests/fuzz/%.c build/fuzz/libdokja.a
+$(FUZZBIN): build/fuzz/bin/%: tests/fuzz/%.c $(LIB) $(VERLIB)
 	@mkdir -p $(@D)
-	clang $(CFLAGS_ALL) $(CFLAGS_asan) -Itests -MMD -MP -MT $@ -MF $@.d -fsanitize=fuzzer $< -o $@ build/fuzz/libdokja.a $(LIBS)
+	clang $(CFLAGS_ALL) $(CFLAGS_asan) -Itests -I. -MMD -MP -MT $@ -MF $@.d -fsanitize=fuzzer $< -o $@ $(FUZZLIB) $(LIBS)
 test:
 	./test.sh --quick
 

@@ -26,16 +26,28 @@ bool attempt(void (*f)(void *), void *arg) {
     frame = outer;
     return good;
 }
-static void *latest; /* a block begins with the address of the one taken before it; all are held to the end */
-enum { HEADER = 64 };
+enum { HEADER = 64 }; /* room for a struct held, and alignment */
+static struct held {
+    struct held *before;
+    void *map; /* NULL: the block itself */
+    size_t mapped;
+} *latest;
+uint64_t most_memory;
 
 void *take(uint64_t n, size_t size) {
     uint64_t have = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    char *p = n < have / size ? calloc(1, HEADER + n * size) : NULL;
+    if (most_memory) have = most_memory;
+    struct held *p = n < have / size ? calloc(1, HEADER + n * size) : NULL;
     if (!p) refuse("no memory for %llu times %zu bytes", N(n), size);
-    memcpy(p, &latest, sizeof latest);
+    p->before = latest;
     latest = p;
-    return p + HEADER;
+    return (char *)p + HEADER;
+}
+void give_back(void) {
+    for (struct held *p; (p = latest); free(p)) {
+        if (p->map) munmap(p->map, p->mapped);
+        latest = p->before;
+    }
 }
 const char *join(const char *dir, const char *name) {
     size_t n = strlen(dir) + strlen(name) + 2;
@@ -50,6 +62,9 @@ struct bytes map_file(const char *path) {
     void *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     if (fd >= 0) close(fd);
     if (!good || p == MAP_FAILED) refuse("%s: cannot be read", path);
+    take(0, 1);
+    latest->map = p;
+    latest->mapped = n;
     return (struct bytes){p, n};
 }
 bool file_there(const char *path) { return access(path, F_OK) == 0; }

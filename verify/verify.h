@@ -22,7 +22,9 @@ struct tree { struct digest stack[64]; uint64_t n; }; /* RFC 6962 */
 extern char why[400]; /* the sentence of the latest refusal */
 _Noreturn void refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool attempt(void (*f)(void *), void *arg); /* false: f refused */
-void *take(uint64_t n, size_t size);        /* zeroed; refuses what the machine cannot have */
+void *take(uint64_t n, size_t size);        /* zeroed; refuses what the machine cannot have; held until give_back */
+extern uint64_t most_memory;                /* bytes that take gives at once; 0: what the machine has */
+void give_back(void);                       /* all that was taken and mapped */
 const char *join(const char *dir, const char *name);
 struct bytes map_file(const char *path);
 bool file_there(const char *path);

@@ -15,13 +15,13 @@
 
 #include "kernels/kernels.h"
 
-enum { REF_MAX_LAYERS = 256, REF_MAX_WORKERS = 1 << 16, REF_ROWS = 32 };
+enum { REF_MAX_LAYERS = 256, REF_MAX_WORKERS = 1 << 16, REF_ROWS = 32 }; /* ROWS: of a partial sum, NUMERICS §4 */
 enum ref_schedule { REF_WSD, REF_COSINE };
 enum ref_optimizer { REF_NORMUON, REF_MUON, REF_ADAMW };
 
 struct ref_layer {
     int64_t n_head, n_kv, d_head, d_ff;   /* n_kv divides n_head; d_head is even and the same in all layers */
-    int64_t window;                       /* keys that a query sees; 0: all before it */
+    int64_t window;                       /* keys that a query sees, its own the last; 0: all */
     int64_t qk_norm, rope;                /* 0 or 1 */
 };
 
