@@ -114,6 +114,25 @@ static int check_strangers(const char *dir, const struct safetensors *s, const s
     return 0;
 }
 
+static int check_all(const char *dir, const struct safetensors *s, const struct model_config *c,
+                     const struct param_table *t, struct err *e)
+{
+    int rc = check_strangers(dir, s, c, t, e);
+    for (int i = 0; !rc && i < t->n; i++)
+        rc = check_tensor(dir, safetensors_find(s, t->p[i].name), &t->p[i], e);
+    return rc;
+}
+
+int model_check_weights(const char *dir, const struct model_config *c, const struct param_table *t, struct err *e)
+{
+    struct safetensors *s = NULL;
+    int rc = safetensors_open(&s, dir, e);
+    if (!rc)
+        rc = check_all(dir, s, c, t, e);
+    safetensors_close(s);
+    return rc;
+}
+
 int model_load_weights(const char *dir, const struct model_config *c, const struct param_table *t, real *w,
                        struct err *e)
 {
@@ -121,14 +140,10 @@ int model_load_weights(const char *dir, const struct model_config *c, const stru
     int rc = safetensors_open(&s, dir, e);
     if (rc)
         return rc;
-    rc = check_strangers(dir, s, c, t, e);
+    rc = check_all(dir, s, c, t, e);
     memset(w, 0, t->total * sizeof *w);
-    for (int i = 0; !rc && i < t->n; i++) {
-        const struct param *p = &t->p[i];
-        rc = check_tensor(dir, safetensors_find(s, p->name), p, e);
-        if (!rc)
-            rc = safetensors_get_f32(s, p->name, w + p->offset, p->n, e);
-    }
+    for (int i = 0; !rc && i < t->n; i++)
+        rc = safetensors_get_f32(s, t->p[i].name, w + t->p[i].offset, t->p[i].n, e);
     safetensors_close(s);
     return rc;
 }

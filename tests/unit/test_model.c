@@ -387,6 +387,9 @@ static void damaged(const struct model *m, int drop_i, int reshape_i, const char
     float *w = malloc(m->t.total * sizeof *w);
     assert_non_null(w);
     int rc = model_load_weights(dir, &m->c, &m->t, w, &e);
+    struct err look = {0};
+    assert_int_equal(model_check_weights(dir, &m->c, &m->t, &look), rc);
+    assert_string_equal(look.msg, e.msg);
     free(w);
     if (!word) {
         if (rc)
