@@ -2,8 +2,8 @@
 """Relatives of a parent model, for bench/lineage-zoo: `lineage_derive.py ZOO PARENT OTHER [NAME…]` writes
 ZOO/m/NAME-PARENT.  By numpy: permutations, rescaling, rotation, dropped layers, merging, upcycling.  By PyTorch
 (Transformers' Qwen3): continued pretraining, tuning, LoRA, another tokenizer, pruning and deepening with training
-after it, frozen components, distillation; and six more controls from Transformers' own initial weights.  What is
-there is not made again."""
+after it, a rotated copy with new embeddings, frozen components, distillation; and six more controls from Transformers'
+own initial weights.  What is there is not made again."""
 import json
 import os
 import shutil
@@ -260,6 +260,21 @@ def swap_tokenizer(w, c, old, new, rng):
     return {**w, "model.embed_tokens.weight": out}, {**c, "vocab_size": len(out)}
 
 
+def transplant(w, c, old, new, rng):
+    """Rotated, and every row of embedding and head new: the mean over the pieces the old tokenizer makes of a token."""
+    a, b = (Tokenizer.from_file(os.path.join(t, "tokenizer.json")) for t in (old, new))
+    w, c = rotate(w, c, rng)
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        e, n = w[name], b.get_vocab_size()
+        out = rng.normal(0, e.std(), (n, e.shape[1])).astype(np.float32)
+        for i in range(n):
+            text = b.decode([i])
+            ids = a.encode(text).ids if "\ufffd" not in text else []
+            out[i] += e[ids].mean(0) if ids else 0
+        w[name] = out
+    return w, {**c, "vocab_size": n}
+
+
 def main():
     zoo, parent, other = sys.argv[1:4]
     only = sys.argv[4:]
@@ -319,6 +334,7 @@ def main():
     make("frozenembed", lambda w, c, rng: frozen(w, c, ["embed_tokens"]))
     make("frozenlayers", lambda w, c, rng: frozen(w, c, ["layers.0.", "layers.1."]))
     make("distilled", distil)
+    make("transplant", trained(lambda w, c, rng: transplant(w, c, tok0, tok1, rng), 1, 300, 1e-3, tok1), tok1)
     make("long", trained(None, 2, 1000, 2e-3))
 
 

@@ -16,6 +16,8 @@ enum { DRAWS = 9999, MOST_DRAWS = 199999 };
 
 struct lineage {
     int64_t draws, seed, threads;
+    double run_limit;
+    const char *text;
     bool json, matrix;
     struct nn x;
     struct subject *s;
@@ -37,10 +39,10 @@ static json_t *test_json(const struct test_result *r, enum lineage_test t)
         return o;
     }
     json_object_set_new(o, "effect", real_or_null(r->effect));
-    json_object_set_new(o, "needed", t == TEST_MAP ? json_null() : json_real(r->needed));
+    json_object_set_new(o, "needed", lineage_test_supports(t) ? json_null() : json_real(r->needed));
     json_object_set_new(o, "percentile", r->percentile >= 0 ? json_real(r->percentile) : json_null());
-    json_object_set_new(o, "p_value", t == TEST_MAP ? json_null() : json_real(r->p));
-    json_object_set_new(o, "p_raw", t == TEST_MAP ? json_null() : json_real(r->p_raw));
+    json_object_set_new(o, "p_value", lineage_test_supports(t) ? json_null() : json_real(r->p));
+    json_object_set_new(o, "p_raw", lineage_test_supports(t) ? json_null() : json_real(r->p_raw));
     json_object_set_new(o, "permutations", json_integer(r->draws));
     json_object_set_new(o, "z", real_or_null(r->z));
     json_object_set_new(o, "found", json_boolean(r->flagged));
@@ -62,13 +64,24 @@ static json_t *layers_json(const struct layer_match *m, int n, const struct sigs
     return list;
 }
 
+static json_t *activation_json(const struct lineage_pair *p)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < p->act.n; i++) {
+        const struct activation_match *m = &p->act.m[i];
+        json_array_append_new(list, json_pack("{s:i, s:i, s:f}", "a", p->a->trace.layer[m->a], "b",
+                                              p->b->trace.layer[m->b], "agree", (double)m->agree / m->tested));
+    }
+    return list;
+}
+
 /* The test that decides: of those found the one with the smallest p, else the smallest p of all. */
 static int leading(const struct lineage_pair *p)
 {
     int best = -1;
     for (int t = 0; t < N_TESTS; t++) {
         const struct test_result *r = &p->test[t], *b = best < 0 ? NULL : &p->test[best];
-        if (!r->done || t == TEST_MAP)
+        if (!r->done || lineage_test_supports((enum lineage_test)t))
             continue;
         if (!b || r->flagged > b->flagged ||
             (r->flagged == b->flagged && (r->p < b->p || (!(r->p > b->p) && r->effect > b->effect))))
@@ -95,6 +108,9 @@ static json_t *pair_json(const struct lineage_pair *p)
     json_object_set_new(o, "feed_forward_layers", layers_json(p->ffn, p->n_ffn, &p->a->ffn, &p->b->ffn));
     json_object_set_new(o, "attention_covered", json_real(p->attn_covered));
     json_object_set_new(o, "feed_forward_covered", json_real(p->ffn_covered));
+    json_object_set_new(o, "activation_layers", activation_json(p));
+    json_object_set_new(o, "activation_covered", json_real(p->act_covered));
+    json_object_set_new(o, "activation_places", json_integer(p->act.places));
     json_object_set_new(o, "shared_tokens", json_integer(p->shared_tokens));
     json_object_set_new(o, "tokenizer_jaccard", p->jaccard < 0 ? json_null() : json_real(p->jaccard));
     json_object_set_new(o, "same_initial_weights", json_boolean(p->same_start));
@@ -133,7 +149,7 @@ static void print_pair(const struct lineage_pair *p)
         }
         if (r->percentile >= 0)
             snprintf(percentile, sizeof percentile, "%.1f", r->percentile);
-        if (t == TEST_MAP)
+        if (lineage_test_supports((enum lineage_test)t))
             printf("  %-20s %9.4f %9s %10s %11s  supports, does not decide\n", lineage_test_name((enum lineage_test)t),
                    r->effect, "–", "–", percentile);
         else
@@ -144,9 +160,26 @@ static void print_pair(const struct lineage_pair *p)
         printf("  tokenizers: %d tokens in common (Jaccard %.3f)\n", p->shared_tokens, p->jaccard);
     else
         printf("  tokenizers: none found; %d token ids taken as they are\n", p->shared_tokens);
+    if (p->act.n)
+        printf("  text: tokens of both models end at %d places\n", p->act.places);
     if (isfinite(p->norm_cosine))
         printf("  warning: the raw cosine of norm gains is %.4f and means nothing: gains start at one and stay "
                "positive,\n           so that any two models give nearly 1\n", p->norm_cosine);
+}
+
+/* For the activation tests; a limit of 0 runs none. */
+static int run_models(struct lineage *l, struct err *e)
+{
+    struct probe text = {.n = 0};
+    if (l->run_limit <= 0)
+        return 0;
+    int rc = l->text ? probe_read(&text, l->text, e) : probe_builtin(&text, e);
+    for (int i = 0; i < l->n && rc == 0; i++) {
+        log_progress("lineage: running model %d of %d", i + 1, l->n);
+        rc = subject_run(&l->s[i], &text, l->run_limit, &l->x, e);
+    }
+    probe_release(&text);
+    return rc;
 }
 
 static int run(struct lineage *l, char **path, struct err *e)
@@ -158,6 +191,8 @@ static int run(struct lineage *l, char **path, struct err *e)
         log_progress("lineage: reading %s", path[i]);
         rc = subject_open(&l->s[i], path[i], &l->x, e);
     }
+    if (rc == 0)
+        rc = run_models(l, e);
     for (int i = 0; i < l->n && rc == 0; i++)
         for (int k = i + 1; k < l->n && rc == 0; k++) {
             log_progress("lineage: pair %d of %d", l->n_pairs + 1, l->n * (l->n - 1) / 2);
@@ -176,20 +211,24 @@ static int run(struct lineage *l, char **path, struct err *e)
 
 int cmd_lineage(int argc, char **argv, struct err *e)
 {
-    struct lineage l = {.seed = 1};
+    struct lineage l = {.seed = 1, .run_limit = 2e9};
     const struct opt opts[] = {
         {"permutations", 0, OPT_INT, &l.draws, "N", "of each test (from 9999, with the number of pairs)", 99, 10000000,
          NULL},
         {"seed", 0, OPT_INT, &l.seed, "N", "of the permutations (1)", 0, 1e15, NULL},
+        {"text", 0, OPT_STR, &l.text, "FILE", "lines that the models are run on (sentences of the program's own)", 0, 0,
+         NULL},
+        {"run-limit", 0, OPT_COUNT, &l.run_limit, "N", "run models of up to N parameters (2G; 0: none)", 0, 0, NULL},
         {"threads", 0, OPT_INT, &l.threads, "N", "threads (OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"json", 0, OPT_FLAG, &l.json, NULL, "machine-readable output", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {
         "dokja lineage A B… [--json]",
-        "Compares the weights of models, each a folder or a file of safetensors or GGUF, ours or foreign, and says of "
-        "every pair: derived, shares-components, no-evidence or not-decidable, with effect, p-value (Holm-corrected "
-        "over all tests of all pairs) and percentile among independent controls. No evidence is never proof of "
-        "training from scratch: only a ledger shows that. What each test sees and survives: docs/lineage.md.",
+        "Compares models, each a folder or a file of safetensors or GGUF, ours or foreign, by their weights and by "
+        "what they answer to a few sentences, and says of every pair: derived, shares-components, no-evidence or "
+        "not-decidable, with effect, p-value (Holm-corrected over all tests of all pairs) and percentile among "
+        "independent controls. No evidence is never proof of training from scratch: only a ledger shows that. What "
+        "each test sees and survives: docs/lineage.md.",
         opts, 2, LINEAGE_MAX_MODELS};
     int rc = opt_parse(&spec, argc, argv, &l.n, e);
     if (rc)

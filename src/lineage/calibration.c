@@ -26,12 +26,17 @@ static const float control[N_TESTS][QUANTILES] = {
         0.0638, 0.0676, 0.0746, 0.0784, 0.0884, 0.0990, 0.3014, 0.3239, 0.3363, 0.4502, 0.4645, 0.4868, 0.5323},
     [TEST_MAPPED_NEURONS] = {0.0026, 0.0052, 0.0059, 0.0068, 0.0078, 0.0078, 0.0088, 0.0091,
         0.0098, 0.0107, 0.0107, 0.0117, 0.0117, 0.0127, 0.0130, 0.0137, 0.0146, 0.0169, 0.0195, 0.0225, 0.0332},
+    /* The last two from 45 of the pairs: other seeds on the same data. */
+    [TEST_ACTIVATIONS] = {0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0039, 0.0039, 0.0039,
+        0.0039, 0.0039, 0.0039, 0.0039, 0.0039, 0.0039, 0.0039, 0.0078, 0.0078, 0.0078, 0.0078, 0.0078, 0.0156},
+    [TEST_STREAM] = {0.5118, 0.5347, 0.5396, 0.5432, 0.5473, 0.5515, 0.5542, 0.5574,
+        0.5601, 0.5631, 0.5687, 0.5728, 0.5761, 0.5821, 0.5834, 0.5901, 0.5952, 0.6006, 0.6209, 0.6250, 0.6462},
 };
 
 /* Above all control pairs and below all relatives, with the distance shared out: see docs/lineage.md. */
-static const double needed[N_TESTS] = {0.02, 0.2, 0.2, 0.2, 0.15, 0.4, 2, 0.15, 0.15, 0.15};
-/* The same beyond equal initial weights, from pairs of runs that share a seed. */
-static const double beyond_start[N_TESTS] = {0.02, 0.7, 0.3, 0.3, 0.3, 0.5, 2, 0.3, 0.3, 0.3};
+static const double needed[N_TESTS] = {0.02, 0.2, 0.2, 0.2, 0.15, 0.4, 2, 0.15, 0.15, 0.15, 0.1, 2};
+/* The same beyond equal initial weights, from pairs of runs that share a seed; 2: that cannot be had. */
+static const double beyond_start[N_TESTS] = {0.02, 0.7, 0.3, 0.3, 0.3, 0.5, 2, 0.3, 0.3, 0.3, 2, 2};
 
 double calibration_percentile(enum lineage_test t, double effect)
 {

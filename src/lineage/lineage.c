@@ -13,7 +13,7 @@
 #include "lineage/match.h"
 
 enum { MATCH_BLOCKS = 6, LEAST_TOKENS = 64 };
-static const double ALPHA = 0.01, COMPENSATED = 0.7;
+static const double ALPHA = 0.01, COMPENSATED = 0.7, ANSWERS_ALIKE = 0.5;
 
 static const struct {
     const char *name, *about;
@@ -28,10 +28,13 @@ static const struct {
     [TEST_MAPPED_ATTENTION] = {"attention-mapped", "q, k, v, o through the embedding map"},
     [TEST_MAPPED_FFN] = {"feed-forward-mapped", "gate, up, down through the embedding map"},
     [TEST_MAPPED_NEURONS] = {"neurons-mapped", "neurons through the embedding map"},
+    [TEST_ACTIVATIONS] = {"activations", "neurons that find each other twice by what they answer to the same text"},
+    [TEST_STREAM] = {"stream", "unbiased CKA of the residual stream on the same text"},
 };
 
 const char *lineage_test_name(enum lineage_test t) { return tests[t].name; }
 const char *lineage_test_about(enum lineage_test t) { return tests[t].about; }
+bool lineage_test_supports(enum lineage_test t) { return t == TEST_MAP || t == TEST_STREAM; }
 
 const char *lineage_verdict_name(enum lineage_verdict v)
 {
@@ -80,8 +83,24 @@ int subject_open(struct subject *s, const char *path, const struct nn *x, struct
     return rc;
 }
 
+int subject_run(struct subject *s, const struct probe *text, double most_params, const struct nn *x, struct err *e)
+{
+    struct err why = {0};
+    int rc = 0;
+    if (s->v.params > most_params)
+        err_set(&why, ERR_LIMIT, "%s: not run: %.3g billion parameters, limit %.3g (--run-limit)", s->v.path,
+                s->v.params * 1e-9, most_params * 1e-9);
+    else
+        rc = trace_run(&s->trace, &s->v, text, x, &why);
+    if (rc == ERR_NOMEM)
+        return err_set(e, rc, "%s", why.msg);
+    snprintf(s->why_not_run, sizeof s->why_not_run, "%s", why.msg);
+    return 0;
+}
+
 void subject_close(struct subject *s)
 {
+    trace_release(&s->trace);
     view_close(&s->v);
     vocab_release(&s->vocab);
     sigset_release(&s->attn);
@@ -355,6 +374,27 @@ static int run_beyond_start(struct lineage_pair *p, const struct lineage_opts *o
     return rc;
 }
 
+static int test_activations(struct lineage_pair *p, const struct lineage_opts *o, struct err *e)
+{
+    const struct subject *silent = !p->a->trace.n ? p->a : !p->b->trace.n ? p->b : NULL;
+    struct chance_result none = {.p = 1}, c = {.p = 1};
+    if (silent) {
+        skip(p, TEST_ACTIVATIONS, TEST_STREAM, *silent->why_not_run ? silent->why_not_run : "the models were not run");
+        return 0;
+    }
+    int rc = activations_compare(&p->act, &p->a->trace, &p->b->trace, o->x, o->seed, e);
+    if (rc)
+        return rc;
+    c.p = match_p(&p->act.count);
+    if (p->act.n) {
+        put(p, TEST_ACTIVATIONS, p->act.effect, &c);
+        put(p, TEST_STREAM, p->act.cka, &none);
+    } else {
+        skip(p, TEST_ACTIVATIONS, TEST_STREAM, "too few places in the text where tokens of both models end");
+    }
+    return 0;
+}
+
 int lineage_run(struct lineage_pair *p, const struct subject *a, const struct subject *b, const struct lineage_opts *o,
               struct err *e)
 {
@@ -363,6 +403,9 @@ int lineage_run(struct lineage_pair *p, const struct subject *a, const struct su
     bool one_seed = a->has_seed && b->has_seed && a->seed == b->seed && a->v.d_model == b->v.d_model &&
                     a->v.vocab == b->v.vocab && a->v.n_layer == b->v.n_layer;
     test_tensors(p);
+    int rc = test_activations(p, o, e);
+    if (rc)
+        return rc;
     if (!a->v.embed || !b->v.embed) {
         skip(p, TEST_EMBEDDING, TEST_MAPPED_NEURONS, "no embedding found in one of the models");
         return 0;
@@ -380,6 +423,15 @@ static double covered(const struct layer_match *m, int n, double needed)
     return n ? (double)hit / n : 0;
 }
 
+/* The same by activations; every layer's partner was found by other neurons than those tested. */
+static double answered(const struct lineage_pair *p, double needed)
+{
+    int hit = 0;
+    for (int i = 0; i < p->act.n; i++)
+        hit += p->act.m[i].agree >= needed * p->act.m[i].tested;
+    return p->act.n ? (double)hit / p->act.n : 0;
+}
+
 static bool found(const struct lineage_pair *p, enum lineage_test a, enum lineage_test b)
 {
     return p->test[a].flagged || p->test[b].flagged;
@@ -393,7 +445,8 @@ static void add_name(char *to, size_t n, const char *name)
 
 /* Two runs from the same initial weights stay alike without one being made from the other.  Gains tell: they begin at a
  * constant, so relatives agree in what they learned, or differ by a rescaling that the matrices make up for.  Where
- * gains tell nothing, a likeness no stronger than such runs have after training leaves it open. */
+ * gains tell nothing, a likeness no stronger than such runs have after training leaves it open.  Neurons that answer
+ * alike though nothing lies in the same dimensions are more than that: such runs keep their dimensions. */
 static bool like_same_start(const struct lineage_pair *p)
 {
     static const enum lineage_test strong[] = {TEST_ATTENTION, TEST_FFN, TEST_MAPPED_ATTENTION, TEST_MAPPED_FFN};
@@ -404,6 +457,8 @@ static bool like_same_start(const struct lineage_pair *p)
     bool same_place = t[TEST_ATTENTION].flagged || t[TEST_FFN].flagged || t[TEST_NEURONS].flagged;
     if (same_place && t[TEST_GAINS].done)
         return !(p->compensation >= COMPENSATED);
+    if (t[TEST_ACTIVATIONS].flagged && t[TEST_ACTIVATIONS].effect >= ANSWERS_ALIKE)
+        return false;
     for (int i = 0; i < 4; i++)
         if (t[strong[i]].flagged && t[strong[i]].effect >= calibration_needed(strong[i], true))
             return false;
@@ -433,6 +488,8 @@ static void name_findings(const struct lineage_pair *p, char *what, size_t n, bo
         add_name(what, n, "norm gains");
     if (p->test[TEST_TENSORS].flagged)
         add_name(what, n, "equal tensors");
+    if (p->test[TEST_ACTIVATIONS].flagged)
+        add_name(what, n, "neurons' answers to text");
 }
 
 static void judge(struct lineage_pair *p)
@@ -440,17 +497,22 @@ static void judge(struct lineage_pair *p)
     char what[200];
     bool attn = found(p, TEST_ATTENTION, TEST_MAPPED_ATTENTION);
     bool ffn = found(p, TEST_FFN, TEST_NEURONS) || p->test[TEST_MAPPED_NEURONS].flagged;
-    bool tested = p->test[TEST_FFN].done || p->test[TEST_MAPPED_FFN].done;
+    bool tested = p->test[TEST_FFN].done || p->test[TEST_MAPPED_FFN].done || p->test[TEST_ACTIVATIONS].done;
     double need = calibration_needed(TEST_FFN, p->same_start);
     p->attn_covered = attn ? covered(p->attn, p->n_attn, need) : 0;
     p->ffn_covered = ffn ? covered(p->ffn, p->n_ffn, need) : 0;
     name_findings(p, what, sizeof what, attn, ffn);
+    bool act = p->test[TEST_ACTIVATIONS].flagged;
+    p->act_covered = act ? answered(p, calibration_needed(TEST_ACTIVATIONS, p->same_start)) : 0;
     bool most = attn && ffn && p->attn_covered > 0.5 && p->ffn_covered > 0.5;
     if (*what && !p->same_start && like_same_start(p))
         decide(p, LINEAGE_NOT_DECIDABLE, "in common: %s; but runs that began from the same initial weights (one seed, "
                "code and shape) have that too, and norm gains did not learn the same", what);
     else if (most || p->test[TEST_TENSORS].effect > 0.5)
         decide(p, LINEAGE_DERIVED, "%s agree beyond what any independent pair showed", what);
+    else if (p->act_covered > 0.5 && p->test[TEST_ACTIVATIONS].effect >= ANSWERS_ALIKE)
+        decide(p, LINEAGE_DERIVED, "in %.0f %% of the layers neurons of one answer to text as those of the other do, "
+               "beyond what any independent pair showed", 100 * p->act_covered);
     else if (*what)
         decide(p, LINEAGE_SHARES, "in common: %s; attention in %.0f %%, feed-forward in %.0f %% of the layers", what,
                100 * p->attn_covered, 100 * p->ffn_covered);
@@ -472,7 +534,7 @@ void lineage_judge(struct lineage_pair *p, int n)
     int k = 0;
     for (int i = 0; i < n; i++)
         for (int t = 0; t < N_TESTS; t++)
-            if (p[i].test[t].done && t != TEST_MAP) {
+            if (p[i].test[t].done && !lineage_test_supports((enum lineage_test)t)) {
                 at[k] = &p[i].test[t];
                 v[k++] = p[i].test[t].p_raw;
             }
@@ -484,8 +546,9 @@ void lineage_judge(struct lineage_pair *p, int n)
             struct test_result *r = &p[i].test[t];
             r->needed = calibration_needed((enum lineage_test)t, p[i].same_start);
             r->percentile = r->done ? calibration_percentile((enum lineage_test)t, r->effect) : -1;
-            r->flagged = r->done && t != TEST_MAP && r->p <= ALPHA && r->effect >= r->needed;
-            if (t == TEST_MAP)
+            bool decides = r->done && !lineage_test_supports((enum lineage_test)t);
+            r->flagged = decides && r->p <= ALPHA && r->effect >= r->needed;
+            if (lineage_test_supports((enum lineage_test)t))
                 r->p = r->p_raw = 1;
         }
         /* Models that learned the same things lie alike once their embeddings are mapped; neurons do not. */

@@ -3,6 +3,7 @@
 #ifndef DK_LINEAGE_LINEAGE_H
 #define DK_LINEAGE_LINEAGE_H
 
+#include "lineage/activation.h"
 #include "lineage/compare.h"
 #include "lineage/vocab.h"
 
@@ -16,6 +17,8 @@ enum lineage_test {
     TEST_GAINS,            /* what norm gains learned; tells a child from a run with the same initial weights */
     TEST_MAP,              /* how much of B's embedding follows from A's; supports, never decides */
     TEST_MAPPED_ATTENTION, TEST_MAPPED_FFN, TEST_MAPPED_NEURONS,
+    TEST_ACTIVATIONS,      /* neurons that find each other by what they answer to text */
+    TEST_STREAM,           /* UCKA of the residual stream on that text; supports, never decides */
     N_TESTS
 };
 enum lineage_verdict { LINEAGE_DERIVED, LINEAGE_SHARES, LINEAGE_NONE, LINEAGE_NOT_DECIDABLE };
@@ -39,6 +42,8 @@ struct subject {
     bool *telling;
     bool has_seed;             /* run.json says the seed of the initial weights */
     uint64_t seed;
+    struct trace trace;        /* n = 0: the model was not run, why_not_run says why */
+    char why_not_run[512];
 };
 struct lineage_pair {
     const struct subject *a, *b;
@@ -46,6 +51,8 @@ struct lineage_pair {
     struct layer_match attn[LINEAGE_MAX_LAYERS], ffn[LINEAGE_MAX_LAYERS];  /* of the basis that shows more */
     int n_attn, n_ffn;
     double attn_covered, ffn_covered;     /* share of the layers (of the model with fewer) that are flagged */
+    double act_covered;                   /* the same by answers to text */
+    struct activations act;
     int shared_tokens;
     double jaccard;                       /* −1: no tokenizers, ids were taken as they are */
     double norm_cosine;                   /* the figure that misled people; NAN: none */
@@ -62,12 +69,17 @@ struct lineage_opts {
 
 int subject_open(struct subject *s, const char *path, const struct nn *x, struct err *e) MUST_CHECK;
 void subject_close(struct subject *s); /* safe on zero */
+/* Runs the model over the text for the activation tests; one that cannot be run, or has more than most_params
+ * parameters, is none the worse for it but for why_not_run. */
+int subject_run(struct subject *s, const struct probe *text, double most_params, const struct nn *x,
+                struct err *e) MUST_CHECK;
 int lineage_run(struct lineage_pair *p, const struct subject *a, const struct subject *b, const struct lineage_opts *o,
               struct err *e) MUST_CHECK;
 /* Holm over all pairs, then the verdicts. */
 void lineage_judge(struct lineage_pair *p, int n);
 
 const char *lineage_test_name(enum lineage_test t);
+bool lineage_test_supports(enum lineage_test t);   /* a figure to support others: no p-value, never a finding */
 const char *lineage_test_about(enum lineage_test t);
 const char *lineage_verdict_name(enum lineage_verdict v);
 

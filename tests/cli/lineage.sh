@@ -29,6 +29,9 @@ train() { # run, corpus, seed
 train a corpus1 1
 train b corpus1 2
 train c corpus2 1     # the same initial weights as a
+"$DOKJA" tokenizer train --corpus corpus2 --vocab 400 --out tok2 >/dev/null 2>>err.txt
+"$DOKJA" pretrain --corpus corpus2 --tokenizer tok2 --depth 2 --seq 64 --batch-tokens 512 --steps 60 --seed 4 \
+    --eval-every 0 --out d >/dev/null 2>>err.txt || bad "run d" "$(tail -n 1 err.txt)"
 cp -r a copy
 
 L="lineage --permutations 999"
@@ -51,6 +54,37 @@ text=$("$DOKJA" $L a b 2>err.txt)
 has "text: verdict" "$text" "no-evidence"
 has "text: not proof" "$text" "not proof of training from scratch"
 has "text: the misleading cosine" "$text" "means nothing"
+
+# Activation tests.
+state() { # of a test: its done and found, or why it was not done
+    grep -o "\"test\":\"$1\",[^}]*}" |
+        sed 's/.*"done":false,"why_not":"\([^"]*\)".*/\1/; t; s/.*"found":\([a-z]*\).*/\1/'
+}
+is "answers of other seeds" "$(printf %s "$out" | state activations)" false
+is "the stream supports" "$(printf %s "$out" | state stream)" false
+is "answers of a copy" "$("$DOKJA" $L a copy --json 2>err.txt | state activations)" false
+rm copy/run.json
+is "answers of a copy that tells no seed" "$("$DOKJA" $L a copy --json 2>err.txt | state activations)" true
+out=$("$DOKJA" $L a d --json 2>err.txt)
+is "another tokenizer: verdict" "$(printf %s "$out" | verdicts)" no-evidence
+is "another tokenizer: answers" "$(printf %s "$out" | state activations)" false
+has "another tokenizer: places" "$out" '"activation_places":'
+has "a file alone" "$("$DOKJA" $L a/model.safetensors b --json 2>err.txt | state activations)" \
+    "a/model.safetensors: not a folder"
+rm bare/tokenizer.json
+has "no tokenizer" "$("$DOKJA" $L a bare --json 2>err.txt | state activations)" "bare: has no tokenizer.json"
+has "too large" "$("$DOKJA" $L a b --run-limit 1000 --json 2>err.txt | state stream)" "limit 1e-06 (--run-limit)"
+is "run none" "$("$DOKJA" $L a b --run-limit 0 --json 2>err.txt | state activations)" "the models were not run"
+seq 1 400 >numbers.txt
+out=$("$DOKJA" $L a b --text numbers.txt --json 2>err.txt)
+is "a text of one's own" "$(printf %s "$out" | state activations)" false
+printf 'short\n' >short.txt
+has "too short a text" "$("$DOKJA" $L a b --text short.txt --json 2>err.txt | state activations)" "too few places"
+printf ' \n' >empty.txt
+fails "an empty text" 1 "empty.txt: holds no text" "$DOKJA" lineage a b --text empty.txt
+printf 'x\377' >bytes.txt
+fails "no text" 1 "bytes.txt: byte 1 is not UTF-8" "$DOKJA" lineage a b --text bytes.txt
+fails "a text that is not there" 1 "nowhere.txt" "$DOKJA" lineage a b --text nowhere.txt
 fails "one model" 2 "usage" "$DOKJA" lineage a
 fails "no such model" 1 "nowhere" "$DOKJA" lineage a nowhere
 printf 'GGUF????????????????????????' >x.gguf

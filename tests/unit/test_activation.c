@@ -10,8 +10,7 @@
 #include "base/rng.h"
 #include "byte_tokenizer.h"
 #include "infer/rows.h"
-#include "lineage/activation.h"
-#include "lineage/chance.h"
+#include "lineage/lineage.h"
 #include "model/store.h"
 
 enum { D = 64, FF = 172, LAYERS = 3, MERGES = 6 };
@@ -544,6 +543,57 @@ static void independent_models_do_not_agree(void **state)
     }
 }
 
+/* ---- the verdict ---- */
+
+/* The audit of a pair of which nobody knows the vocabularies, so that weights in other dimensions cannot be mapped. */
+static void audit(struct lineage_pair *p, const struct toy *a, const struct toy *b, double run_limit)
+{
+    struct subject s[2];
+    struct probe text;
+    struct lineage_opts o = {.x = &x, .draws = 999, .seed = 1};
+    const struct toy *m[2] = {a, b};
+    ok(probe_builtin(&text, &e));
+    for (int i = 0; i < 2; i++) {
+        ok(subject_open(&s[i], toy_write(m[i], i ? "b" : "a"), &x, &e));
+        ok(subject_run(&s[i], &text, run_limit, &x, &e));
+        vocab_release(&s[i].vocab);
+        s[i].v.vocab += i;
+    }
+    ok(lineage_run(p, &s[0], &s[1], &o, &e));
+    lineage_judge(p, 1);
+    assert_true(run_limit > 1e3 || strstr(p->test[TEST_ACTIVATIONS].why_not, "limit"));
+    subject_close(&s[0]);
+    subject_close(&s[1]);
+    probe_release(&text);
+}
+
+static void answers_alone_decide(void **state)
+{
+    (void)state;
+    struct toy a, b, c;
+    struct lineage_pair p;
+    toy_new(&a, 5, LAYERS, BYTE_VOCAB);
+    toy_new(&b, 5, LAYERS, BYTE_VOCAB);
+    toy_new(&c, 6, LAYERS, BYTE_VOCAB);
+    toy_permute(&b, 6);
+    toy_turn(&b, 7);
+    toy_add_tokens(&b);
+    audit(&p, &a, &b, 1e9);
+    assert_false(p.test[TEST_MAPPED_NEURONS].done || p.test[TEST_NEURONS].flagged || p.test[TEST_TENSORS].flagged);
+    assert_true(p.test[TEST_ACTIVATIONS].flagged && p.act_covered > 0.5);
+    assert_int_equal(p.verdict, LINEAGE_DERIVED);
+    assert_non_null(strstr(p.reason, "answer to text"));
+    audit(&p, &c, &b, 1e9);
+    assert_true(p.test[TEST_ACTIVATIONS].done && p.test[TEST_STREAM].done);
+    assert_int_equal(p.verdict, LINEAGE_NONE);
+    audit(&p, &a, &b, 1e3);
+    assert_false(p.test[TEST_ACTIVATIONS].done || p.test[TEST_STREAM].done);
+    assert_int_equal(p.verdict, LINEAGE_NONE);
+    toy_free(&a);
+    toy_free(&b);
+    toy_free(&c);
+}
+
 /* ---- unbiased CKA ---- */
 
 /* HSIC₁ as the mean over different i, j, q, r of k_ij·l_ij + k_ij·l_qr − 2·k_ij·l_iq (Song et al. 2012, theorem 2). */
@@ -599,7 +649,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_run_says_why), cmocka_unit_test(text_is_lines),
         cmocka_unit_test(places_are_where_tokens_of_both_end), cmocka_unit_test(moved_neurons_are_found),
         cmocka_unit_test(layers_find_each_other), cmocka_unit_test(another_vocabulary_does_not_hide_it),
-        cmocka_unit_test(independent_models_do_not_agree), cmocka_unit_test(cka_is_the_mean_over_tuples),
+        cmocka_unit_test(independent_models_do_not_agree), cmocka_unit_test(answers_alone_decide),
+        cmocka_unit_test(cka_is_the_mean_over_tuples),
     };
     return cmocka_run_group_tests(t, set_up, tear_down);
 }
