@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """lineage_big.py FOLDER SEED [PARENT_SEED]: writes a Llama-shaped model of 1.24B random bf16 parameters (16 layers of
 2048, feed-forward 8192, 128256 tokens), to time `dokja lineage`; with a parent's seed that model plus a tenth of
-noise."""
+noise.  To be run it needs a tokenizer.json, any of this program's."""
 import json
 import os
 import sys
@@ -40,4 +40,5 @@ with open(os.path.join(out, "model.safetensors"), "wb") as f:
 with open(os.path.join(out, "config.json"), "w") as f:
     json.dump({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": D,
                "num_attention_heads": 32, "num_key_value_heads": 8, "num_hidden_layers": LAYERS,
-               "intermediate_size": FF, "vocab_size": VOCAB, "tie_word_embeddings": True}, f)
+               "intermediate_size": FF, "vocab_size": VOCAB, "tie_word_embeddings": True,
+               "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 500000.0}, f)

@@ -457,7 +457,8 @@ static bool like_same_start(const struct lineage_pair *p)
     bool same_place = t[TEST_ATTENTION].flagged || t[TEST_FFN].flagged || t[TEST_NEURONS].flagged;
     if (same_place && t[TEST_GAINS].done)
         return !(p->compensation >= COMPENSATED);
-    if (t[TEST_ACTIVATIONS].flagged && t[TEST_ACTIVATIONS].effect >= ANSWERS_ALIKE)
+    bool alike = t[TEST_ACTIVATIONS].flagged && t[TEST_ACTIVATIONS].effect >= ANSWERS_ALIKE;
+    if (alike && !same_place && !t[TEST_EMBEDDING].flagged)
         return false;
     for (int i = 0; i < 4; i++)
         if (t[strong[i]].flagged && t[strong[i]].effect >= calibration_needed(strong[i], true))
