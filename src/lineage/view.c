@@ -1,6 +1,7 @@
 #include "lineage/view.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -356,6 +357,30 @@ static int survey_layers(struct view *v, struct err *e)
 
 /* ---- opening ---- */
 
+/* Where no config.json tells it: by a GGUF file's metadata, or by the gains of a norm over the dimensions of a head. */
+static void find_heads(struct view *v)
+{
+    const char *arch;
+    size_t n;
+    char key[STEM];
+    uint64_t heads;
+    if (v->n_head)
+        return;
+    if (v->w.gguf && gguf_get_str(v->w.gguf, "general.architecture", &arch, &n) && n < 64) {
+        snprintf(key, sizeof key, "%.*s.attention.head_count", (int)n, arch);
+        if (gguf_get_uint(v->w.gguf, key, &heads) && heads < VIEW_MAX_MODEL)
+            v->n_head = (int)heads;
+    }
+    for (size_t i = 0; i < v->w.n && v->n_head == 0 && v->n_layer; i++) {
+        struct place p;
+        const struct weight *t = &v->w.t[i];
+        int q = v->layer[0].attn[ROLE_Q].t ? v->layer[0].attn[ROLE_Q].units : 0;
+        if (t->n_dims == 1 && place_of(&p, t->name) && p.layer == 0 && t->cols && (uint64_t)q % t->cols == 0 &&
+            (strcmp(last_word(p.stem), "q_norm") == 0 || strcmp(last_word(p.stem), "attn_q_norm") == 0))
+            v->n_head = q / (int)t->cols;
+    }
+}
+
 static int read_config(struct view *v, struct err *e)
 {
     struct buf b = {0};
@@ -397,6 +422,7 @@ int view_open(struct view *v, const char *path, struct err *e)
     }
     if (rc == 0 && v->d_model > 0)
         rc = survey_layers(v, e);
+    find_heads(v);
     for (size_t i = 0; i < v->w.n; i++)
         v->params += (double)v->w.t[i].rows * (double)v->w.t[i].cols;
     if (rc)

@@ -34,7 +34,8 @@ struct ffn_view {
 struct view {
     const char *path;
     struct weights w;
-    int d_model, n_layer, vocab, n_head;
+    int d_model, n_layer, vocab;
+    int n_head;                     /* by config.json, GGUF metadata, or a norm over a head's q; 0: not told */
     bool gain_plus_one;             /* Gemma: the norm multiplies with 1 + gain */
     const struct weight *embed, *head;
     struct layer_view *layer;       /* (n_layer) */

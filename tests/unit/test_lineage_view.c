@@ -86,6 +86,25 @@ static void plain_names(void **state)
     test_dir_remove(dir);
 }
 
+/* From a norm over the dimensions of a head, where no config.json tells it; config.json goes first. */
+static void number_of_heads(void **state)
+{
+    (void)state;
+    const struct made t[] = {{"model.embed_tokens.weight", 2, {30, D, 0}},
+                             {"model.layers.0.self_attn.q_proj.weight", 2, {16, D, 0}},
+                             {"model.layers.0.self_attn.k_norm.weight", 1, {2, 0, 0}},
+                             {"model.layers.0.self_attn.q_norm.weight", 1, {4, 0, 0}}};
+    char dir[256];
+    struct view v;
+    for (int told = 0; told < 2; told++) {
+        snprintf(dir, sizeof dir, "%s", test_dir());
+        open_made(&v, dir, t, 4, told ? "{\"num_attention_heads\": 2}" : NULL);
+        assert_int_equal(v.n_head, told ? 2 : 4);
+        view_close(&v);
+        test_dir_remove(dir);
+    }
+}
+
 static void fused_names(void **state)
 {
     (void)state;
@@ -167,7 +186,8 @@ static void gguf_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest t[] = {cmocka_unit_test(plain_names), cmocka_unit_test(fused_names),
-                                   cmocka_unit_test(transposed_and_stacked), cmocka_unit_test(gguf_names)};
+    const struct CMUnitTest t[] = {cmocka_unit_test(plain_names), cmocka_unit_test(number_of_heads),
+                                   cmocka_unit_test(fused_names), cmocka_unit_test(transposed_and_stacked),
+                                   cmocka_unit_test(gguf_names)};
     return cmocka_run_group_tests(t, NULL, NULL);
 }
