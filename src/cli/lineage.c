@@ -111,6 +111,7 @@ static json_t *pair_json(const struct lineage_pair *p)
     json_object_set_new(o, "activation_layers", activation_json(p));
     json_object_set_new(o, "activation_covered", json_real(p->act_covered));
     json_object_set_new(o, "activation_places", json_integer(p->act.places));
+    json_object_set_new(o, "heads_found_twice", json_real(p->heads_twice));
     json_object_set_new(o, "shared_tokens", json_integer(p->shared_tokens));
     json_object_set_new(o, "tokenizer_jaccard", p->jaccard < 0 ? json_null() : json_real(p->jaccard));
     json_object_set_new(o, "same_initial_weights", json_boolean(p->same_start));

@@ -34,9 +34,10 @@ static const float control[N_TESTS][QUANTILES] = {
 };
 
 /* Above all control pairs and below all relatives, with the distance shared out: see docs/lineage.md. */
-static const double needed[N_TESTS] = {0.02, 0.2, 0.2, 0.2, 0.15, 0.4, 2, 0.15, 0.15, 0.15, 0.1, 2};
-/* The same beyond equal initial weights, from pairs of runs that share a seed; 2: that cannot be had. */
-static const double beyond_start[N_TESTS] = {0.02, 0.7, 0.3, 0.3, 0.3, 0.5, 2, 0.3, 0.3, 0.3, 2, 2};
+static const double needed[N_TESTS] = {0.02, 0.2, 0.2, 0.2, 0.15, 0.4, 0.4, 0.2, 2, 0.15, 0.15, 0.15, 0.1, 2};
+/* The same beyond equal initial weights, from pairs of runs that share a seed (2: that cannot be had); where those
+ * weights are not known, so that they stay in, heads have 0.39 after 500 steps (0.86 after 60), spectra nothing. */
+static const double beyond_start[N_TESTS] = {0.02, 0.7, 0.3, 0.3, 0.3, 0.5, 0.4, 0.6, 2, 0.3, 0.3, 0.3, 2, 2};
 
 double calibration_percentile(enum lineage_test t, double effect)
 {

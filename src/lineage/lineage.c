@@ -10,6 +10,7 @@
 #include "lineage/embedding.h"
 #include "lineage/gains.h"
 #include "lineage/initial.h"
+#include "lineage/kin.h"
 #include "lineage/match.h"
 
 enum { MATCH_BLOCKS = 6, LEAST_TOKENS = 64 };
@@ -24,6 +25,8 @@ static const struct {
     [TEST_FFN] = {"feed-forward", "column geometry of gate, up, down, same residual dimensions"},
     [TEST_NEURONS] = {"neurons", "neurons that find each other twice"},
     [TEST_GAINS] = {"gains", "ranks of norm gains in layers that belong together"},
+    [TEST_SPECTRA] = {"spectra", "singular values of the products of attention heads"},
+    [TEST_HEADS] = {"heads", "angles between the rows of attention heads"},
     [TEST_MAP] = {"embedding-map", "share of B's embeddings that follows from A's by a linear map"},
     [TEST_MAPPED_ATTENTION] = {"attention-mapped", "q, k, v, o through the embedding map"},
     [TEST_MAPPED_FFN] = {"feed-forward-mapped", "gate, up, down through the embedding map"},
@@ -61,7 +64,9 @@ static int digests(struct subject *s, struct err *e)
 static int own_features(struct subject *s, const struct nn *x, struct err *e)
 {
     int rc = sigset_attn(&s->attn, x, &s->v, &s->basis, e);
-    return rc ? rc : sigset_ffn(&s->ffn, x, &s->v, &s->basis, e);
+    if (rc == 0)
+        rc = sigset_ffn(&s->ffn, x, &s->v, &s->basis, e);
+    return rc ? rc : head_sets_make(&s->heads, &s->v, x->threads, e);
 }
 
 int subject_open(struct subject *s, const char *path, const struct nn *x, struct err *e)
@@ -105,6 +110,7 @@ void subject_close(struct subject *s)
     vocab_release(&s->vocab);
     sigset_release(&s->attn);
     sigset_release(&s->ffn);
+    head_sets_release(&s->heads);
     mem_free(s->digest);
     mem_free(s->telling);
     *s = (struct subject){0};
@@ -229,6 +235,23 @@ static int test_gains(struct lineage_pair *p, const struct compared *found, cons
     return e->code;
 }
 
+/* The two tests that need no dimensions. */
+static int test_heads(struct lineage_pair *p, const struct lineage_opts *o, struct err *e)
+{
+    const struct head_sets *a = &p->a->heads, *b = &p->b->heads;
+    int rc = 0;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        enum lineage_test t = i ? TEST_HEADS : TEST_SPECTRA;
+        struct kin_result r = {0};
+        rc = kin_compare(&r, &p->test[t].why_not, i ? a->angles : &a->spectra, i ? b->angles : &b->spectra, i ? 2 : 1,
+                         o->draws, o->seed, o->x->threads, e);
+        if (rc == 0 && !p->test[t].why_not)
+            put(p, t, r.effect, &r.chance);
+        p->heads_twice = r.twice > p->heads_twice ? r.twice : p->heads_twice;
+    }
+    return rc;
+}
+
 static void keep(struct lineage_pair *p, const struct compared *c)
 {
     p->n_attn = c[0].n;
@@ -332,6 +355,8 @@ static int run_tests(struct lineage_pair *p, const struct lineage_opts *o, struc
     if (rc == 0)
         rc = mapped(p, &m, o, found + 2, e);
     if (rc == 0)
+        rc = test_heads(p, o, e);
+    if (rc == 0)
         keep(p, found[0].effect + found[1].effect >= found[2].effect + found[3].effect ? found : found + 2);
     embeddings_release(&m);
     token_pairs_release(&shared);
@@ -408,7 +433,7 @@ int lineage_run(struct lineage_pair *p, const struct subject *a, const struct su
         return rc;
     if (!a->v.embed || !b->v.embed) {
         skip(p, TEST_EMBEDDING, TEST_MAPPED_NEURONS, "no embedding found in one of the models");
-        return 0;
+        return test_heads(p, o, e);
     }
     return one_seed ? run_beyond_start(p, o, e) : run_tests(p, o, e);
 }
@@ -449,7 +474,8 @@ static void add_name(char *to, size_t n, const char *name)
  * alike though nothing lies in the same dimensions are more than that: such runs keep their dimensions. */
 static bool like_same_start(const struct lineage_pair *p)
 {
-    static const enum lineage_test strong[] = {TEST_ATTENTION, TEST_FFN, TEST_MAPPED_ATTENTION, TEST_MAPPED_FFN};
+    static const enum lineage_test strong[] = {TEST_ATTENTION, TEST_FFN, TEST_MAPPED_ATTENTION, TEST_MAPPED_FFN,
+                                               TEST_SPECTRA, TEST_HEADS};
     const struct test_result *t = p->test;
     bool learned = t[TEST_GAINS].done && t[TEST_GAINS].effect >= t[TEST_GAINS].needed;
     if (t[TEST_TENSORS].flagged || learned || p->a->v.d_model != p->b->v.d_model)
@@ -460,7 +486,7 @@ static bool like_same_start(const struct lineage_pair *p)
     bool alike = t[TEST_ACTIVATIONS].flagged && t[TEST_ACTIVATIONS].effect >= ANSWERS_ALIKE;
     if (alike && !same_place && !t[TEST_EMBEDDING].flagged)
         return false;
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof strong / sizeof *strong; i++)
         if (t[strong[i]].flagged && t[strong[i]].effect >= calibration_needed(strong[i], true))
             return false;
     return true;
@@ -496,11 +522,13 @@ static void name_findings(const struct lineage_pair *p, char *what, size_t n, bo
 static void judge(struct lineage_pair *p)
 {
     char what[200];
-    bool attn = found(p, TEST_ATTENTION, TEST_MAPPED_ATTENTION);
+    bool heads = found(p, TEST_SPECTRA, TEST_HEADS);
+    bool attn = heads || found(p, TEST_ATTENTION, TEST_MAPPED_ATTENTION);
     bool ffn = found(p, TEST_FFN, TEST_NEURONS) || p->test[TEST_MAPPED_NEURONS].flagged;
     bool tested = p->test[TEST_FFN].done || p->test[TEST_MAPPED_FFN].done || p->test[TEST_ACTIVATIONS].done;
     double need = calibration_needed(TEST_FFN, p->same_start);
     p->attn_covered = attn ? covered(p->attn, p->n_attn, need) : 0;
+    p->attn_covered = heads ? fmax(p->attn_covered, p->heads_twice) : p->attn_covered;
     p->ffn_covered = ffn ? covered(p->ffn, p->n_ffn, need) : 0;
     name_findings(p, what, sizeof what, attn, ffn);
     bool act = p->test[TEST_ACTIVATIONS].flagged;

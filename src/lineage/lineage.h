@@ -5,6 +5,7 @@
 
 #include "lineage/activation.h"
 #include "lineage/compare.h"
+#include "lineage/spectrum.h"
 #include "lineage/vocab.h"
 
 enum { LINEAGE_MAX_MODELS = 16, LINEAGE_MAX_LAYERS = 64 };
@@ -15,6 +16,8 @@ enum lineage_test {
     TEST_EMBEDDING,        /* same residual dimensions in the embeddings of shared tokens */
     TEST_ATTENTION, TEST_FFN, TEST_NEURONS,
     TEST_GAINS,            /* what norm gains learned; tells a child from a run with the same initial weights */
+    TEST_SPECTRA,          /* singular values of what attention heads compute: no dimensions, no tokens needed */
+    TEST_HEADS,            /* angles between the rows of a head; as little is needed */
     TEST_MAP,              /* how much of B's embedding follows from A's; supports, never decides */
     TEST_MAPPED_ATTENTION, TEST_MAPPED_FFN, TEST_MAPPED_NEURONS,
     TEST_ACTIVATIONS,      /* neurons that find each other by what they answer to text */
@@ -38,6 +41,7 @@ struct subject {
     struct vocab vocab;
     struct basis basis;
     struct sigset attn, ffn;
+    struct head_sets heads;
     struct digest *digest;     /* of v.w.t[i] */
     bool *telling;
     bool has_seed;             /* run.json says the seed of the initial weights */
@@ -50,6 +54,7 @@ struct lineage_pair {
     struct test_result test[N_TESTS];
     struct layer_match attn[LINEAGE_MAX_LAYERS], ffn[LINEAGE_MAX_LAYERS];  /* of the basis that shows more */
     int n_attn, n_ffn;
+    double heads_twice;                   /* share of heads that find one head twice (kin.h), of the better test */
     double attn_covered, ffn_covered;     /* share of the layers (of the model with fewer) that are flagged */
     double act_covered;                   /* the same by answers to text */
     struct activations act;

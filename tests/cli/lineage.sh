@@ -22,16 +22,16 @@ for i in 1 2; do
         { bad "texts" "$(tail -n 1 err.txt)"; exit 1; }
 done
 "$DOKJA" tokenizer train --corpus corpus1 --vocab 600 --out tok >/dev/null 2>>err.txt
-train() { # run, corpus, seed
-    "$DOKJA" pretrain --corpus "$2" --tokenizer tok --depth 2 --seq 64 --batch-tokens 512 --steps 60 --seed "$3" \
-        --eval-every 0 --out "$1" >/dev/null 2>>err.txt || { bad "run $1" "$(tail -n 1 err.txt)"; exit 1; }
+train() { # run, corpus, seed, tokenizer, shape…
+    local run=$1 corpus=$2 seed=$3 tok=$4; shift 4
+    "$DOKJA" pretrain --corpus "$corpus" --tokenizer "$tok" "$@" --seq 64 --batch-tokens 512 --steps 60 --seed "$seed" \
+        --eval-every 0 --out "$run" >/dev/null 2>>err.txt || { bad "run $run" "$(tail -n 1 err.txt)"; exit 1; }
 }
-train a corpus1 1
-train b corpus1 2
-train c corpus2 1     # the same initial weights as a
+train a corpus1 1 tok --depth 2
+train b corpus1 2 tok --depth 2
+train c corpus2 1 tok --depth 2    # the same initial weights as a
 "$DOKJA" tokenizer train --corpus corpus2 --vocab 400 --out tok2 >/dev/null 2>>err.txt
-"$DOKJA" pretrain --corpus corpus2 --tokenizer tok2 --depth 2 --seq 64 --batch-tokens 512 --steps 60 --seed 4 \
-    --eval-every 0 --out d >/dev/null 2>>err.txt || bad "run d" "$(tail -n 1 err.txt)"
+train d corpus2 4 tok2 --depth 2
 cp -r a copy
 
 L="lineage --permutations 999"
@@ -46,6 +46,25 @@ is "one seed that nobody tells" "$("$DOKJA" $L a bare --json 2>err.txt | verdict
 is "a file alone" "$("$DOKJA" $L a/model.safetensors copy --json 2>err.txt | verdicts)" derived
 is "three models, every pair" "$("$DOKJA" lineage --permutations 3999 a b copy --json 2>err.txt | verdicts)" \
     "no-evidence derived no-evidence"
+
+# Attention alone, in other residual dimensions, of a model with another vocabulary.
+cat >heads.json <<'END'
+{"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 600, "hidden_size": 64,
+ "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+ "hidden_act": "silu", "max_position_embeddings": 512, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+ "attention_bias": false, "tie_word_embeddings": true, "bos_token_id": 0, "eos_token_id": 1, "torch_dtype": "float32"}
+END
+sed 's/"vocab_size": 600/"vocab_size": 700/' heads.json >heads2.json
+"$DOKJA" tokenizer train --corpus corpus2 --vocab 700 --out tok2 >/dev/null 2>>err.txt
+train d corpus1 3 tok --config heads.json
+train e corpus2 4 tok2 --config heads2.json
+python3 "$here/lineage_graft.py" d e graft 2>err.txt || bad "a graft" "$(tail -n 1 err.txt)"
+out2=$("$DOKJA" lineage --permutations 1999 d graft --json 2>err.txt)
+is "attention alone" "$(printf %s "$out2" | verdicts)" shares-components
+has "attention alone: named" "$out2" '"in common: attention; attention in 100 %, feed-forward in 0 % of the layers"'
+has "attention alone: by every head" "$out2" '"heads_found_twice":1.0'
+is "attention alone, not the other way" "$("$DOKJA" $L d e --json 2>err.txt | verdicts)" no-evidence
+
 part() { sed 's/,"peak_rss_bytes".*//'; }
 for n in 1 3; do is "same with $n threads" "$("$DOKJA" $L a b --json --threads $n 2>err.txt | part)" \
     "$(printf %s "$out" | part)"; done
