@@ -2,7 +2,8 @@
 """Relatives of a parent model, for bench/lineage-zoo: `lineage_derive.py ZOO PARENT OTHER [NAME…]` writes
 ZOO/m/NAME-PARENT.  By numpy: permutations, rescaling, rotation, dropped layers, merging, upcycling.  By PyTorch
 (Transformers' Qwen3): continued pretraining, tuning, LoRA, another tokenizer, pruning and deepening with training
-after it, a rotated copy with new embeddings, frozen components, distillation; and six more controls from Transformers'
+after it, a rotated copy with new embeddings, frozen components, attention alone in a turned copy, distillation; and six
+more controls from Transformers'
 own initial weights.  What is there is not made again."""
 import json
 import os
@@ -114,6 +115,21 @@ def shuffle(w, c, rng):
     d = c["hidden_size"]
     q = (np.eye(d)[rng.permutation(d)] * rng.choice([-1, 1], d)).astype(np.float32)
     return turn(w, c, q)
+
+
+def turnheads(w, c, rng):
+    """A turned copy whose heads are permuted, and turned where nothing forbids it: v with o."""
+    w, c = rotate(*heads(w, c, rng), rng)
+    hd, kv = c["head_dim"], c["num_key_value_heads"]
+    group = c["num_attention_heads"] // kv
+    for i in range(c["num_hidden_layers"]):
+        v, o = w[key(i, "self_attn.v_proj")], w[key(i, "self_attn.o_proj")]
+        for k in range(kv):
+            r = np.linalg.qr(rng.normal(size=(hd, hd)))[0].astype(np.float32)
+            v[k * hd:(k + 1) * hd] = r @ v[k * hd:(k + 1) * hd]
+            for h in range(k * group, (k + 1) * group):
+                o[:, h * hd:(h + 1) * hd] = o[:, h * hd:(h + 1) * hd] @ r.T
+    return w, c
 
 
 def layers(w, c, order):
@@ -307,6 +323,21 @@ def main():
                     p.requires_grad_(False)
         return weights_of(fit(m, Text(zoo, 1, tok0, seed), 400, 2e-3), c), c
 
+    def grafted(freeze):
+        """The parent's attention in turned residual dimensions with its heads permuted, all else new, another
+        vocabulary."""
+        def build(w, c, rng):
+            w, _ = rotate(*heads(w, c, rng), rng)
+            c = {**c, "vocab_size": Tokenizer.from_file(os.path.join(tok1, "tokenizer.json")).get_vocab_size()}
+            m = model_of(None, c)
+            with torch.no_grad():
+                for k, p in m.named_parameters():
+                    if "self_attn" in k:
+                        p.copy_(torch.tensor(w[k]))
+                        p.requires_grad_(not freeze)
+            return weights_of(fit(m, Text(zoo, 1, tok1, seed), 400, 2e-3 if freeze else 1e-3), c), c
+        return build
+
     def distil(w, c, rng):
         return weights_of(fit(model_of(None, c), Text(zoo, 1, tok0, seed), 300, 2e-3, teacher=model_of(w, c)), c), c
 
@@ -320,7 +351,7 @@ def main():
             _, c = read(home(parent))
             m = fit(model_of(None, c), Text(zoo, i % 3, tok0, 900 + i), 400, (1e-3, 2e-3)[i % 2])
             write(home(f"adam{i:02d}"), weights_of(m, c), c, tok0)
-    for change in (neurons, heads, rescale, rotate, shuffle, drop, deepen, upcycle):
+    for change in (neurons, heads, rescale, rotate, turnheads, shuffle, drop, deepen, upcycle):
         make(change.__name__, change)
     make("merge", merged)
     make("prune", prune)
@@ -333,6 +364,8 @@ def main():
     make("rotated", trained(rotate, 1, 200, 5e-4))
     make("frozenembed", lambda w, c, rng: frozen(w, c, ["embed_tokens"]))
     make("frozenlayers", lambda w, c, rng: frozen(w, c, ["layers.0.", "layers.1."]))
+    make("grafted", grafted(True), tok1)
+    make("graftedtuned", grafted(False), tok1)
     make("distilled", distil)
     make("transplant", trained(lambda w, c, rng: transplant(w, c, tok0, tok1, rng), 1, 300, 1e-3, tok1), tok1)
     make("long", trained(None, 2, 1000, 2e-3))
