@@ -116,6 +116,8 @@ is "help" "$("$DOKJA" lineage --help | grep -c 'not-decidable\|ledger shows')" 2
 if [ "${DOKJA_PEERS_LARGE:-0}" = 1 ]; then
     "$PEERS_PYTHON" "$here/../peers/lineage_models.py" "$DOKJA" models 2>err.txt ||
         bad "models of Transformers" "$(tail -n 1 err.txt)"
+    "$PEERS_PYTHON" "$here/../peers/lineage_gguf.py" "$DOKJA" gguf 2>err.txt ||
+        bad "copies written by gguf" "$(tail -n 1 err.txt)"
 else
-    echo "skip lineage of models written by Transformers: only with ./test.sh --peers"
+    echo "skip lineage of models written by Transformers and gguf: only with ./test.sh --peers"
 fi
