@@ -3,8 +3,7 @@
 ZOO/m/NAME-PARENT.  By numpy: permutations, rescaling, rotation, dropped layers, merging, upcycling.  By PyTorch
 (Transformers' Qwen3): continued pretraining, tuning, LoRA, another tokenizer, pruning and deepening with training
 after it, a rotated copy with new embeddings, frozen components, attention alone in a turned copy, distillation; and six
-more controls from Transformers'
-own initial weights.  What is there is not made again."""
+more controls from Transformers' own initial weights.  What is there is not made again."""
 import json
 import os
 import shutil
