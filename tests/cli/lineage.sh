@@ -55,15 +55,15 @@ cat >heads.json <<'END'
  "attention_bias": false, "tie_word_embeddings": true, "bos_token_id": 0, "eos_token_id": 1, "torch_dtype": "float32"}
 END
 sed 's/"vocab_size": 600/"vocab_size": 700/' heads.json >heads2.json
-"$DOKJA" tokenizer train --corpus corpus2 --vocab 700 --out tok2 >/dev/null 2>>err.txt
-train d corpus1 3 tok --config heads.json
-train e corpus2 4 tok2 --config heads2.json
-python3 "$here/lineage_graft.py" d e graft 2>err.txt || bad "a graft" "$(tail -n 1 err.txt)"
-out2=$("$DOKJA" lineage --permutations 1999 d graft --json 2>err.txt)
+"$DOKJA" tokenizer train --corpus corpus2 --vocab 700 --out tok3 >/dev/null 2>>err.txt
+train heads corpus1 3 tok --config heads.json
+train heads2 corpus2 4 tok3 --config heads2.json
+python3 "$here/lineage_graft.py" heads heads2 graft 2>err.txt || bad "a graft" "$(tail -n 1 err.txt)"
+out2=$("$DOKJA" lineage --permutations 1999 heads graft --json 2>err.txt)
 is "attention alone" "$(printf %s "$out2" | verdicts)" shares-components
 has "attention alone: named" "$out2" '"in common: attention; attention in 100 %, feed-forward in 0 % of the layers"'
 has "attention alone: by every head" "$out2" '"heads_found_twice":1.0'
-is "attention alone, not the other way" "$("$DOKJA" $L d e --json 2>err.txt | verdicts)" no-evidence
+is "attention alone, not the other way" "$("$DOKJA" $L heads heads2 --json 2>err.txt | verdicts)" no-evidence
 
 part() { sed 's/,"peak_rss_bytes".*//'; }
 for n in 1 3; do is "same with $n threads" "$("$DOKJA" $L a b --json --threads $n 2>err.txt | part)" \
