@@ -348,7 +348,7 @@ static void legend(struct html *h)
 }
 
 /* Every chart with a figure of ours in one line. */
-static void summary(struct html *h, const struct bench_group *g, int n)
+static void summary(struct html *h, const struct bench_group *g, int n, bool one_machine)
 {
     static const struct two head[] = {{"measured", "잰 것"}, {"unit", "단위"}, {"dokja", "dokja"},
                                       {"of the limit", "한계 대비"}, {"best other", "가장 나은 상대"}, {"its figure", "그 값"},
@@ -363,6 +363,10 @@ static void summary(struct html *h, const struct bench_group *g, int n)
             html_two(h, "span", sections[s].title);
             html_add(h, ": ");
             html_text(h, ours->what);
+            if (!one_machine) {
+                html_add(h, "<br>");
+                html_in(h, "small", ours->machine);
+            }
             html_add(h, "</th>");
             html_in(h, "td", ours->unit);
             html_addf(h, "<td>%s</td><td>%s</td>", number(ours->value).s, percent(ours).s);
@@ -378,7 +382,7 @@ void bench_page(struct html *h, const struct bench_group *g, int n)
     html_begin(h, (struct two){"dokja: measured speed", "dokja: 재어 본 속도"});
     bool one_machine = facts(h, g, n);
     legend(h);
-    summary(h, g, n);
+    summary(h, g, n, one_machine);
     for (int s = 0; s < N_SECTIONS; s++)
         section(h, g, n, s, one_machine);
     html_end(h);

@@ -42,6 +42,14 @@ else ok "report: stands alone"; fi
 if grep -qF '>100<' page.html; then fail "report: the last line counts" "100 is on the page"
 else ok "report: the last line counts"; fi
 
+# Two machines: the table says which figure is whose, as the captions do.
+{ cat lines.jsonl; machine='"machine":"another"'; line gemm "512³" dokja 70 GFLOP/s higher; } >two.jsonl
+"$DOKJA" bench report --in two.jsonl --out two.html >out 2>err || fail "report: two machines" "$(cat err)"
+has "report: the second machine in the table" "$(cat two.html)" "<br><small>another</small></th>"
+has "report: the first one too" "$(cat two.html)" "<br><small>a machine, 2 cores</small></th>"
+if grep -qF '<small>' page.html; then fail "report: one machine is named once" "it is in the table"
+else ok "report: one machine is named once"; fi
+
 if command -v python3 >/dev/null; then
     if why=$(python3 - page.html <<'PY'
 import html.parser, re, sys
