@@ -74,6 +74,8 @@ struct lineage_opts {
 
 int subject_open(struct subject *s, const char *path, const struct nn *x, struct err *e) MUST_CHECK;
 void subject_close(struct subject *s); /* safe on zero */
+/* Its projections once more, after v's weights were changed in place (initial_take_away). */
+int subject_features(struct subject *s, const struct nn *x, struct err *e) MUST_CHECK;
 /* Runs the model over the text for the activation tests; one that cannot be run, or has more than most_params
  * parameters, is none the worse for it but for why_not_run. */
 int subject_run(struct subject *s, const struct probe *text, double most_params, const struct nn *x,
