@@ -28,8 +28,10 @@ static void fill_x86(struct kernels *k, enum isa isa)
         elem_fill_avx512(k);
         attn_fill_avx512(k);
     }
-    if (isa == ISA_AVX512BF16)
+    if (isa == ISA_AVX512BF16) {
         gemm_fill_avx512bf16(k);
+        elem_fill_avx512bf16(k);
+    }
     if (isa >= ISA_AMX)
         gemm_fill_amx(k);
 }

@@ -21,7 +21,8 @@ void attn_fill_avx512(struct kernels *k);
 #define gemm_fill_avx512bf16 gemm_fill_avx512bf16_emulated
 #endif
 void gemm_fill_avx512bf16(struct kernels *k);
-/* The known-answer test of VDPBF16PS, on a machine that has it. */
+void elem_fill_avx512bf16(struct kernels *k);
+/* The known-answer tests of VDPBF16PS and VCVTNE2PS2BF16, on a machine that has them. */
 bool gemm_avx512bf16_usable(void);
 
 #ifdef DK_TILE_EMULATED

@@ -31,6 +31,31 @@ LANES_INLINE __m512i round_upper(__m512i u)
     return _mm512_mask_and_epi32(r, tiny, u, sign);
 }
 
+/* bf16_round of 32 values, in their order: lo, then hi.  VCVTNE2PS2BF16 gives that for every input, NaN included
+ * (tests/kernels/test_math.c goes through all of them). */
+LANES_INLINE __m512i round_both(__m512i lo, __m512i hi)
+{
+#ifdef __AVX512BF16__
+    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_castsi512_ps(hi), _mm512_castsi512_ps(lo));
+#else
+    const __m512i upper = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35,
+                                           33, 31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    return _mm512_permutex2var_epi16(round_upper(lo), upper, round_upper(hi));
+#endif
+}
+/* The same in pairs: lane i is (lo_i, hi_i). */
+LANES_INLINE __m512i round_pairs(__m512i lo, __m512i hi)
+{
+#ifdef __AVX512BF16__
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                           23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, round_both(lo, hi));
+#else
+    return _mm512_or_si512(_mm512_srli_epi32(round_upper(lo), 16),
+                           _mm512_and_si512(round_upper(hi), _mm512_set1_epi32((int)0xffff0000u)));
+#endif
+}
+
 /* The two operands of the even and the odd chain. */
 LANES_INLINE __m512 pair_even(__m512i w) { return _mm512_castsi512_ps(_mm512_slli_epi32(w, 16)); }
 LANES_INLINE __m512 pair_odd(__m512i w)
@@ -44,11 +69,7 @@ LANES_INLINE __m512i pairs_along_k(const struct gemm_src *s, ptrdiff_t at, int n
     if (s->dtype == DT_BF16)
         return _mm512_maskz_loadu_epi16(mask32(nk), (const bf16 *)s->p + at);
     const float *p = (const float *)s->p + at;
-    __m512i lo = round_upper(_mm512_maskz_loadu_epi32(mask16(nk), p));
-    __m512i hi = round_upper(_mm512_maskz_loadu_epi32(mask16(nk - 16), p + 16));
-    const __m512i upper = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35,
-                                           33, 31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    return _mm512_permutex2var_epi16(lo, upper, hi);
+    return round_both(_mm512_maskz_loadu_epi32(mask16(nk), p), _mm512_maskz_loadu_epi32(mask16(nk - 16), p + 16));
 }
 
 /* k and k+1 of 16 neighbouring rows, from a source whose k is strided. */
@@ -62,10 +83,7 @@ LANES_INLINE __m512i pairs_across(const struct gemm_src *s, ptrdiff_t at, __mmas
         return _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
     }
     const float *p = (const float *)s->p + at;
-    __m512i lo = round_upper(_mm512_maskz_loadu_epi32(m0, p));
-    __m512i hi = round_upper(_mm512_maskz_loadu_epi32(m1, p + s->ld));
-    return _mm512_or_si512(_mm512_srli_epi32(lo, 16),
-                           _mm512_and_si512(hi, _mm512_set1_epi32((int)0xffff0000u)));
+    return round_pairs(_mm512_maskz_loadu_epi32(m0, p), _mm512_maskz_loadu_epi32(m1, p + s->ld));
 }
 
 /* Four rows of 16 lanes: out[q] holds, in its lane group L, lane 4L+q of each of the four. */

@@ -246,11 +246,34 @@ static __attribute__((noinline)) bool known_answer(bool brim)
     return true;
 }
 
+/* Ties, the last bit before one, overflow, denormals, infinities, NaN; and ordinary values between them. */
+static __attribute__((noinline)) bool known_rounding(void)
+{
+    static const uint32_t edge[] = {0x3f808000, 0x3f818000, 0x3f807fff, 0xbf808001, 0x7f7fffff, 0x7f7f8000, 0x7f800000,
+                                    0xff800000, 0x7f800001, 0xffc12345, 0x00000001, 0x807fffff, 0x00800000, 0x80000000};
+    enum { N_EDGE = sizeof edge / sizeof *edge };
+    for (uint32_t i = 0; i < 64; i++) {
+        float x[32];
+        uint32_t in[32];
+        bf16 y[32];
+        for (uint32_t j = 0; j < 32; j++)
+            in[j] = answer_input(32 * i + j) << 16 | (i * j * 2654435761u) >> 16;
+        for (uint32_t j = i % 3; j < 32; j += 3)
+            in[j] = edge[(i + j) / 3 % N_EDGE];
+        memcpy(x, in, sizeof x);
+        _mm512_storeu_si512(y, round_both(_mm512_loadu_si512(in), _mm512_loadu_si512(in + 16)));
+        for (int j = 0; j < 32; j++)
+            if (y[j].bits != bf16_round(x[j]).bits)
+                return false;
+    }
+    return true;
+}
+
 bool gemm_avx512bf16_usable(void)
 {
     unsigned csr = _mm_getcsr();
     kernels_fp_enter();
-    bool ok = known_answer(false) && known_answer(true);
+    bool ok = known_answer(false) && known_answer(true) && known_rounding();
     _mm_setcsr(csr);
     return ok;
 }
