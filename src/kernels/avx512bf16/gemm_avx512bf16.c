@@ -8,109 +8,33 @@
 #include "kernels/fill.h"
 #include "kernels/unroll.h"
 
-enum { MR = 7, NR = 32, LAYOUT = 5 };
-enum { KC = 512 };             /* depth of a B panel kept in L1 while the A panels pass: 32 KiB */
+enum { MR = 7, NR = 32, LAYOUT = 5, KC = 512, ELEM = sizeof(bf16) };
 enum { LINE = 16, QUAD = 64 }; /* 32-bit words: of a row of A for 32 k, of a panel of B for 4 k */
 
-/* What one tile brings nearer for later ones: `lines` cache lines from p on for every 32 k. */
-struct ahead {
-    const char *p;
-    int lines;
-};
-
-/* rows ≤ MR, a compile-time constant in each instance; m0, m1: the columns that exist. */
-LANES_INLINE void tile(int rows, float *c, ptrdiff_t ldc, const int32_t *a, const int32_t *b, int k, bool zero,
-                       __mmask16 m0, __mmask16 m1, struct ahead next)
+LANES_INLINE void chains(int rows, __m512 *e0, __m512 *e1, __m512 *o0, __m512 *o1, const void *packed_a,
+                         const void *packed_b)
 {
-    for (; k > 0; k -= 32, a += MR * LINE) {
-        for (int i = 0; i < next.lines; i++, next.p += 64)
-            _mm_prefetch(next.p, _MM_HINT_T1);
-        __m512 e0[MR], e1[MR], o0[MR], o1[MR];
-        UNROLL
-        for (int i = 0; i < rows; i++)
-            e0[i] = e1[i] = o0[i] = o1[i] = _mm512_setzero_ps();
-        for (int j = 0; j < 8; j++, b += QUAD) {
-            __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 16);
-            UNROLL
-            for (int i = 0; i < rows; i++) {
-                __m512i x = _mm512_set1_epi32(a[i * LINE + j]);
-                e0[i] = dot(e0[i], x, b0);
-                e1[i] = dot(e1[i], x, b1);
-            }
-            b0 = _mm512_load_si512(b + 32);
-            b1 = _mm512_load_si512(b + 48);
-            UNROLL
-            for (int i = 0; i < rows; i++) {
-                __m512i x = _mm512_set1_epi32(a[i * LINE + 8 + j]);
-                o0[i] = dot(o0[i], x, b0);
-                o1[i] = dot(o1[i], x, b1);
-            }
-        }
+    const int32_t *a = packed_a, *b = packed_b;
+    for (int j = 0; j < 8; j++, b += QUAD) {
+        __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 16);
         UNROLL
         for (int i = 0; i < rows; i++) {
-            float *ci = c + i * ldc;
-            __m512 c0 = _mm512_setzero_ps(), c1 = c0;
-            if (!zero) {
-                c0 = _mm512_maskz_loadu_ps(m0, ci);
-                c1 = _mm512_maskz_loadu_ps(m1, ci + 16);
-            }
-            c0 = _mm512_add_ps(c0, _mm512_add_ps(e0[i], o0[i]));
-            c1 = _mm512_add_ps(c1, _mm512_add_ps(e1[i], o1[i]));
-            _mm512_mask_storeu_ps(ci, m0, c0);
-            _mm512_mask_storeu_ps(ci + 16, m1, c1);
+            __m512i x = _mm512_set1_epi32(a[i * LINE + j]);
+            e0[i] = dot(e0[i], x, b0);
+            e1[i] = dot(e1[i], x, b1);
         }
-        zero = false;
+        b0 = _mm512_load_si512(b + 32);
+        b1 = _mm512_load_si512(b + 48);
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            __m512i x = _mm512_set1_epi32(a[i * LINE + 8 + j]);
+            o0[i] = dot(o0[i], x, b0);
+            o1[i] = dot(o1[i], x, b1);
+        }
     }
 }
 
-#define TILE_CASE(r) \
-    case r: \
-        tile(r, c, ldc, a, b, k, zero, m0, m1, next); \
-        break;
-static void tile_edge(int rows, float *c, ptrdiff_t ldc, const int32_t *a, const int32_t *b, int k, bool zero,
-                      int cols, struct ahead next)
-{
-    __mmask16 m0 = mask16(cols), m1 = mask16(cols - 16);
-    switch (rows) {
-        TILE_CASE(1)
-        TILE_CASE(2)
-        TILE_CASE(3)
-        TILE_CASE(4)
-        TILE_CASE(5)
-        TILE_CASE(6)
-        TILE_CASE(7)
-    }
-}
-
-static void block_avx512bf16(float *c, ptrdiff_t ldc, const void *a, const void *b, int m, int n, int k, bool zero)
-{
-    for (int i = 0; k == 0 && zero && i < m; i++)
-        for (int j = 0; j < n; j++)
-            c[i * ldc + j] = 0;
-    for (int j = 0; j < n && m > 0; j += NR)
-        for (int k0 = 0; k0 < k; k0 += KC) {
-            int kc = k - k0 < KC ? k - k0 : KC;
-            const int32_t *bp = (const int32_t *)b + ((ptrdiff_t)j * k + (ptrdiff_t)k0 * NR) / 2;
-            /* The depth after this one follows in memory (the next panel after the last); its lines are asked for over
-             * the tiles of this one, so that no tile waits for all of them. */
-            int lines = (NR * MR + m - 1) / m;
-            struct ahead next = {(const char *)(bp + (ptrdiff_t)kc * NR / 2), lines < 8 ? lines : 8};
-            for (int i = 0; i < m; i += MR, next.p += 2 * next.lines * kc) {
-                const int32_t *ap = (const int32_t *)a + ((ptrdiff_t)i * k + (ptrdiff_t)k0 * MR) / 2;
-                float *cp = c + i * ldc + j;
-                bool fresh = zero && k0 == 0;
-                if (k0 == 0) /* c of the next tile comes from far the first time */
-                    for (int r = MR; r < 2 * MR && i + r < m; r++) {
-                        _mm_prefetch((const char *)(cp + r * ldc), _MM_HINT_T0);
-                        _mm_prefetch((const char *)(cp + r * ldc + 16), _MM_HINT_T0);
-                    }
-                if (m - i >= MR && n - j >= NR)
-                    tile(MR, cp, ldc, ap, bp, kc, fresh, 0xffff, 0xffff, next);
-                else
-                    tile_edge(m - i < MR ? m - i : MR, cp, ldc, ap, bp, kc, fresh, n - j, next);
-            }
-        }
-}
+#include "kernels/avx512/block_avx512.h"
 
 /* The source is walked along its lines, down k in a panel, or over the panels where k is strided: 32 streams, more
  * than the hardware's prefetchers follow, so the next square of each is asked for. */
@@ -196,7 +120,7 @@ void gemm_fill_avx512bf16(struct kernels *k)
                                  .layout_id = LAYOUT,
                                  .pack_a = pack_a_avx512bf16,
                                  .pack_b = pack_b_avx512bf16,
-                                 .block = block_avx512bf16,
+                                 .block = walk_panels,
                                  .enter = nothing,
                                  .leave = nothing};
     k->wp_to_b = wp_to_b_avx512bf16;
