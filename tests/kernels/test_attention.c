@@ -609,9 +609,11 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Of the unit that multiplies. */
 static double peak_gflops(enum isa isa)
 {
-    struct peak_loop loop = peak_get(isa).fma_f32;
+    struct peak peak = peak_get(isa);
+    struct peak_loop loop = isa == ISA_AVX512BF16 ? peak.dot_bf16 : peak.fma_f32;
     double t = now();
     loop.run(200000);
     return (double)loop.ops * 2e5 / (now() - t) * 1e-9;
@@ -652,7 +654,8 @@ static void bench_shape(const struct kernels *k, const char *who, int len, int n
         b[i] = 2.5 * flops / (now() - t) * 1e-9;
         bs[i] = b[i] / ((peak + peak_gflops(k->isa)) / 2);
     }
-    print_message("  %s len %d heads %d/%d x %d: forward %.1f GFLOP/s, %.0f %% of FMA peak; backward %.1f, %.0f %%\n",
+    print_message("  %s len %d heads %d/%d x %d: forward %.1f GFLOP/s, %.1f %% of the unit's peak; backward %.1f, "
+                  "%.1f %%\n",
                   who, len, n_head, n_kv, d, median(f, RUNS), 100 * median(fs, RUNS), median(b, RUNS),
                   100 * median(bs, RUNS));
     free(delta);
@@ -684,9 +687,12 @@ static void bench_decode(const struct kernels *k, const char *who, int len, int 
 static void bench(void **state)
 {
     (void)state;
-    if (!getenv("DOKJA_BENCH"))
+    const char *which = getenv("DOKJA_BENCH"); /* 1, or the name of an instruction set */
+    if (!which)
         skip();
     for (int t = 1; t < n_tables && tables[t] != &tiles; t++) {
+        if (strcmp(which, "1") != 0 && strcmp(which, table_name[t]) != 0)
+            continue;
         bench_shape(tables[t], table_name[t], 1024, 12, 12, 64);
         bench_shape(tables[t], table_name[t], 1024, 8, 2, 128);
         bench_shape(tables[t], table_name[t], 4096, 4, 2, 64);

@@ -69,26 +69,87 @@ LANES_INLINE __m512i line_of(__m512i v)
     return _mm512_permutexvar_epi16(order, v);
 }
 
-static void pack_a_avx512bf16(void *dst, struct gemm_src src, int m, int k)
+/* Rows whose k lie side by side: line after line in the order of the panels.  `half`, a constant in each instance:
+ * bf16, else f32. */
+LANES_INLINE void pack_rows(bool half, int32_t *d, const struct gemm_src *src, int m, int k, bool far)
 {
-    int kp = gemm_kp(k), padded = (m + MR - 1) / MR * MR;
-    ptrdiff_t size = src.dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
-    /* Along the lines of the source: all k of 16 rows, or 32 k of all rows. */
-    int groups = (padded + 15) / 16, steps = kp / 32;
-    for (int i = 0; i < groups * steps; i++) {
-        int row = (src.trans ? i % groups : i / steps) * 16, kk = (src.trans ? i / groups : i % steps) * 32;
-        const char *next = (const char *)src.p + (src.trans ? (kk + 32) * src.ld + row : row * src.ld + kk + 32) * size;
-        int lines = src.trans ? k - kk - 32 : m - row;
-        for (int r = 0; r < (src.trans ? 32 : 16) && r < lines; r++)
-            _mm_prefetch(next + r * src.ld * size, _MM_HINT_T0);
-        __m512i v[16];
-        load_row_pairs(v, &src, row, m - row, kk, k - kk, false);
-        for (int r = 0; r < 16 && row + r < padded; r++) {
-            int panel = (row + r) / MR, at = (row + r) % MR;
-            int32_t *d = (int32_t *)dst + ((ptrdiff_t)panel * MR * kp + (ptrdiff_t)kk * MR) / 2 + at * LINE;
-            _mm512_store_si512(d, line_of(v[r]));
+    ptrdiff_t size = half ? sizeof(bf16) : sizeof(float), ld = src->ld * size;
+    for (int row = 0; row < m; row += MR) {
+        int n = m - row < MR ? m - row : MR;
+        for (int kk = 0; kk < gemm_kp(k); kk += 32) {
+            const char *p = (const char *)src->p + row * ld + kk * size;
+            __mmask32 all = mask32(k - kk);
+            __mmask16 lo = (__mmask16)all, hi = (__mmask16)(all >> 16);
+            for (int r = 0; r < n; r++, p += ld, d += LINE) {
+                __m512i v = half ? _mm512_maskz_loadu_epi16(all, p)
+                                 : round_both(_mm512_maskz_loadu_epi32(lo, p), _mm512_maskz_loadu_epi32(hi, p + 64));
+                _mm512_store_si512(d, line_of(v));
+                if (far)
+                    _mm_prefetch(p + 32 * size, _MM_HINT_T0);
+            }
+            for (int r = n; r < MR; r++, d += LINE)
+                _mm512_store_si512(d, _mm512_setzero_si512());
         }
     }
+}
+
+/* k and k + 2 of 16 neighbouring rows as a lane of a chain. */
+LANES_INLINE __m512i chain_across(const struct gemm_src *s, ptrdiff_t at, __mmask16 rows, int nk)
+{
+    __mmask16 m0 = nk > 0 ? rows : 0, m1 = nk > 2 ? rows : 0;
+    if (s->dtype == DT_BF16) {
+        const bf16 *p = (const bf16 *)s->p + at;
+        __m512i hi = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m0, p));
+        __m512i lo = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m1, p + 2 * s->ld));
+        return _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
+    }
+    const float *p = (const float *)s->p + at;
+    return round_pairs(_mm512_maskz_loadu_epi32(m1, p + 2 * s->ld), _mm512_maskz_loadu_epi32(m0, p));
+}
+
+/* Rows that lie side by side, k strided: 16 rows × 32 k at a time, turned in registers. */
+static void pack_columns(int32_t *dst, const struct gemm_src *src, int m, int k, bool far)
+{
+    int kp = gemm_kp(k), padded = (m + MR - 1) / MR * MR;
+    ptrdiff_t size = src->dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
+    for (int kk = 0; kk < kp; kk += 32)
+        for (int row = 0; row < padded; row += 16) {
+            const char *next = (const char *)src->p + ((kk + 32) * src->ld + row) * size;
+            for (int r = 0; far && r < 32 && r < k - kk - 32; r++)
+                _mm_prefetch(next + r * src->ld * size, _MM_HINT_T0);
+            __mmask16 rows = mask16(m - row);
+            __m512i v[16];
+            UNROLL
+            for (int j = 0; j < 16; j++) {
+                int at = kk + 4 * (j & 7) + (j >> 3);
+                v[j] = chain_across(src, at * src->ld + row, rows, k - at);
+            }
+            transpose16(v);
+            int32_t *d = dst + ((ptrdiff_t)(row / MR) * MR * kp + (ptrdiff_t)kk * MR) / 2 + row % MR * LINE;
+            int left = MR - row % MR;
+            UNROLL
+            for (int r = 0; r < 16; r++) {
+                if (row + r < padded)
+                    _mm512_store_si512(d, v[r]);
+                d += LINE;
+                if (--left == 0) {
+                    d += (ptrdiff_t)MR * kp / 2 - MR * LINE;
+                    left = MR;
+                }
+            }
+        }
+}
+
+/* A source of short lines (scores of attention) has just been written and lies near. */
+static void pack_a_avx512bf16(void *dst, struct gemm_src src, int m, int k)
+{
+    bool far = src.ld > 128;
+    if (src.trans)
+        pack_columns(dst, &src, m, k, far);
+    else if (src.dtype == DT_BF16)
+        pack_rows(true, dst, &src, m, k, far);
+    else
+        pack_rows(false, dst, &src, m, k, far);
 }
 
 static void wp_to_b_avx512bf16(void *dst, const bf16 *wp, int n0, int n, int n_total, int k, int k0, int k1)
