@@ -36,31 +36,6 @@ LANES_INLINE void chains(int rows, __m512 *e0, __m512 *e1, __m512 *o0, __m512 *o
 
 #include "kernels/avx512/block_avx512.h"
 
-/* The source is walked along its lines, down k in a panel, or over the panels where k is strided: 32 streams, more
- * than the hardware's prefetchers follow, so the next square of each is asked for. */
-static void pack_b_avx512bf16(void *dst, struct gemm_src src, int n, int k)
-{
-    int kp = gemm_kp(k), cols = n > 0 ? (n + NR - 1) / NR : 0, steps = kp / 32;
-    ptrdiff_t size = src.dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
-    for (int i = 0; i < cols * steps; i++) {
-        int col = (src.trans ? i % cols : i / steps) * NR, kk = (src.trans ? i / cols : i % steps) * 32;
-        int32_t *d = (int32_t *)dst + ((ptrdiff_t)col * kp + (ptrdiff_t)kk * NR) / 2;
-        int lines = src.trans ? k - kk : n - col;
-        const char *next = (const char *)src.p + (src.trans ? kk * src.ld + col + NR : col * src.ld + kk + 32) * size;
-        for (int r = 0; r < 32 && r < lines; r++)
-            for (ptrdiff_t at = 0; at < 32 * size; at += 64)
-                _mm_prefetch(next + r * src.ld * size + at, _MM_HINT_T0);
-        for (int h = 0; h < NR; h += 16) {
-            __m512i v[16];
-            load_row_pairs(v, &src, col + h, n - col - h, kk, k - kk, true);
-            for (int q = 0; q < 8; q++) {
-                _mm512_store_si512(d + q * QUAD + h, chain_even(v[2 * q], v[2 * q + 1]));
-                _mm512_store_si512(d + q * QUAD + NR + h, chain_odd(v[2 * q], v[2 * q + 1]));
-            }
-        }
-    }
-}
-
 /* 32 k of a row in order, as its line of the panel. */
 LANES_INLINE __m512i line_of(__m512i v)
 {
@@ -69,8 +44,80 @@ LANES_INLINE __m512i line_of(__m512i v)
     return _mm512_permutexvar_epi16(order, v);
 }
 
-/* Rows whose k lie side by side: line after line in the order of the panels.  `half`, a constant in each instance:
- * bf16, else f32. */
+/* The k that are there of 32 values of a row at p.  `half` is a constant in each instance: bf16, else f32. */
+LANES_INLINE __m512i row_of_32(bool half, const char *p, __mmask32 some)
+{
+    if (half)
+        return _mm512_maskz_loadu_epi16(some, p);
+    return round_both(_mm512_maskz_loadu_epi32((__mmask16)some, p),
+                      _mm512_maskz_loadu_epi32((__mmask16)(some >> 16), p + 64));
+}
+
+/* k and k + 2 of 16 neighbouring rows of a source whose k is strided, as a lane of a chain. */
+LANES_INLINE __m512i chain_across(bool half, const char *p, ptrdiff_t ld, __mmask16 rows, int nk)
+{
+    __mmask16 first = nk > 0 ? rows : 0, second = nk > 2 ? rows : 0;
+    if (!half)
+        return round_pairs(_mm512_maskz_loadu_epi32(second, p + 2 * ld), _mm512_maskz_loadu_epi32(first, p));
+    __m512i hi = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first, p));
+    __m512i lo = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(second, p + 2 * ld));
+    return _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
+}
+
+/* 16 rows × 32 k at p, the first nr and nk of which are there: v[j] = the lanes of even chain j of all rows, v[8 + j]
+ * those of odd chain j. */
+LANES_INLINE void chains_of_16(__m512i v[16], bool half, const char *p, ptrdiff_t ld, bool trans, int nr, int nk)
+{
+    if (trans) {
+        UNROLL
+        for (int j = 0; j < 16; j++) {
+            int at = 4 * (j & 7) + (j >> 3);
+            v[j] = chain_across(half, p + at * ld, ld, mask16(nr), nk - at);
+        }
+        return;
+    }
+    UNROLL
+    for (int r = 0; r < 16; r++)
+        v[r] = line_of(row_of_32(half, p + r * ld, r < nr ? mask32(nk) : 0));
+    transpose16(v);
+}
+
+/* The source is walked along its lines, down k in a panel, or over the panels where k is strided: 32 streams, more
+ * than the hardware's prefetchers follow, so the next square of each is asked for. */
+LANES_INLINE void pack_b(bool half, int32_t *dst, const struct gemm_src *src, int n, int k)
+{
+    int kp = gemm_kp(k), cols = n > 0 ? (n + NR - 1) / NR : 0, steps = kp / 32;
+    ptrdiff_t size = half ? sizeof(bf16) : sizeof(float), ld = src->ld * size;
+    ptrdiff_t down = src->trans ? size : ld, along = src->trans ? ld : size; /* bytes from column to column, k to k */
+    for (int i = 0; i < cols * steps; i++) {
+        int col = (src->trans ? i % cols : i / steps) * NR, kk = (src->trans ? i / cols : i % steps) * 32;
+        int32_t *d = dst + ((ptrdiff_t)col * kp + (ptrdiff_t)kk * NR) / 2;
+        const char *p = (const char *)src->p + col * down + kk * along;
+        int lines = src->trans ? k - kk : n - col;
+        for (int r = 0; r < 32 && r < lines; r++)
+            for (ptrdiff_t at = 32 * size; at < 64 * size; at += 64)
+                _mm_prefetch(p + r * ld + at, _MM_HINT_T0);
+        for (int h = 0; h < NR; h += 16) {
+            __m512i v[16];
+            chains_of_16(v, half, p + h * down, ld, src->trans, n - col - h, k - kk);
+            UNROLL
+            for (int q = 0; q < 8; q++) {
+                _mm512_store_si512(d + q * QUAD + h, v[q]);
+                _mm512_store_si512(d + q * QUAD + NR + h, v[8 + q]);
+            }
+        }
+    }
+}
+
+static void pack_b_avx512bf16(void *dst, struct gemm_src src, int n, int k)
+{
+    if (src.dtype == DT_BF16)
+        pack_b(true, dst, &src, n, k);
+    else
+        pack_b(false, dst, &src, n, k);
+}
+
+/* Rows whose k lie side by side: line after line in the order of the panels. */
 LANES_INLINE void pack_rows(bool half, int32_t *d, const struct gemm_src *src, int m, int k, bool far)
 {
     ptrdiff_t size = half ? sizeof(bf16) : sizeof(float), ld = src->ld * size;
@@ -78,12 +125,9 @@ LANES_INLINE void pack_rows(bool half, int32_t *d, const struct gemm_src *src, i
         int n = m - row < MR ? m - row : MR;
         for (int kk = 0; kk < gemm_kp(k); kk += 32) {
             const char *p = (const char *)src->p + row * ld + kk * size;
-            __mmask32 all = mask32(k - kk);
-            __mmask16 lo = (__mmask16)all, hi = (__mmask16)(all >> 16);
+            __mmask32 some = mask32(k - kk);
             for (int r = 0; r < n; r++, p += ld, d += LINE) {
-                __m512i v = half ? _mm512_maskz_loadu_epi16(all, p)
-                                 : round_both(_mm512_maskz_loadu_epi32(lo, p), _mm512_maskz_loadu_epi32(hi, p + 64));
-                _mm512_store_si512(d, line_of(v));
+                _mm512_store_si512(d, line_of(row_of_32(half, p, some)));
                 if (far)
                     _mm_prefetch(p + 32 * size, _MM_HINT_T0);
             }
@@ -93,37 +137,18 @@ LANES_INLINE void pack_rows(bool half, int32_t *d, const struct gemm_src *src, i
     }
 }
 
-/* k and k + 2 of 16 neighbouring rows as a lane of a chain. */
-LANES_INLINE __m512i chain_across(const struct gemm_src *s, ptrdiff_t at, __mmask16 rows, int nk)
-{
-    __mmask16 m0 = nk > 0 ? rows : 0, m1 = nk > 2 ? rows : 0;
-    if (s->dtype == DT_BF16) {
-        const bf16 *p = (const bf16 *)s->p + at;
-        __m512i hi = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m0, p));
-        __m512i lo = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m1, p + 2 * s->ld));
-        return _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
-    }
-    const float *p = (const float *)s->p + at;
-    return round_pairs(_mm512_maskz_loadu_epi32(m1, p + 2 * s->ld), _mm512_maskz_loadu_epi32(m0, p));
-}
-
 /* Rows that lie side by side, k strided: 16 rows × 32 k at a time, turned in registers. */
-static void pack_columns(int32_t *dst, const struct gemm_src *src, int m, int k, bool far)
+LANES_INLINE void pack_columns(bool half, int32_t *dst, const struct gemm_src *src, int m, int k, bool far)
 {
     int kp = gemm_kp(k), padded = (m + MR - 1) / MR * MR;
-    ptrdiff_t size = src->dtype == DT_BF16 ? sizeof(bf16) : sizeof(float);
+    ptrdiff_t size = half ? sizeof(bf16) : sizeof(float), ld = src->ld * size;
     for (int kk = 0; kk < kp; kk += 32)
         for (int row = 0; row < padded; row += 16) {
-            const char *next = (const char *)src->p + ((kk + 32) * src->ld + row) * size;
-            for (int r = 0; far && r < 32 && r < k - kk - 32; r++)
-                _mm_prefetch(next + r * src->ld * size, _MM_HINT_T0);
-            __mmask16 rows = mask16(m - row);
+            const char *p = (const char *)src->p + kk * ld + row * size;
+            for (int r = 32; far && r < 64 && r < k - kk; r++)
+                _mm_prefetch(p + r * ld, _MM_HINT_T0);
             __m512i v[16];
-            UNROLL
-            for (int j = 0; j < 16; j++) {
-                int at = kk + 4 * (j & 7) + (j >> 3);
-                v[j] = chain_across(src, at * src->ld + row, rows, k - at);
-            }
+            chains_of_16(v, half, p, ld, true, m - row, k - kk);
             transpose16(v);
             int32_t *d = dst + ((ptrdiff_t)(row / MR) * MR * kp + (ptrdiff_t)kk * MR) / 2 + row % MR * LINE;
             int left = MR - row % MR;
@@ -144,8 +169,10 @@ static void pack_columns(int32_t *dst, const struct gemm_src *src, int m, int k,
 static void pack_a_avx512bf16(void *dst, struct gemm_src src, int m, int k)
 {
     bool far = src.ld > 128;
-    if (src.trans)
-        pack_columns(dst, &src, m, k, far);
+    if (src.trans && src.dtype == DT_BF16)
+        pack_columns(true, dst, &src, m, k, far);
+    else if (src.trans)
+        pack_columns(false, dst, &src, m, k, far);
     else if (src.dtype == DT_BF16)
         pack_rows(true, dst, &src, m, k, far);
     else
