@@ -11,6 +11,7 @@
 enum {
     TILE_ROWS = 64,         /* query rows of one product, rounded down to whole panels */
     SUPER_ROWS = 256,       /* query rows (of all heads of a group) that share a packed key block */
+    HALF = KEY_BLOCK / 2,   /* keys of one step of the products over keys (NUMERICS §3) */
     CACHE_BYTES = 512 << 10 /* packed keys and values kept at once: about half of a level-2 cache */
 };
 
@@ -20,8 +21,8 @@ struct fwd_space {
     int tile, n_tile;  /* rows of a tile, tiles of a superblock */
     int slots;         /* key blocks kept packed: block b in slot b % slots */
     int *tag;          /* (slots) the block in a slot, −1: none */
-    char *kpack, *vpack;
-    size_t k_bytes, v_bytes, q_bytes; /* of one packed block or tile */
+    char *kpack, *vpack; /* values in two halves of 32 keys */
+    size_t k_bytes, v_bytes, q_bytes; /* of one packed block, half or tile */
     char *qpack;       /* (group, n_tile) packed query tiles */
     char *ppack;
     real *o;           /* (group, n_tile·tile, d_head) */
@@ -39,16 +40,16 @@ static struct fwd_space fwd_layout(struct arena *a, const struct kernels *k, str
     f.tile = u->mr < TILE_ROWS ? TILE_ROWS / u->mr * u->mr : u->mr;
     f.n_tile = max_int(1, SUPER_ROWS / (TILE_ROWS * group));
     f.k_bytes = gemm_b_bytes(u, KEY_BLOCK, s.d_head);
-    f.v_bytes = gemm_b_bytes(u, s.d_head, KEY_BLOCK);
+    f.v_bytes = gemm_b_bytes(u, s.d_head, HALF);
     f.q_bytes = gemm_a_bytes(u, f.tile, s.d_head);
     int blocks = max_int(1, (max_len + KEY_BLOCK - 1) / KEY_BLOCK);
-    f.slots = min_int(blocks, max_int(4, (int)(CACHE_BYTES / (f.k_bytes + f.v_bytes))));
+    f.slots = min_int(blocks, max_int(4, (int)(CACHE_BYTES / (f.k_bytes + 2 * f.v_bytes))));
     size_t rows = (size_t)group * (size_t)f.n_tile * (size_t)f.tile;
     f.tag = (int *)arena_take(a, (size_t)f.slots, sizeof(int));
     f.kpack = (char *)arena_take(a, (size_t)f.slots, f.k_bytes);
-    f.vpack = (char *)arena_take(a, (size_t)f.slots, f.v_bytes);
+    f.vpack = (char *)arena_take(a, 2 * (size_t)f.slots, f.v_bytes);
     f.qpack = (char *)arena_take(a, (size_t)group * (size_t)f.n_tile, f.q_bytes);
-    f.ppack = (char *)arena_take(a, 1, gemm_a_bytes(u, f.tile, KEY_BLOCK));
+    f.ppack = (char *)arena_take(a, 1, gemm_a_bytes(u, f.tile, HALF));
     f.o = take_reals(a, rows * (size_t)s.d_head);
     f.m = take_reals(a, rows);
     f.l = take_reals(a, rows);
@@ -83,8 +84,12 @@ struct part {
     int g, r0, rows;
 };
 
-/* Packs key block b unless its slot holds it; keys from the segment's end on are absent, so the
- * packed depth of values is 32 or 64 there (a missing block of 32 would add +0). */
+static char *values_of(const struct fwd_space *w, int slot, int half)
+{
+    return w->vpack + (size_t)(2 * slot + half) * w->v_bytes;
+}
+
+/* Packs key block b unless its slot holds it; keys from the segment's end on are absent. */
 static int slot_of_block(const struct fwd *f, struct fwd_space *w, const struct part *p, int b)
 {
     int slot = b % w->slots;
@@ -96,60 +101,67 @@ static int slot_of_block(const struct fwd *f, struct fwd_space *w, const struct 
     struct gemm_src k = {kv->k + at, DT_BF16, false, kv->row_stride};
     struct gemm_src v = {kv->v + at, DT_BF16, true, kv->row_stride};
     f->k->gemm.pack_b(w->kpack + (size_t)slot * w->k_bytes, k, keys, f->s.d_head);
-    f->k->gemm.pack_b(w->vpack + (size_t)slot * w->v_bytes, v, f->s.d_head, keys);
+    for (int h = 0; h * HALF < keys; h++, v.p = (const bf16 *)v.p + HALF * kv->row_stride)
+        f->k->gemm.pack_b(values_of(w, slot, h), v, f->s.d_head, min_int(HALF, keys - h * HALF));
     w->tag[slot] = b;
     return slot;
 }
 
-/* One query tile of one head against one key block. */
-struct tile {
-    int at;    /* first row in the superblock's arrays of this head */
-    int rows;
-    int keys;  /* of the block that any row sees */
-    int depth; /* of the packed values */
+/* Rows of a query tile against those keys of one key block that the last of them sees. */
+struct step {
     int slot;
+    int r0, rows; /* r0: a multiple of a panel */
+    int keys;
     bool first;
 };
 
-static void tile_step(const struct fwd *f, struct fwd_space *w, const struct tile *t,
-                      const char *qpack, ptrdiff_t state)
+/* qpack: the tile; state: its first row in the superblock's arrays.  A half whose keys no row sees would add +0. */
+static void tile_step(const struct fwd *f, struct fwd_space *w, const struct step *t, const char *qpack,
+                      ptrdiff_t state)
 {
     const struct kernels *k = f->k;
     int d = f->s.d_head;
+    state += t->r0;
     real *o = w->o + state * d;
-    k->gemm.block(w->s, KEY_BLOCK, qpack, w->kpack + (size_t)t->slot * w->k_bytes, t->rows, t->keys,
-                  gemm_kp(d), true);
-    k->attn_softmax(w->s, KEY_BLOCK, w->m + state, w->l + state, w->corr, w->s, KEY_BLOCK, w->lo,
-                    w->hi, t->rows, f->s.scale);
+    k->gemm.block(w->s, KEY_BLOCK, qpack + gemm_a_bytes(&k->gemm, t->r0, d), w->kpack + (size_t)t->slot * w->k_bytes,
+                  t->rows, t->keys, gemm_kp(d), true);
+    k->attn_softmax(w->s, KEY_BLOCK, w->m + state, w->l + state, w->corr, w->s, KEY_BLOCK, w->lo + t->r0,
+                    w->hi + t->r0, t->rows, f->s.scale);
     if (!t->first)
         k->attn_rescale(o, d, w->corr, t->rows, d);
-    struct gemm_src p = {w->s, DT_F32, false, KEY_BLOCK};
-    k->gemm.pack_a(w->ppack, p, t->rows, t->depth);
-    k->gemm.block(o, d, w->ppack, w->vpack + (size_t)t->slot * w->v_bytes, t->rows, d, t->depth,
-                  t->first);
+    for (int h = 0; h * HALF < t->keys; h++) {
+        struct gemm_src p = {w->s + h * HALF, DT_F32, false, KEY_BLOCK};
+        k->gemm.pack_a(w->ppack, p, t->rows, HALF);
+        k->gemm.block(o, d, w->ppack, values_of(w, t->slot, h), t->rows, d, HALF, t->first && h == 0);
+    }
 }
 
-/* All tiles of a superblock against key block b. */
+/* All tiles of a superblock against key block b.  Where a tile crosses the diagonal, its rows before the block are left
+ * out, and those before the block's second half see the first alone. */
 static void super_step(const struct fwd *f, struct fwd_space *w, const struct part *p, int b)
 {
-    int stride = w->n_tile * w->tile, end = p->seg->pos0 + p->seg->n;
-    struct tile t = {.slot = -1};
-    t.depth = gemm_kp(min_int(KEY_BLOCK, end - b * KEY_BLOCK));
+    int stride = w->n_tile * w->tile, mr = f->k->gemm.mr, slot = -1;
     for (int i = 0; i * w->tile < p->rows; i++) {
-        t.at = i * w->tile;
-        t.rows = min_int(w->tile, p->rows - t.at);
-        int pos = p->seg->pos0 + p->r0 + t.at, last = pos + t.rows - 1;
-        int b0 = first_block(pos, f->s.window);
+        int at = i * w->tile, rows = min_int(w->tile, p->rows - at);
+        int pos = p->seg->pos0 + p->r0 + at, last = pos + rows - 1;
+        int b0 = first_block(pos, f->s.window), before = b * KEY_BLOCK - pos;
         if (b < b0 || b > last / KEY_BLOCK)
             continue;
-        if (t.slot < 0)
-            t.slot = slot_of_block(f, w, p, b);
-        t.keys = min_int(KEY_BLOCK, last + 1 - b * KEY_BLOCK);
-        t.first = b == b0;
-        visible_keys(w->lo, w->hi, t.rows, pos, b, f->s.window);
-        for (int h = 0; h < f->group; h++)
-            tile_step(f, w, &t, w->qpack + (size_t)(h * w->n_tile + i) * w->q_bytes,
-                      (ptrdiff_t)h * stride + t.at);
+        if (slot < 0)
+            slot = slot_of_block(f, w, p, b);
+        visible_keys(w->lo, w->hi, rows, pos, b, f->s.window);
+        int r0 = max_int(0, before) / mr * mr, r1 = min_int(rows, max_int(0, before + HALF) / mr * mr);
+        int keys = min_int(KEY_BLOCK, last + 1 - b * KEY_BLOCK);
+        struct step half = {slot, r0, r1 - r0, min_int(HALF, keys), b == b0};
+        struct step full = {slot, r1, rows - r1, keys, b == b0};
+        for (int h = 0; h < f->group; h++) {
+            const char *qpack = w->qpack + (size_t)(h * w->n_tile + i) * w->q_bytes;
+            ptrdiff_t state = (ptrdiff_t)h * stride + at;
+            if (half.rows > 0)
+                tile_step(f, w, &half, qpack, state);
+            if (full.rows > 0)
+                tile_step(f, w, &full, qpack, state);
+        }
     }
 }
 
