@@ -156,6 +156,10 @@ def test_tool():
           "11 runs" in out and "predicted 1e15 FLOPs (" in out, out)
     half = json.loads(tool("runs.tsv", "--where", "lr=0.02", "--form", "compute", "--json", "--bootstrap", "20").stdout)
     check("only some runs", [r["name"] for r in half["runs"]] == ["r0", "r2", "r4", "r6", "r8", "r10"], half["runs"])
+    long = json.loads(tool("runs.tsv", "--where", "flops>=1e13", "--where", "flops<=1e14", "--form", "compute", "--json",
+                           "--bootstrap", "20").stdout)
+    check("only runs between two bounds", long["runs"] and all(1e13 <= r["C"] <= 1e14 for r in long["runs"]) and
+          len(long["runs"]) < 12, long["runs"])
     with open("flat.txt", "w") as f:
         f.write("name N D bits_per_byte\n" +
                 "".join(f"f{i} {i + 2}e6 {6e7 / (i + 2):.0f} {2 - i / 10}\n" for i in range(5)))
@@ -167,6 +171,7 @@ def test_tool():
             ("runs of one compute", 1, "needs 3 at least", ("flat.txt",)),
             ("too few runs", 1, "too few", ("runs.tsv", "--where", "name=r1")),
             ("a file that is not there", 1, "absent.tsv", ("absent.tsv",)),
+            ("a condition that compares with no number", 2, "D>=many", ("runs.tsv", "--where", "D>=many")),
             ("an unknown run", 1, "r99", ("runs.tsv", "--without", "r99")),
             ("a prediction of nothing", 1, "expected FLOPS or N,D", ("runs.tsv", "--predict", "many")),
             ("--actual without --predict", 2, "--actual", ("runs.tsv", "--actual", "1.2"))):

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import statistics
 
 from .chart import Chart, short
@@ -42,21 +43,29 @@ def read_runs(paths, where):
         else:
             rows = from_table(path)
         for name, get in rows:
-            if all(same(get(k), v) for k, v in where):
+            if all(holds(get(k), op, v) for k, op, v in where):
                 run = one_run(path, name, get)
                 if run["name"] in names:
                     run["name"] = f"{os.path.basename(os.path.dirname(path)) or path}/{name}"
                 names.add(run["name"])
                 runs.append(run)
     if not runs:
-        raise Refused(f"{', '.join(paths)}: no run" + (" with " + ", ".join(f"{k} {v}" for k, v in where) if where
-                                                      else ""))
+        raise Refused(f"{', '.join(paths)}: no run" + (" with " + ", ".join(f"{k} {op} {v}" for k, op, v in where)
+                                                      if where else ""))
     return runs
 
 
-def same(got, want):
+def condition(text):
+    """COLUMN=VALUE, COLUMN>=VALUE or COLUMN<=VALUE; None: neither."""
+    m = re.fullmatch(r"([^<>=]+)(=|>=|<=)(.*)", text)
+    return m and (m[2] == "=" or number(m[3]) is not None) and m.groups() or None
+
+
+def holds(got, op, want):
     a, b = number(str(got)), number(want)
-    return got is not None and (str(got) == want if a is None or b is None else a == b)
+    if op == "=":
+        return got is not None and (str(got) == want if a is None or b is None else a == b)
+    return a is not None and (a >= b if op == ">=" else a <= b)
 
 
 def one_run(path, name, get):
