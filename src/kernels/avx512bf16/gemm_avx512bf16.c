@@ -56,30 +56,39 @@ LANES_INLINE __m512i row_of_32(bool half, const char *p, __mmask32 some)
 /* k and k + 2 of 16 neighbouring rows of a source whose k is strided, as a lane of a chain. */
 LANES_INLINE __m512i chain_across(bool half, const char *p, ptrdiff_t ld, __mmask16 rows, int nk)
 {
-    __mmask16 first = nk > 0 ? rows : 0, second = nk > 2 ? rows : 0;
+    const char *p2 = nk > 2 ? p + 2 * ld : p;
+    __mmask16 rows2 = nk > 2 ? rows : 0;
     if (!half)
-        return round_pairs(_mm512_maskz_loadu_epi32(second, p + 2 * ld), _mm512_maskz_loadu_epi32(first, p));
-    __m512i hi = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first, p));
-    __m512i lo = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(second, p + 2 * ld));
+        return round_pairs(_mm512_maskz_loadu_epi32(rows2, p2), _mm512_maskz_loadu_epi32(rows, p));
+    __m512i hi = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(rows, p));
+    __m512i lo = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(rows2, p2));
     return _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
 }
 
-/* 16 rows × 32 k at p, the first nr and nk of which are there: v[j] = the lanes of even chain j of all rows, v[8 + j]
- * those of odd chain j. */
-LANES_INLINE void chains_of_16(__m512i v[16], bool half, const char *p, ptrdiff_t ld, bool trans, int nr, int nk)
+/* 16 rows × 32 k at p, of which the first nr and nk are there: v[j] = the lanes of even chain j of all rows, v[8 + j]
+ * those of odd chain j.  A load with an empty mask is slow where no memory is: what is not there is not looked for. */
+LANES_INLINE void some_chains(__m512i v[16], bool half, const char *p, ptrdiff_t ld, bool trans, int nr, int nk)
 {
     if (trans) {
         UNROLL
         for (int j = 0; j < 16; j++) {
             int at = 4 * (j & 7) + (j >> 3);
-            v[j] = chain_across(half, p + at * ld, ld, mask16(nr), nk - at);
+            v[j] = at < nk ? chain_across(half, p + at * ld, ld, mask16(nr), nk - at) : _mm512_setzero_si512();
         }
         return;
     }
     UNROLL
     for (int r = 0; r < 16; r++)
-        v[r] = line_of(row_of_32(half, p + r * ld, r < nr ? mask32(nk) : 0));
+        v[r] = r < nr ? line_of(row_of_32(half, p + r * ld, mask32(nk))) : _mm512_setzero_si512();
     transpose16(v);
+}
+
+LANES_INLINE void chains_of_16(__m512i v[16], bool half, const char *p, ptrdiff_t ld, bool trans, int nr, int nk)
+{
+    if (nr >= 16 && nk >= 32)
+        some_chains(v, half, p, ld, trans, 16, 32);
+    else
+        some_chains(v, half, p, ld, trans, nr, nk);
 }
 
 /* The source is walked along its lines, down k in a panel, or over the panels where k is strided: 32 streams, more
