@@ -56,17 +56,23 @@ static const struct command *find(const char *name) {
     return NULL;
 }
 
-/* OpenMP threads that spin while they wait collapse as soon as another program wants their core (decoding on two
- * shared cores: 2.5 tokens a second, 120 with waiting in the kernel).  The policy is read before main, so it takes
- * starting again; whoever sets one keeps it. */
-static void wait_in_kernel(char **argv) {
+static bool is(const char *arg, const char *word) { return arg && strcmp(arg, word) == 0; }
+
+/* OpenMP threads that wait at length by spinning collapse as soon as another program wants their core (decoding on two
+ * shared cores: 2.5 tokens a second, 120 with waiting in the kernel); those that sleep at once lose a quarter of a
+ * decode step to being woken.  So they spin for some microseconds, then sleep; longer where training divides longer
+ * work, whose partner is worth waiting for (bench/RESULTS.md).  The policy is read before main, so it takes starting
+ * again; whoever sets one keeps it. */
+static void wait_briefly(char **argv) {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || getenv("KMP_BLOCKTIME")) return;
-    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv); /* on failure: as it is */
+    bool trains = is(argv[1], "pretrain") || is(argv[1], "ledger") || (is(argv[1], "bench") && is(argv[2], "train"));
+    if (setenv("GOMP_SPINCOUNT", trains ? "1000" : "300", 1) == 0 && setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        execv("/proc/self/exe", argv); /* on failure: as it is */
 }
 
 int main(int argc, char **argv) {
     struct err e = {0};
-    wait_in_kernel(argv);
+    wait_briefly(argv);
     /* A reader that goes away is an ordinary write error, so that files in the making are cleaned up. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
