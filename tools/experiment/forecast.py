@@ -110,7 +110,7 @@ class Study:
             raise Refused(f"{len(runs)} runs are too few for {len(NAMES[self.form])} constants; "
                           f"at least {enough(self.form)} are needed")
         reach = self.runs[-1]["C"] / self.runs[0]["C"]
-        if self.form != "nd" and reach < 3:
+        if FORMS[self.form] == ("C",) and reach < 3:
             raise Refused(f"the runs' compute spans a factor of {reach:.2f} only; a law of compute needs 3 at least, "
                           f"and should have 100")
         self.law = Law(self.form, self.runs)
@@ -160,6 +160,8 @@ def formula(s):
     c = s.law.constants()
     if s.form == "nd":
         return f"loss = {c['E']:.4f} + {c['A']:.4g}/N^{c['alpha']:.4f} + {c['B']:.4g}/D^{c['beta']:.4f}"
+    if s.form == "joint":
+        return f"loss = {c['E']:.4f} + ({c['A']:.4g}/N^{c['alpha']:.4f} + {c['B']:.4g}/D)^{c['beta']:.4f}"
     if s.form == "shifted":
         return f"loss = {c['E']:.4f} + {c['K']:.4g}/(C + {c['C0']:.3g})^{c['gamma']:.4f}"
     return f"loss = {c['E']:.4f} + {c['K']:.4g}/C^{c['gamma']:.4f}"
@@ -171,7 +173,7 @@ def report(s, predictions):
         lo, hi = s.boot.constant(k, s.level)
         out.append(f"  {k:6} {short(s.law.constants()[k]):>10}   {100 * s.level:.0f} % of refits: {short(lo)} to "
                    f"{short(hi)}")
-    if s.form == "nd" and spread(s.runs) < 0.25:
+    if FORMS[s.form] == ("N", "D") and spread(s.runs) < 0.25:
         out.append("tokens per parameter hardly vary beside the model's size: N and D cannot be told apart; "
                    "--form compute asks less of these runs")
     if any(v <= LOW or v >= HIGH for v in s.law.q[2::2]):
@@ -188,7 +190,7 @@ def report(s, predictions):
     for p in predictions:
         out.append(f"predicted {p['name']} (N {short(p['N'])}, D {short(p['D'])}, {short(p['C'])} FLOPs): "
                    f"{p['loss']:.4f} bits per byte, {100 * s.level:.0f} % interval {p['low']:.4f} to {p['high']:.4f}")
-        if s.form == "nd":
+        if FORMS[s.form] == ("N", "D"):
             n, d = s.law.best_split(p["C"], s.per)
             out.append(f"  the law's best split of {short(p['C'])} FLOPs: N {short(n)}, D {short(d)}: "
                        f"{s.law.loss(N=n, D=d):.4f}")
@@ -220,7 +222,7 @@ def draw(s, predictions):
     c.band(f"{100 * s.level:.0f} % of refits", [(r["C"], *s.boot.interval(s.level, s.at(r), False)) for r in path],
            "#0b62a4")
     c.line("the law along the runs' trend", [(r["C"], s.law.loss(**s.at(r))) for r in path], "#0b62a4")
-    if s.form == "nd":
+    if FORMS[s.form] == ("N", "D"):
         c.points("fitted", [(r["C"], f, f"{r['name']}: fitted {f:.4f}") for r, f in zip(s.runs, s.fitted)], "#5f6b76",
                  hollow=True)
     c.points("runs", [(r["C"], r["loss"], f"{r['name']}: {r['loss']:.4f} bits per byte, {100 * e:+.2f} % off\n"

@@ -1,13 +1,15 @@
-"""Scaling laws: loss = E + Σ exp(a_k - p_k · x_k), fitted to finished runs.
+"""Scaling laws fitted to finished runs: loss = E + Σ exp(a_k - p_k · x_k), and one that joins the terms.
 
 Forms: x = (ln N, ln D) is E + A/N^alpha + B/D^beta, x = (ln C) is E + K/C^gamma, x = (ln (C + C0)) is the same for
-runs so short that it would have them worse than they begin: C0 is what the start is worth.  As in Hoffmann et al. 2022
-(arXiv 2203.15556, approach 3) the fit minimises the sum of Huber losses (delta 0.001) of ln(predicted) - ln(loss).
+runs so short that it would have them worse than they begin: C0 is what the start is worth.  joint is
+E + (A/N^alpha + B/D)^beta, Kaplan et al. 2020 (arXiv 2001.08361, eq. 1.5; its alpha_N is alpha · beta) with a floor E:
+more text helps a small model less.  As in Hoffmann et al. 2022 (arXiv 2203.15556, approach 3) the fit minimises the
+sum of Huber losses (delta 0.001) of ln(predicted) - ln(loss).
 
-Given the exponents the law is linear in E, A, B: a grid of exponents, each with its least-squares E, A, B >= 0, gives
-the starting points; the best of them are refined by damped Gauss-Newton steps on Huber's weights (Levenberg-Marquardt
-over all constants at once), and the best result is the fit.  C0 is searched around that.  No random numbers: same
-runs, same constants."""
+Given the exponents (and E in the joint form) the law is linear in the rest: a grid of them, each with its least-squares
+factors >= 0, gives the starting points; the best of them are refined by damped Gauss-Newton steps on Huber's weights
+(Levenberg-Marquardt over all constants at once), and the best result is the fit.  C0 is searched around that.  No
+random numbers: same runs, same constants."""
 
 import math
 import random
@@ -15,8 +17,9 @@ import random
 DELTA = 1e-3
 LOW, HIGH = 0.02, 2.0        # of an exponent
 FLOOR = -14.0                # ln of a constant that may as well be zero
-FORMS = {"nd": ("N", "D"), "compute": ("C",), "shifted": ("C",)}
-NAMES = {"nd": ("E", "A", "alpha", "B", "beta"), "compute": ("E", "K", "gamma"), "shifted": ("E", "K", "gamma", "C0")}
+FORMS = {"nd": ("N", "D"), "joint": ("N", "D"), "compute": ("C",), "shifted": ("C",)}
+NAMES = {"nd": ("E", "A", "alpha", "B", "beta"), "joint": ("E", "A", "alpha", "B", "beta"),
+         "compute": ("E", "K", "gamma"), "shifted": ("E", "K", "gamma", "C0")}
 
 
 def inputs(form, run, offset=0.0):
@@ -24,14 +27,26 @@ def inputs(form, run, offset=0.0):
     return tuple(math.log(run[k] + offset) for k in FORMS[form])
 
 
-# ---- the law: q = (ln E, a_1, p_1, a_2, p_2 ...), with a_k at the runs' mean of x_k ----
+# ---- the law: q = (ln E, a_1, p_1, a_2, p_2 ...), with a_k at the runs' mean of x_k; joint: p_2 is beta ----
 
-def parts(q, x):
-    return [math.exp(q[0])] + [math.exp(q[2 * k + 1] - q[2 * k + 2] * v) for k, v in enumerate(x)]
+def parts(form, q, x):
+    """The loss and its slopes along q."""
+    e = math.exp(q[0])
+    if form == "joint":
+        n, d = math.exp(q[1] - q[2] * x[0]), math.exp(q[3] - x[1])
+        term = (n + d) ** q[4]
+        one = q[4] * term / (n + d)
+        return e + term, [e, one * n, -x[0] * one * n, one * d, term * math.log(n + d)]
+    f, slopes = e, [e]
+    for k, v in enumerate(x):
+        term = math.exp(q[2 * k + 1] - q[2 * k + 2] * v)
+        f += term
+        slopes += [term, -v * term]
+    return f, slopes
 
 
-def value(q, x):
-    return sum(parts(q, x))
+def value(form, q, x):
+    return parts(form, q, x)[0]
 
 
 def huber(r):
@@ -39,8 +54,8 @@ def huber(r):
     return 0.5 * r * r if a <= DELTA else DELTA * (a - 0.5 * DELTA)
 
 
-def cost(q, xs, logs):
-    return sum(huber(math.log(value(q, x)) - y) for x, y in zip(xs, logs))
+def cost(form, q, xs, logs):
+    return sum(huber(math.log(value(form, q, x)) - y) for x, y in zip(xs, logs))
 
 
 def solve(m, v):
@@ -69,19 +84,16 @@ def clamp(q):
     return out
 
 
-def refine(q, xs, logs, rounds=200):
+def refine(form, q, xs, logs, rounds=200):
     """Damped Gauss-Newton from q; returns (cost, q)."""
-    now, damp, n = cost(q, xs, logs), 1e-3, len(q)
+    now, damp, n = cost(form, q, xs, logs), 1e-3, len(q)
     for _ in range(rounds):
         grad, hess = [0.0] * n, [[0.0] * n for _ in range(n)]
         for x, y in zip(xs, logs):
-            p = parts(q, x)
-            f = sum(p)
+            f, slopes = parts(form, q, x)
             r = math.log(f) - y
             w = 1.0 if abs(r) <= DELTA else DELTA / abs(r)
-            d = [p[0] / f]
-            for k, v in enumerate(x):
-                d += [p[k + 1] / f, -v * p[k + 1] / f]
+            d = [v / f for v in slopes]
             for i in range(n):
                 grad[i] += w * r * d[i]
                 for j in range(i + 1):
@@ -95,7 +107,7 @@ def refine(q, xs, logs, rounds=200):
             step = solve(m, grad)
             if step is not None:
                 to = clamp([a - max(-2.0, min(2.0, b)) for a, b in zip(q, step)])
-                c = cost(to, xs, logs)
+                c = cost(form, to, xs, logs)
                 better = c < now
             damp = damp * 0.3 if better else damp * 4
         if not better:
@@ -107,13 +119,12 @@ def refine(q, xs, logs, rounds=200):
     return now, q
 
 
-def linear(xs, losses, exponents):
-    """E and the factors for fixed exponents: least squares of relative errors, none below zero."""
-    cols = [[1.0] * len(xs)] + [[math.exp(-p * x[k]) for x in xs] for k, p in enumerate(exponents)]
+def factors(cols, targets, weights):
+    """Weighted least squares of targets by columns, no factor below zero; None when the columns do not tell."""
     active = list(range(len(cols)))
     while active:
-        m = [[sum(a / l * b / l for a, b, l in zip(cols[i], cols[j], losses)) for j in active] for i in active]
-        s = solve(m, [sum(a / l for a, l in zip(cols[i], losses)) for i in active])
+        m = [[sum(w * w * a * b for a, b, w in zip(cols[i], cols[j], weights)) for j in active] for i in active]
+        s = solve(m, [sum(w * w * a * t for a, t, w in zip(cols[i], targets, weights)) for i in active])
         if s is None:
             return None
         if min(s) > 0:
@@ -123,25 +134,30 @@ def linear(xs, losses, exponents):
     return [math.log(max(factor.get(i, 0.0), 1e-6)) for i in range(len(cols))]
 
 
-def grid(form):
-    if len(FORMS[form]) == 1:
-        return [(0.03 * 1.22 ** i,) for i in range(20)]
-    one = [0.06 * 1.38 ** i for i in range(10)]
-    return [(a, b) for a in one for b in one]
+ONE = [0.06 * 1.38 ** i for i in range(10)]
+GRID = {"compute": [(0.03 * 1.22 ** i,) for i in range(20)], "nd": [(a, b) for a in ONE for b in ONE],
+        "joint": [(a, b, e) for a in ONE for b in ONE for e in (0.05, 0.5, 0.75, 0.9)]}
+GRID["shifted"] = GRID["compute"]
+
+
+def start(form, xs, losses, point):
+    """The law through a point of the grid: exponents, for the joint form with E as a share of the least loss."""
+    if form == "joint":
+        alpha, beta, share = point
+        above = [loss - share * min(losses) for loss in losses]
+        inner = [v ** (1 / beta) for v in above]
+        weights = [beta * v / i / loss for v, i, loss in zip(above, inner, losses)]   # relative errors of the loss
+        ln = factors([[math.exp(-alpha * x[0]) for x in xs], [math.exp(-x[1]) for x in xs]], inner, weights)
+        return ln and clamp([math.log(share * min(losses)), ln[0], alpha, ln[1], beta])
+    cols = [[1.0] * len(xs)] + [[math.exp(-p * x[k]) for x in xs] for k, p in enumerate(point)]
+    ln = factors(cols, losses, [1 / loss for loss in losses])
+    return ln and clamp(ln[:1] + [v for pair in zip(ln[1:], point) for v in pair])
 
 
 def starts(form, xs, logs, keep):
     """The best points of the grid, in order."""
-    losses, found = [math.exp(y) for y in logs], []
-    for exponents in grid(form):
-        e = linear(xs, losses, exponents)
-        if e is None:
-            continue
-        q = [e[0]]
-        for k, p in enumerate(exponents):
-            q += [e[k + 1], p]
-        q = clamp(q)
-        found.append((cost(q, xs, logs), q))
+    losses = [math.exp(y) for y in logs]
+    found = [(cost(form, q, xs, logs), q) for q in (start(form, xs, losses, p) for p in GRID[form]) if q]
     return [q for _, q in sorted(found)[:keep]]
 
 
@@ -162,7 +178,7 @@ class Law:
         self.mean = tuple(sum(x[k] for x in xs) / len(xs) for k in range(len(FORMS[self.form])))
         xs = [self.centred(x) for x in xs]
         logs = [math.log(r["loss"]) for r in self.runs]
-        self.cost, self.q = min(refine(q, xs, logs) for q in
+        self.cost, self.q = min(refine(self.form, q, xs, logs) for q in
                                 ([list(self.first.q)] if self.first else []) + starts(self.form, xs, logs, self.keep))
         return self.cost
 
@@ -178,21 +194,22 @@ class Law:
         return tuple(v - m for v, m in zip(x, self.mean))
 
     def loss(self, **at):
-        return value(self.q, self.centred(inputs(self.form, at, self.offset)))
+        return value(self.form, self.q, self.centred(inputs(self.form, at, self.offset)))
 
     def constants(self):
         """By the names of the form: E, A, alpha, B, beta or E, K, gamma, C0."""
         out = [math.exp(self.q[0])]
         for k, m in enumerate(self.mean):
             p = self.q[2 * k + 2]
-            out += [math.exp(self.q[2 * k + 1] + p * m), p]
+            out += [math.exp(self.q[2 * k + 1] + (1 if self.form == "joint" and k == 1 else p) * m), p]
         return dict(zip(NAMES[self.form], out + [self.offset]))
 
     def best_split(self, c, k):
-        """N and D of least loss with C = k · N · D; the nd form alone."""
+        """N and D of least loss with C = k · N · D; the forms in N and D."""
         f = self.constants()
-        g = (f["alpha"] * f["A"] / (f["beta"] * f["B"])) ** (1 / (f["alpha"] + f["beta"]))
-        n = g * (c / k) ** (f["beta"] / (f["alpha"] + f["beta"]))
+        beta = 1 if self.form == "joint" else f["beta"]   # of D; joint: the sum's exponent moves no minimum
+        g = (f["alpha"] * f["A"] / (beta * f["B"])) ** (1 / (f["alpha"] + beta))
+        n = g * (c / k) ** (beta / (f["alpha"] + beta))
         return n, c / (k * n)
 
 
