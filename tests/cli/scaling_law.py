@@ -172,6 +172,10 @@ def test_tool():
         f.write("name N D bits_per_byte\n" + "".join(f"s{i} {i + 2}e6 {i + 2}e7 {0.01 ** i}\n" for i in range(5)))
     out = tool("steep.txt", "--bootstrap", "4").stdout
     check("an exponent at its bound is said", "an exponent stands at its bound" in out, out)
+    with open("steeper.txt", "w") as f:
+        f.write("name N D bits_per_byte\n" + "".join(f"s{i} {i + 2}e6 {i + 2}e7 {1e-6 ** i}\n" for i in range(7)))
+    r = tool("steeper.txt", "--form", "joint", "--bootstrap", "2")
+    check("losses that no law holds end in words", r.returncode == 0 and not r.stderr, r.stderr)
     for name, status, part, args in (
             ("runs of one compute", 1, "needs 3 at least", ("flat.txt",)),
             ("too few runs", 1, "too few", ("runs.tsv", "--where", "name=r1")),

@@ -145,10 +145,14 @@ def start(form, xs, losses, point):
     if form == "joint":
         alpha, beta, share = point
         above = [loss - share * min(losses) for loss in losses]
-        inner = [v ** (1 / beta) for v in above]
+        scale = sum(map(math.log, above)) / len(above)
+        logs = [(math.log(v) - scale) / beta for v in above]
+        if max(map(abs, logs)) > 150:   # their squares leave binary64
+            return None
+        inner = [math.exp(v) for v in logs]
         weights = [beta * v / i / loss for v, i, loss in zip(above, inner, losses)]   # relative errors of the loss
         ln = factors([[math.exp(-alpha * x[0]) for x in xs], [math.exp(-x[1]) for x in xs]], inner, weights)
-        return ln and clamp([math.log(share * min(losses)), ln[0], alpha, ln[1], beta])
+        return ln and clamp([math.log(share * min(losses)), ln[0] + scale / beta, alpha, ln[1] + scale / beta, beta])
     cols = [[1.0] * len(xs)] + [[math.exp(-p * x[k]) for x in xs] for k, p in enumerate(point)]
     ln = factors(cols, losses, [1 / loss for loss in losses])
     return ln and clamp(ln[:1] + [v for pair in zip(ln[1:], point) for v in pair])
