@@ -69,6 +69,12 @@ def test_exact():
     n, d = law.best_split(1e15, 6)
     check("constants of the joint form without noise", worst(law, joint) < 1e-3, law.constants())
     check("its best split is one", all(law.loss(N=n, D=d) <= law.loss(N=n * f, D=d / f) for f in (0.9, 1.1)), (n, d))
+    for form, rule, true in (("joint", lambda r: 0.7 + (40 / r["N"] ** 0.45 + 2e5 / r["D"]) ** 0.6, joint),
+                             ("nd", lambda r: true_loss(r["N"], r["D"]), TRUE),
+                             ("compute", lambda r: 0.8 + 900 / r["C"] ** 0.17, {"E": .8, "K": 900, "gamma": .17}),
+                             ("compute", lambda r: 900 / r["C"] ** 0.17, {"K": 900, "gamma": .17})):
+        law = Law(form, [{**r, "loss": rule(r)} for r in ladder(0)], true.get("E", 0))
+        check(f"{form} with its E given: {true.get('E', 0)}", worst(law, true) < 1e-4, law.constants())
     # Published constants, and the published optimum for 1.25e24 FLOPs.
     epoch = {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658}
     law = Law("nd", ladder(0, c=epoch, ratios=(4, 20, 100), lo=1e18, hi=1e22))
@@ -165,6 +171,16 @@ def test_tool():
     some = json.loads(tool("runs.tsv", "--where", "flops>=1e13", "--where", "flops<=1e14", "--form", "compute",
                            "--json", "--bootstrap", "20").stdout)["runs"]
     check("only runs between two bounds", some and all(1e13 <= r["C"] <= 1e14 for r in some) and len(some) < 12, some)
+    given = {k: json.loads(tool("runs.tsv", "--floor", k, "--json", "--bootstrap", "20").stdout)
+             for k in ("0.9", "50%")}
+    least = min(r["loss"] for r in given["50%"]["runs"])
+    check("a floor that is given stays", all(abs(given[k]["constants"]["E"] / e - 1) < 1e-9 and
+          given[k]["intervals"]["E"] == [given[k]["constants"]["E"]] * 2
+          for k, e in (("0.9", 0.9), ("50%", least / 2))),
+          [(g["constants"], g["intervals"]) for g in given.values()])
+    out = tool("runs.tsv", "--floor", "50%", "--bootstrap", "20").stdout
+    check("and is said to be given", any(line.split()[0] == "E" and line.endswith("   given")
+                                         for line in out.split("\n") if line.strip()), out)
     with open("flat.txt", "w") as f:
         f.write("name N D bits_per_byte\n" +
                 "".join(f"f{i} {i + 2}e6 {6e7 / (i + 2):.0f} {2 - i / 10}\n" for i in range(5)))
@@ -181,6 +197,8 @@ def test_tool():
             ("too few runs", 1, "too few", ("runs.tsv", "--where", "name=r1")),
             ("a file that is not there", 1, "absent.tsv", ("absent.tsv",)),
             ("a condition that compares with no number", 2, "D>=many", ("runs.tsv", "--where", "D>=many")),
+            ("a floor above the runs", 1, "--floor 5: expected", ("runs.tsv", "--floor", "5")),
+            ("a floor of nothing", 1, "--floor low%: expected", ("runs.tsv", "--floor", "low%")),
             ("an unknown run", 1, "r99", ("runs.tsv", "--without", "r99")),
             ("a prediction of nothing", 1, "expected FLOPS or N,D", ("runs.tsv", "--predict", "many")),
             ("--actual without --predict", 2, "--actual", ("runs.tsv", "--actual", "1.2"))):

@@ -8,7 +8,7 @@ import statistics
 
 from .chart import Chart, short
 from .law import (FORMS, HIGH, LOW, NAMES, Bootstrap, Law, choose, enough, largest_left_out, leave_one_out, spread,
-                  trend)
+                  trend, unknowns)
 from .results import field, from_run, read_results
 from .table import Refused, number
 
@@ -103,21 +103,22 @@ def frontier(runs):
 class Study:
     """Law, errors and intervals of one set of runs."""
 
-    def __init__(self, runs, form, count, level, seed):
+    def __init__(self, runs, form, count, level, seed, floor=None):
         self.runs, self.level = sorted(runs, key=lambda r: (r["C"], r["name"])), level
         self.form = choose(runs) if form == "auto" else form
-        if len(runs) < enough(self.form):
-            raise Refused(f"{len(runs)} runs are too few for {len(NAMES[self.form])} constants; "
-                          f"at least {enough(self.form)} are needed")
+        self.floor = self.parse_floor(floor) if floor else None
+        if len(runs) < enough(self.form, self.floor):
+            raise Refused(f"{len(runs)} runs are too few for {unknowns(self.form, self.floor)} constants; "
+                          f"at least {enough(self.form, self.floor)} are needed")
         reach = self.runs[-1]["C"] / self.runs[0]["C"]
         if FORMS[self.form] == ("C",) and reach < 3:
             raise Refused(f"the runs' compute spans a factor of {reach:.2f} only; a law of compute needs 3 at least, "
                           f"and should have 100")
-        self.law = Law(self.form, self.runs)
+        self.law = Law(self.form, self.runs, self.floor)
         self.fitted = [self.law.loss(**self.at(r)) for r in self.runs]
         self.rest = [f / r["loss"] - 1 for f, r in zip(self.fitted, self.runs)]
-        self.loo = leave_one_out(self.form, self.runs)
-        self.largest = largest_left_out(self.form, self.runs)
+        self.loo = leave_one_out(self.form, self.runs, self.floor)
+        self.largest = largest_left_out(self.form, self.runs, self.floor)
         self.boot = Bootstrap(self.form, self.runs, self.law, self.loo, count, seed)
         self.per = statistics.median(r["C"] / (r["N"] * r["D"]) for r in self.runs)
         self.line = trend([(r["C"], r["N"]) for r in self.runs])
@@ -142,6 +143,17 @@ class Study:
         if actual is not None:
             p["actual"], p["error"] = actual, p["loss"] / actual - 1
         return p
+
+    def parse_floor(self, text):
+        """Bits per byte, or a share of the runs' least loss in %."""
+        least = min(r["loss"] for r in self.runs)
+        value = number(text.rstrip("%"))
+        if value is not None and text.endswith("%"):
+            value *= least / 100
+        if value is None or not 0 <= value < least:
+            raise Refused(f"--floor {text}: expected bits per byte below the runs' least loss of {least:.4f}, or a "
+                          f"share of that such as 50%")
+        return value
 
     def parse(self, text):
         """F, or N,D."""
@@ -170,6 +182,9 @@ def formula(s):
 def report(s, predictions):
     out = [RULE, f"{len(s.runs)} runs, {short(s.runs[0]['C'])} to {short(s.runs[-1]['C'])} FLOPs", formula(s)]
     for k in NAMES[s.form]:
+        if k == "E" and s.floor is not None:
+            out.append(f"  {k:6} {short(s.floor):>10}   given")
+            continue
         lo, hi = s.boot.constant(k, s.level)
         out.append(f"  {k:6} {short(s.law.constants()[k]):>10}   {100 * s.level:.0f} % of refits: {short(lo)} to "
                    f"{short(hi)}")

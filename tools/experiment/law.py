@@ -84,8 +84,8 @@ def clamp(q):
     return out
 
 
-def refine(form, q, xs, logs, rounds=200):
-    """Damped Gauss-Newton from q; returns (cost, q)."""
+def refine(form, q, xs, logs, fixed=False, rounds=200):
+    """Damped Gauss-Newton from q; returns (cost, q).  fixed: E stays."""
     now, damp, n = cost(form, q, xs, logs), 1e-3, len(q)
     for _ in range(rounds):
         grad, hess = [0.0] * n, [[0.0] * n for _ in range(n)]
@@ -94,6 +94,8 @@ def refine(form, q, xs, logs, rounds=200):
             r = math.log(f) - y
             w = 1.0 if abs(r) <= DELTA else DELTA / abs(r)
             d = [v / f for v in slopes]
+            if fixed:
+                d[0] = 0.0
             for i in range(n):
                 grad[i] += w * r * d[i]
                 for j in range(i + 1):
@@ -140,11 +142,15 @@ GRID = {"compute": [(0.03 * 1.22 ** i,) for i in range(20)], "nd": [(a, b) for a
 GRID["shifted"] = GRID["compute"]
 
 
-def start(form, xs, losses, point):
-    """The law through a point of the grid: exponents, for the joint form with E as a share of the least loss."""
+def start(form, xs, losses, point, floor=None):
+    """The law through a point of the grid: exponents, for the joint form with E as a share of the least loss; a given
+    floor is E instead."""
     if form == "joint":
         alpha, beta, share = point
-        above = [loss - share * min(losses) for loss in losses]
+        e = share * min(losses) if floor is None else floor
+        above = [loss - e for loss in losses]
+        if min(above) <= 0:   # a redrawn loss may fall under a given floor
+            return None
         scale = sum(map(math.log, above)) / len(above)
         logs = [(math.log(v) - scale) / beta for v in above]
         if max(map(abs, logs)) > 150:   # their squares leave binary64
@@ -152,24 +158,34 @@ def start(form, xs, losses, point):
         inner = [math.exp(v) for v in logs]
         weights = [beta * v / i / loss for v, i, loss in zip(above, inner, losses)]   # relative errors of the loss
         ln = factors([[math.exp(-alpha * x[0]) for x in xs], [math.exp(-x[1]) for x in xs]], inner, weights)
-        return ln and clamp([math.log(share * min(losses)), ln[0] + scale / beta, alpha, ln[1] + scale / beta, beta])
-    cols = [[1.0] * len(xs)] + [[math.exp(-p * x[k]) for x in xs] for k, p in enumerate(point)]
-    ln = factors(cols, losses, [1 / loss for loss in losses])
+        return ln and clamp([log_floor(e), ln[0] + scale / beta, alpha, ln[1] + scale / beta, beta])
+    cols = [[math.exp(-p * x[k]) for x in xs] for k, p in enumerate(point)]
+    weights = [1 / loss for loss in losses]
+    if floor is None:
+        ln = factors([[1.0] * len(xs)] + cols, losses, weights)
+    else:
+        ln = factors(cols, [loss - floor for loss in losses], weights)
+        ln = ln and [log_floor(floor)] + ln
     return ln and clamp(ln[:1] + [v for pair in zip(ln[1:], point) for v in pair])
 
 
-def starts(form, xs, logs, keep):
+def starts(form, xs, logs, keep, floor=None):
     """The best points of the grid, in order."""
     losses = [math.exp(y) for y in logs]
-    found = [(cost(form, q, xs, logs), q) for q in (start(form, xs, losses, p) for p in GRID[form]) if q]
+    grid = GRID[form] if floor is None or form != "joint" else [p for p in GRID[form] if p[2] == GRID[form][0][2]]
+    found = [(cost(form, q, xs, logs), q) for q in (start(form, xs, losses, p, floor) for p in grid) if q]
     return [q for _, q in sorted(found)[:keep]]
 
 
-class Law:
-    """A fitted law.  `loss(N=…, D=…)` or `loss(C=…)`."""
+def log_floor(e):
+    return math.log(e) if e > 0 else FLOOR
 
-    def __init__(self, form, runs, first=None, keep=8):
-        self.form, self.runs, self.first, self.keep = form, runs, first, keep
+
+class Law:
+    """A fitted law.  `loss(N=…, D=…)` or `loss(C=…)`.  floor: E, when it is known and not fitted."""
+
+    def __init__(self, form, runs, floor=None, first=None, keep=8):
+        self.form, self.runs, self.floor, self.first, self.keep = form, runs, floor, first, keep
         if form == "shifted":
             self.search(first.offset if first else min(r["C"] for r in runs))
         else:
@@ -182,8 +198,9 @@ class Law:
         self.mean = tuple(sum(x[k] for x in xs) / len(xs) for k in range(len(FORMS[self.form])))
         xs = [self.centred(x) for x in xs]
         logs = [math.log(r["loss"]) for r in self.runs]
-        self.cost, self.q = min(refine(self.form, q, xs, logs) for q in
-                                ([list(self.first.q)] if self.first else []) + starts(self.form, xs, logs, self.keep))
+        firsts = [list(self.first.q)] if self.first else []
+        self.cost, self.q = min(refine(self.form, q, xs, logs, self.floor is not None) for q in
+                                firsts + starts(self.form, xs, logs, self.keep, self.floor))
         return self.cost
 
     def search(self, about):
@@ -217,8 +234,12 @@ class Law:
         return n, c / (k * n)
 
 
-def enough(form):
-    return len(NAMES[form]) + 1
+def unknowns(form, floor=None):
+    return len(NAMES[form]) - (floor is not None)
+
+
+def enough(form, floor=None):
+    return unknowns(form, floor) + 1
 
 
 def spread(runs):
@@ -246,22 +267,22 @@ def choose(runs):
 
 # ---- how far to trust it ----
 
-def leave_one_out(form, runs):
+def leave_one_out(form, runs, floor=None):
     """Relative error of each run as predicted from the others."""
     out = []
     for i, r in enumerate(runs):
         rest = runs[:i] + runs[i + 1:]
-        out.append(Law(form, rest, keep=3).loss(**{k: r[k] for k in FORMS[form]}) / r["loss"] - 1)
+        out.append(Law(form, rest, floor, keep=3).loss(**{k: r[k] for k in FORMS[form]}) / r["loss"] - 1)
     return out
 
 
-def largest_left_out(form, runs):
+def largest_left_out(form, runs, floor=None):
     """(name, relative error) of the largest run as predicted from the runs of at most half its compute."""
     big = max(runs, key=lambda r: r["C"])
     rest = [r for r in runs if r["C"] <= 0.5 * big["C"]]
-    if len(rest) < enough(form):
+    if len(rest) < enough(form, floor):
         return None
-    return big["name"], Law(form, rest).loss(**{k: big[k] for k in FORMS[form]}) / big["loss"] - 1
+    return big["name"], Law(form, rest, floor).loss(**{k: big[k] for k in FORMS[form]}) / big["loss"] - 1
 
 
 class Bootstrap:
@@ -274,12 +295,12 @@ class Bootstrap:
         rng = random.Random(seed)
         n = len(runs)
         fitted = [law.loss(**{k: r[k] for k in FORMS[form]}) for r in runs]
-        wide = 1 + (1.96 ** 2 + 1) / 4 / max(1, n - len(NAMES[form]))
+        wide = 1 + (1.96 ** 2 + 1) / 4 / max(1, n - unknowns(form, law.floor))
         errors = [-wide * math.log(1 + e) for e in left_out]
         self.laws, self.noise = [], []
         for _ in range(count):
             drawn = [{**r, "loss": f * math.exp(errors[int(rng.random() * n)])} for r, f in zip(runs, fitted)]
-            self.laws.append(Law(form, drawn, first=law, keep=2))
+            self.laws.append(Law(form, drawn, law.floor, first=law, keep=2))
             self.noise.append(errors[int(rng.random() * n)])
 
     def interval(self, level, at, noise=True):
