@@ -186,14 +186,23 @@ static void note_composites(int32_t cp)
     *flag_slot(d[1]) |= UC_NFC;
 }
 
+/* Planes 4 to 13 have no characters, 15 and 16 private ones, which are of no class: 12 of 17 need not be asked for. */
+static bool no_flags(int32_t cp)
+{
+    int plane = cp >> 16;
+    return (plane > 3 && plane < 14) || plane > 14;
+}
+
 static void build(void)
 {
     int n_block = 0;
     for (int32_t hi = 0; hi < 0x1100; hi++) {
         assert(n_block < 512);
         uint8_t *f = table.flag[n_block];
-        for (int32_t lo = 0; lo < 256; lo++)
-            f[lo] = flags_of(hi << 8 | lo, utf8proc_category_string(hi << 8 | lo));
+        for (int32_t lo = 0; lo < 256; lo++) {
+            int32_t cp = hi << 8 | lo;
+            f[lo] = no_flags(cp) ? 0 : flags_of(cp, utf8proc_category_string(cp));
+        }
         /* Whole empty blocks (unassigned or without any property) share one. */
         int same = n_block;
         if (n_block > 0 && memcmp(f, table.flag[n_block - 1], 256) == 0)
