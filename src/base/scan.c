@@ -7,7 +7,11 @@
 /* The compiler's vectors of sixteen bytes: plain SSE2 on x86-64. */
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 typedef int8_t signed16 __attribute__((vector_size(16)));
+#ifdef __SSE2__
+typedef char char16 __attribute__((vector_size(16)));
+#else
 typedef uint64_t words2 __attribute__((vector_size(16)));
+#endif
 
 static inline bytes16 load(const void *p) {
     bytes16 v;
@@ -15,26 +19,27 @@ static inline bytes16 load(const void *p) {
     return v;
 }
 
-static inline bool any(bytes16 mask) {
-    words2 w = (words2)mask;
-    return (w[0] | w[1]) != 0;
-}
-
-/* Index of the first byte that is set; there is one. */
-static inline size_t first(bytes16 mask) {
-    words2 w = (words2)mask;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return (size_t)(w[0] ? __builtin_ctzll(w[0]) : 64 + __builtin_ctzll(w[1])) / 8;
+/* Bit k for byte k of a mask. */
+static inline unsigned bits_of(bytes16 mask) {
+#ifdef __SSE2__
+    return (unsigned)__builtin_ia32_pmovmskb128((char16)mask);
 #else
-    return (size_t)(w[0] ? __builtin_clzll(w[0]) : 64 + __builtin_clzll(w[1])) / 8;
+    words2 w = (words2)(mask & 1);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w[0] = __builtin_bswap64(w[0]), w[1] = __builtin_bswap64(w[1]);
+#endif
+    const uint64_t gather = 0x0102040810204080; /* brings bit 8k to 56 + k */
+    return (unsigned)(w[0] * gather >> 56 | (w[1] * gather >> 56) << 8);
 #endif
 }
+
+static inline bytes16 json_stops(bytes16 v) { return (bytes16)(v == '"') | (bytes16)(v == '\\') | (bytes16)(v < 0x20); }
 
 size_t scan_json_plain(const char *p, size_t n) {
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
-        bytes16 v = load(p + i), stop = (bytes16)(v == '"') | (bytes16)(v == '\\') | (bytes16)(v < 0x20);
-        if (any(stop)) return i + first(stop);
+        unsigned stop = bits_of(json_stops(load(p + i)));
+        if (stop) return i + (size_t)__builtin_ctz(stop);
     }
     while (i < n && (unsigned char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') i++;
     return i;
@@ -53,21 +58,56 @@ static inline bytes16 hard(bytes16 v, bytes16 one, bytes16 two) {
     return wrong;
 }
 
-size_t scan_easy_utf8(const unsigned char *p, size_t from, size_t n) {
+/* Twice in the program, each with its own constants. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* Bits of the bytes of p[0..16) that end a run; not those of short escapes that lie in there. */
+static ALWAYS_INLINE unsigned stops(const unsigned char *p, bool json, bool *escaped) {
+    static const bool short_escape[256] = {['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true,
+                                           ['f'] = true, ['n'] = true,  ['r'] = true, ['t'] = true};
+    bytes16 v = load(p);
+    unsigned wrong = bits_of(hard(v, load(p - 1), load(p - 2))), stop = json ? bits_of(json_stops(v)) : 0;
+    while (json && stop) {
+        int at = __builtin_ctz(stop);
+        if ((wrong & ((2u << at) - 1)) || p[at] != '\\' || at == 15 || !short_escape[p[at + 1]]) break;
+        stop &= ~(3u << at);
+        *escaped = true;
+    }
+    return wrong | stop;
+}
+
+static ALWAYS_INLINE size_t run(const unsigned char *p, size_t from, size_t n, bool json, bool *escaped) {
+    if (n - from < SCAN_LEAST) return from;
     size_t i = from;
-    if (n - from < 16) return from;
+    unsigned stop;
     if (i < 2) { /* nothing to look back at */
         unsigned char start[18] = {0};
         memcpy(start + 2, p + i, 16);
-        if (any(hard(load(start + 2), load(start + 1), load(start)))) return from;
-        i += 16;
+        stop = stops(start + 2, json, escaped);
+    } else {
+        stop = stops(p + i, json, escaped);
     }
-    while (i + 16 <= n && !any(hard(load(p + i), load(p + i - 1), load(p + i - 2)))) i += 16;
-    if (i == from) return i;
-    /* The last character may reach beyond: back to its lead. */
-    if (p[i - 1] >= 0xC0) return i - 1;
-    if (p[i - 2] >= 0xC0) return i - 2;
-    return i;
+    for (;;) {
+        if (stop) {
+            i += (size_t)__builtin_ctz(stop);
+            break;
+        }
+        i += 16;
+        if (i + 16 > n) {
+            if (json || i == n) break;
+            i = n - 16; /* the last block looks at some bytes again; of JSON it might begin within an escape */
+        }
+        stop = stops(p + i, json, escaped);
+    }
+    /* What stopped the run may stand within a character, or its end beyond the last block: back to its lead. */
+    if (i > from && p[i - 1] >= 0xC0) return i - 1;
+    return i > from + 1 && p[i - 2] >= 0xC0 ? i - 2 : i;
+}
+
+size_t scan_easy_utf8(const unsigned char *p, size_t from, size_t n) { return run(p, from, n, false, NULL); }
+
+size_t scan_json_easy(const unsigned char *p, size_t from, size_t n, bool *escaped) {
+    return run(p, from, n, true, escaped);
 }
 
 size_t scan_count_chars(const char *p, size_t n) {

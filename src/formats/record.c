@@ -72,32 +72,38 @@ static int32_t escape(const char *p, size_t n, size_t *used) {
     return low >= 0xDC00 && low <= 0xDFFF ? 0x10000 + ((v - 0xD800) << 10) + (low - 0xDC00) : -1;
 }
 
-static bool valid_utf8(const char *p, size_t n) {
-    for (size_t i = 0; i < n;) {
-        i = scan_easy_utf8((const unsigned char *)p, i, n);
-        for (int k = 0; k < 8 && i < n; k++) {
-            int32_t cp;
-            i += codepoint_next(&cp, p + i, n - i);
-            if (cp < 0) return false;
-        }
+/* One escape or character of a string, before its end; false: not a valid one. */
+static bool string_char(struct scan *s, struct span *of) {
+    const char *p = s->p + s->i;
+    int32_t cp;
+    size_t used, left = s->n - s->i;
+    if (*p == '\\') {
+        cp = escape(p + 1, left - 1, &used);
+        used++;
+        of->escaped = true;
+    } else {
+        used = codepoint_next(&cp, p, left);
+        if (cp < 0x20) return false;
     }
-    return true;
+    s->i += used;
+    return cp >= 0;
 }
 
 static bool string(struct scan *s, struct span *out) {
     if (!take(s, '"')) return false;
     *out = (struct span){s->i, 0, false};
     for (;;) {
-        s->i += scan_json_plain(s->p + s->i, s->n - s->i);
+        s->i = scan_json_easy((const unsigned char *)s->p, s->i, s->n, &out->escaped);
         int c = peek(s);
-        if (c == '"') break;
-        size_t used;
-        if (c != '\\' || escape(s->p + s->i + 1, s->n - s->i - 1, &used) < 0) return false;
-        s->i += 1 + used;
-        out->escaped = true;
+        do {
+            if (c == '"') {
+                out->n = s->i++ - out->at;
+                return true;
+            }
+            if (c < 0 || !string_char(s, out)) return false;
+            c = peek(s);
+        } while (c < 0 || c == '"' || !scan_pays((unsigned char)c, s->n - s->i));
     }
-    out->n = s->i++ - out->at;
-    return valid_utf8(s->p + out->at, out->n);
 }
 
 static size_t put_utf8(char *out, int32_t cp) {

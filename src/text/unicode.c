@@ -289,19 +289,16 @@ static int char_length(const unsigned char *p, size_t n)
 
 size_t uc_valid(const unsigned char *p, size_t n, bool *nfc_maybe)
 {
-    enum { SLOW = 8 }; /* characters before another look for easy ones */
     const struct uc_table *t = uc_table();
-    size_t i = 0;
     uint8_t seen = 0;
-    int len = 1;
-    while (i < n && len > 0) {
-        i = scan_easy_utf8(p, i, n);
-        for (int k = 0; k < SLOW && i < n && (len = char_length(p + i, n - i)) > 0; k++) {
-            int32_t cp;
-            uc_next(&cp, p + i);
-            seen |= uc_flags(t, cp);
-            i += (size_t)len;
-        }
+    size_t i = scan_easy_utf8(p, 0, n);
+    for (int len; i < n && (len = char_length(p + i, n - i)) > 0;) {
+        int32_t cp;
+        uc_next(&cp, p + i);
+        seen |= uc_flags(t, cp);
+        i += (size_t)len;
+        if (i < n && scan_pays(p[i], n - i))
+            i = scan_easy_utf8(p, i, n);
     }
     if (seen & UC_NFC)
         *nfc_maybe = true;

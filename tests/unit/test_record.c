@@ -159,22 +159,56 @@ static void test_count_chars(void **s) {
     assert_int_equal(scan_count_chars(text, sizeof text), sizeof text);
 }
 
-/* The promise of scan_easy_utf8, by slower means. */
-static void check_easy(const unsigned char *p, size_t from, size_t n) {
-    size_t end = scan_easy_utf8(p, from, n), i = from;
-    assert_in_range(end, from, n);
-    while (i < end) {
+static bool easy(int32_t cp) {
+    return (cp >= 0 && cp < 0x80) || (cp >= 0x4000 && cp < 0xA000) || (cp >= 0xAC00 && cp < 0xD780);
+}
+
+static bool quoted(int32_t cp) { return cp < 0x20 || cp == '"' || cp == '\\'; }
+
+/* Where the run ends, by slower means. */
+static size_t easy_end(const unsigned char *p, size_t from, size_t n) {
+    size_t i = from;
+    while (n - from >= SCAN_LEAST && i < n) {
         int32_t cp;
-        size_t len = codepoint_next(&cp, (const char *)p + i, end - i);
-        if (cp < 0 || (uc_flags(uc_table(), cp) & UC_NFC)) fail_msg("U+%04X at %zu of %zu is not easy", cp, i, n);
+        size_t len = codepoint_next(&cp, (const char *)p + i, n - i);
+        if (!easy(cp)) break;
         i += len;
     }
+    return i;
+}
+
+/* The run of a JSON string ends where it must or before an escape, or near the end. */
+static void check_json_easy(const unsigned char *p, size_t from, size_t n) {
+    bool said = false, escaped = false;
+    size_t end = scan_json_easy(p, from, n, &said), i = from;
+    assert_in_range(end, from, n);
+    int32_t cp = 0;
+    while (i < end) {
+        size_t len = codepoint_next(&cp, (const char *)p + i, n - i);
+        if (cp == '\\' && i + 1 < end && strchr("\"\\/bfnrt", p[i + 1])) len = 2, cp = 0, escaped = true;
+        if (!easy(cp) || (quoted(cp) && cp)) fail_msg("U+%04X at %zu, before %zu of %zu", cp, i, end, n);
+        i += len;
+    }
+    assert_int_equal(i, end);
+    assert_int_equal(said, escaped);
+    (void)codepoint_next(&cp, (const char *)p + i, n - i);
+    if (n - i > SCAN_LEAST && easy(cp) && !quoted(cp)) fail_msg("from %zu of %zu ends at %zu already", from, n, end);
+}
+
+/* In memory of just these bytes, so that a sanitizer sees one read too many. */
+static void check_easy(const unsigned char *text, size_t from, size_t n) {
+    unsigned char *p = malloc(n ? n : 1);
+    memcpy(p, text, n);
+    size_t end = scan_easy_utf8(p, from, n), want = easy_end(p, from, n);
+    if (end != want) fail_msg("from %zu of %zu ends at %zu, not %zu", from, n, end, want);
+    check_json_easy(p, from, n);
+    free(p);
 }
 
 static void test_easy_characters(void **s) {
     (void)s;
     unsigned char text[80];
-    int easy = 0;
+    int passed = 0;
     for (int32_t cp = 0; cp < 0x30000; cp++) {
         if (cp >= 0xD800 && cp < 0xE000) continue;
         for (int at = 0; at < 36; at += cp % 7 ? 7 : 1) {
@@ -185,23 +219,25 @@ static void test_easy_characters(void **s) {
         }
         memset(text, 'x', sizeof text);
         uc_put(text + 30, cp);
-        easy += scan_easy_utf8(text, 0, sizeof text) == sizeof text;
+        assert_true(!easy(cp) || !(uc_flags(uc_table(), cp) & UC_NFC));
+        passed += scan_easy_utf8(text, 0, sizeof text) == sizeof text;
     }
-    assert_int_equal(easy, 128 + 0xA000 - 0x4000 + 0xD780 - 0xAC00);
+    assert_int_equal(passed, 128 + 0xA000 - 0x4000 + 0xD780 - 0xAC00);
 }
 
 static void test_easy_bytes(void **s) {
     (void)s;
-    static const unsigned char some[] = {'a', 'b', 0x80, 0x8F, 0x9D, 0x9E, 0xA0, 0xB0, 0xBF, 0xC2, 0xE0,
+    static const unsigned char some[] = {'a', '"', '\\', '\n', 0x80, 0x8F, 0x9D, 0x9E, 0xA0, 0xB0, 0xBF, 0xC2, 0xE0,
                                          0xE3, 0xE4, 0xE9, 0xEA, 0xEB, 0xED, 0xEE, 0xF0, 0xFF};
     unsigned char text[64];
     for (int i = 0; i < 300000; i++) {
         for (size_t k = 0; k < sizeof text;) {
             bool whole = rnd(20) && k + 3 <= sizeof text;
-            if (whole) k += (size_t)uc_put(text + k, rnd(3) ? 0xAC00 + (int32_t)rnd(0x2B80) : (int32_t)rnd(128));
+            if (whole) k += (size_t)uc_put(text + k, rnd(3) ? 0xAC00 + (int32_t)rnd(0x2B80) : 32 + (int32_t)rnd(96));
             else text[k++] = some[rnd(sizeof some)];
+            if (!rnd(9) && k + 2 <= sizeof text) text[k++] = '\\', text[k++] = (unsigned char)"\"\\/bfnrtux"[rnd(10)];
         }
-        check_easy(text, 0, 40 + rnd(25));
+        check_easy(text, 0, rnd(65));
         size_t from = 0;
         for (int32_t cp = 0; from < 20 && cp >= 0;) {
             size_t len = codepoint_next(&cp, (const char *)text + from, sizeof text - from);
