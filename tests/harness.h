@@ -31,7 +31,8 @@
     } while (0)
 
 /* A fresh folder; its name is valid until the next call. test_dir_remove takes it away with all in it. */
-static inline const char *test_dir(void) {
+static inline const char *test_dir(void)
+{
     static char dir[256];
     const char *base = getenv("TMPDIR");
     snprintf(dir, sizeof dir, "%s/dokja-test-XXXXXX", base && *base ? base : "/tmp");
@@ -39,7 +40,8 @@ static inline const char *test_dir(void) {
     return dir;
 }
 
-static inline void test_dir_remove(const char *dir) {
+static inline void test_dir_remove(const char *dir)
+{
     char cmd[512];
     snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
     if (system(cmd)) abort();

@@ -11,13 +11,15 @@
 
 enum record_outcome { RECORD_LEFT, RECORD_TAKEN, RECORD_DIFFERS };
 
-static inline bool record_same(const json_t *full, const char *key, const char *s, size_t n) {
+static inline bool record_same(const json_t *full, const char *key, const char *s, size_t n)
+{
     const json_t *v = json_object_get(full, key);
     size_t len = json_is_string(v) ? json_string_length(v) : 0;
     return len == n && (n == 0 || memcmp(json_string_value(v), s, n) == 0) && s[n] == 0;
 }
 
-static inline enum record_outcome record_check(const char *line, size_t n) {
+static inline enum record_outcome record_check(const char *line, size_t n)
+{
     struct record r = {0};
     struct err e;
     json_t *full = NULL;

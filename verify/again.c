@@ -12,12 +12,14 @@ static struct again {
     int *tok, *pos, *target;
 } t;
 
-static uint64_t number(const uint8_t *p, uint64_t bytes) {
+static uint64_t number(const uint8_t *p, uint64_t bytes)
+{
     uint64_t v = 0;
     while (bytes > 0) v = v << 8 | p[--bytes];
     return v;
 }
-static void shard_open(const struct run *r, const char *path) {
+static void shard_open(const struct run *r, const char *path)
+{
     struct bytes b = map_file(path);
     if (b.n < 128 || memcmp(b.p, "DKTOKENS\1\0\0", 12) != 0) refuse("%s: is not a token shard of version 1", path);
     uint64_t n = number(b.p + 16, 8), width = number(b.p + 12, 4);
@@ -28,14 +30,16 @@ static void shard_open(const struct run *r, const char *path) {
         refuse("%s: %llu tokens of %llu bytes do not lie in it", path, N(n), N(width));
     t.shard = path, t.id = b.p + 128, t.width = width;
 }
-static int token(uint64_t i) {
+static int token(uint64_t i)
+{
     uint64_t id = number(t.id + i * t.width, t.width);
     if (id >= (uint64_t)t.r->train.vocab) refuse("%s: token %llu is %llu, not in the vocabulary", t.shard, N(i), N(id));
     return (int)id;
 }
 
 /* Rows of this step; a document begins at each bos, and a target in the next one counts for nothing. */
-static void step(double *loss, double *norm) {
+static void step(double *loss, double *norm)
+{
     const struct ref_run *r = &t.r->train;
     int64_t at_step = (int64_t)t.s.step, seq = ref_seq(r, at_step);
     for (int64_t i = 0; i < r->batch_tokens; i++) {
@@ -48,7 +52,8 @@ static void step(double *loss, double *norm) {
     if (!ref_step(t.trainer, t.tok, t.pos, t.target, loss, norm))
         refuse("step %llu: loss or gradient is not finite", N(t.s.step + 1));
 }
-static void again_new(const struct run *r, const char *dir) {
+static void again_new(const struct run *r, const char *dir)
+{
     uint64_t batch = (uint64_t)r->train.batch_tokens;
     t.r = r;
     shard_open(r, join(dir, "tokens/train.tokens"));
@@ -60,13 +65,15 @@ static void again_new(const struct run *r, const char *dir) {
 
 /* ---- segments ---- */
 
-static bool differs(struct replayed *d, const struct segment *g, uint64_t at, const char *what, const char *name) {
+static bool differs(struct replayed *d, const struct segment *g, uint64_t at, const char *what, const char *name)
+{
     d->segment = g->index;
     d->step = at;
     snprintf(d->what, sizeof d->what, "%s%s", what, name);
     return true;
 }
-static bool moved_differs(struct replayed *d, const struct segment *g) {
+static bool moved_differs(struct replayed *d, const struct segment *g)
+{
     for (const struct ref_tensor *x = t.s.t; x < t.s.t_end; x++) {
         size_t i = (size_t)(x - t.s.t);
         float *b = t.before + x->at, most = 0;
@@ -80,7 +87,8 @@ static bool moved_differs(struct replayed *d, const struct segment *g) {
     }
     return false;
 }
-static bool segment_differs(struct replayed *d, const struct segment *g) {
+static bool segment_differs(struct replayed *d, const struct segment *g)
+{
     struct digest root = state_root(&t.s);
     memcpy(t.before, t.s.w, t.s.total * sizeof(float));
     if (!same_digest(&root, &g->before)) return differs(d, g, g->from, "state root before", "");
@@ -93,7 +101,8 @@ static bool segment_differs(struct replayed *d, const struct segment *g) {
     root = state_root(&t.s);
     return same_digest(&root, &g->after) ? moved_differs(d, g) : differs(d, g, g->to, "state root after", "");
 }
-static void choose(bool *wanted, uint64_t n, const char *list) {
+static void choose(bool *wanted, uint64_t n, const char *list)
+{
     for (size_t len; *list; list += len + (list[len] == ',')) {
         char *end = NULL;
         len = strcspn(list, ",");
@@ -107,7 +116,8 @@ static void choose(bool *wanted, uint64_t n, const char *list) {
 static void resume(void *path) { state_load(&t.s, path); }
 
 /* From INIT, or from the latest saved state that a segment up to the first wanted one begins with. */
-void replay(struct replayed *out, const struct story *s, const char *dir, const char *list) {
+void replay(struct replayed *out, const struct story *s, const char *dir, const char *list)
+{
     bool *wanted = take(s->n_segments + 1, sizeof *wanted);
     uint64_t last = 0, first = 0, from = 0;
     choose(wanted, s->n_segments, list);

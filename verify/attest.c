@@ -7,7 +7,8 @@
 
 #define TYPE "application/vnd.in-toto+json"
 
-static EVP_PKEY *key_read(const char *path) {
+static EVP_PKEY *key_read(const char *path)
+{
     FILE *f = fopen(path, "r");
     EVP_PKEY *k = f ? PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t)"") : NULL;
     char curve[40] = "";
@@ -19,7 +20,8 @@ static EVP_PKEY *key_read(const char *path) {
 }
 
 /* How a bundle names a key: SHA-256 of the PEM text of its public half. */
-static struct digest hint_of(EVP_PKEY *k) {
+static struct digest hint_of(EVP_PKEY *k)
+{
     BIO *b = BIO_new(BIO_s_mem());
     char *text = NULL;
     long n = b && PEM_write_bio_PUBKEY(b, k) ? BIO_get_mem_data(b, &text) : 0;
@@ -27,7 +29,8 @@ static struct digest hint_of(EVP_PKEY *k) {
     BIO_free(b);
     return d;
 }
-void attest(const struct asked *o, const char *properties) {
+void attest(const struct asked *o, const char *properties)
+{
     static char payload[4096], pae[4200], b64[6000], bundle[8192];
     unsigned char sig[256], sig64[400];
     char created[32], hex[65];

@@ -4,7 +4,8 @@
 static const char T1_SELFTEST[] = "5e906e106cc2e7c07d78fb85145d300ceb747370c756409742706a67c19088ae";
 static const double NONE = (double)NAN;
 
-void say(struct audit *a, enum result r, double figure, const char *fmt, ...) {
+void say(struct audit *a, enum result r, double figure, const char *fmt, ...)
+{
     struct check *c = &a->check[a->n];
     va_list ap;
     va_start(ap, fmt);
@@ -13,25 +14,29 @@ void say(struct audit *a, enum result r, double figure, const char *fmt, ...) {
     vsnprintf(c->detail, sizeof c->detail, fmt, ap);
     va_end(ap);
 }
-static void chain(struct audit *a) {
+static void chain(struct audit *a)
+{
     a->s = take(1, sizeof *a->s);
     story_read(a->s, join(a->asked->run, "ledger.bin"));
     say(a, PASS, (double)a->s->l.n_records, "%llu records, each with the hash of the one before", N(a->s->l.n_records));
 }
-static void signatures(struct audit *a) {
+static void signatures(struct audit *a)
+{
     const struct ledger *l = &a->s->l;
     uint64_t n = a->covered = ledger_signed(l, a->s->r.key.b), notes = l->n_entries - l->n_records;
     if (n + 1 < l->n_records) refuse("only %llu of %llu records are signed for", N(n), N(l->n_records));
     say(a, UNDECIDED, (double)n, "the last record is not signed for: the run was stopped there, or the rest cut off");
     if (n == l->n_records) say(a, PASS, (double)notes, "%llu checkpoints by the key of GENESIS", N(notes));
 }
-static void lodged(struct audit *a) {
+static void lodged(struct audit *a)
+{
     char hex[65];
     hex_of(hex, &a->s->l.genesis);
     say(a, a->asked->genesis ? PASS : UNDECIDED, NONE, "GENESIS is %s", hex);
     if (a->asked->genesis && strcmp(a->asked->genesis, hex) != 0) refuse("GENESIS is %s, not the one lodged", hex);
 }
-static void witnessed(struct audit *a) {
+static void witnessed(struct audit *a)
+{
     const struct ledger *l = &a->s->l;
     struct digest said, root;
     say(a, UNDECIDED, NONE, "no checkpoint that someone kept was given");
@@ -41,13 +46,15 @@ static void witnessed(struct audit *a) {
     if (n > l->n_records || !same_digest(&said, &root)) refuse("the checkpoint kept is of %llu other records", N(n));
     say(a, PASS, (double)n, "the first %llu records are those of the checkpoint that was kept", N(n));
 }
-static void profile(struct audit *a) {
+static void profile(struct audit *a)
+{
     char hex[65];
     hex_of(hex, &a->s->r.selftest);
     if (strcmp(hex, T1_SELFTEST) != 0) refuse("the self-test of GENESIS is %s, not that of T1", hex);
     say(a, PASS, NONE, "T1, by whose reference kernels this program computes; it runs no self-test of its own");
 }
-static void seed(struct audit *a) {
+static void seed(struct audit *a)
+{
     const struct story *s = a->s;
     struct digest d = sha256((struct bytes[]){{(const uint8_t *)"run-seed", 8}, {s->l.genesis.b, 32},
                                               {(const uint8_t *)s->value, strlen(s->value)}}, 3);
@@ -61,7 +68,8 @@ static void seed(struct audit *a) {
         refuse("seed %llu does not follow from GENESIS and the value", N(s->r.train.seed));
     say(a, PASS, NONE, "follows from GENESIS and the value \"%s\" of %s", s->value, s->source);
 }
-static void initial(struct audit *a) {
+static void initial(struct audit *a)
+{
     ref_state_new(&a->first, &a->s->r.train, take);
     struct digest root = state_root(&a->first);
     say(a, UNDECIDED, NONE, "training has not begun");
@@ -71,7 +79,8 @@ static void initial(struct audit *a) {
 }
 
 /* 6 for every parameter that multiplies a token, and attention's products over the keys a query sees. */
-static double flops_per_token(const struct ref_run *r, int64_t seq) {
+static double flops_per_token(const struct ref_run *r, int64_t seq)
+{
     int64_t d = r->d_model, n = r->vocab * d + d;
     for (const struct ref_layer *l = r->layer; l < r->layer + r->n_layer; l++)
         n += d * l->d_head * (2 * l->n_head + 2 * l->n_kv) + 3 * d * l->d_ff + 2 * d + (l->qk_norm ? 2 * l->d_head : 0);
@@ -82,12 +91,14 @@ static double flops_per_token(const struct ref_run *r, int64_t seq) {
     }
     return f;
 }
-static double flops_until(const struct ref_run *r, int64_t steps) {
+static double flops_until(const struct ref_run *r, int64_t steps)
+{
     int64_t first = steps < r->start_steps ? steps : r->start_steps;
     return (double)first * (double)r->batch_tokens * flops_per_token(r, r->seq_start) +
            (double)(steps - first) * (double)r->batch_tokens * flops_per_token(r, r->seq);
 }
-static void segments(struct audit *a) {
+static void segments(struct audit *a)
+{
     const struct ref_run *r = &a->s->r.train;
     struct digest before = a->s->init;
     uint64_t batch = (uint64_t)r->batch_tokens, rows = batch / (uint64_t)r->seq, from = 0, steps = (uint64_t)r->steps;
@@ -108,7 +119,8 @@ static void segments(struct audit *a) {
     a->joined = a->s->n_segments > 0;
     say(a, PASS, (double)a->s->n_segments, "%llu segments join as planned", N(a->s->n_segments));
 }
-static void complete(struct audit *a) {
+static void complete(struct audit *a)
+{
     const struct story *s = a->s;
     const struct ref_run *r = &s->r.train;
     const struct segment *last = s->n_segments ? &s->segment[s->n_segments - 1] : NULL;
@@ -122,7 +134,8 @@ static void complete(struct audit *a) {
         refuse("FINAL is not the end of the %llu planned steps", N(steps));
     say(a, PASS, share, "%llu steps, %llu tokens, %.4g FLOPs", N(steps), N(s->final_tokens), s->final_flops);
 }
-static void files(struct audit *a) {
+static void files(struct audit *a)
+{
     const struct story *s = a->s;
     config_compare(s, a->asked->run);
     for (uint64_t i = 0; i < s->n_files; i++) {
@@ -132,7 +145,8 @@ static void files(struct audit *a) {
     }
     say(a, PASS, (double)s->n_files, "%llu files and the configuration are the ledger's", N(s->n_files));
 }
-static void weights(struct audit *a) {
+static void weights(struct audit *a)
+{
     struct ref_state last;
     say(a, UNDECIDED, NONE, "no FINAL says what they should be");
     if (!a->s->has[FINAL]) return;
@@ -149,7 +163,8 @@ static void weights(struct audit *a) {
     if (memcmp(w, last.w, last.total * sizeof *w) != 0) refuse("model.safetensors has other weights than the state");
     say(a, PASS, (double)(last.t_end - last.t), "the tensors of the model file are those of FINAL's state");
 }
-static void corpus(struct audit *a) {
+static void corpus(struct audit *a)
+{
     say(a, UNDECIDED, NONE, "no corpus was given");
     if (!a->asked->corpus) return;
     const char *path = join(a->asked->corpus, "manifest.json"), *text = text_of(map_file(path));
@@ -179,7 +194,8 @@ static const struct {
 static void run_one(void *arg) { all[((struct audit *)arg)->n].run(arg); }
 
 /* A ledger that cannot be read says nothing else. */
-const char *audit_run(struct audit *a) {
+const char *audit_run(struct audit *a)
+{
     bool whole = false, failed = false;
     for (; a->n < (int)(sizeof all / sizeof *all) && (a->n < 1 || a->check[0].result == PASS); a->n++) {
         struct check *c = &a->check[a->n];

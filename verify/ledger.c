@@ -6,7 +6,8 @@ enum { MAGIC = 8, FRAME = 4, MAX_ENTRY = 16 << 20, MAX_ENTRIES = 1 << 24, MAX_SI
 
 /* ---- signed notes (C2SP signed-note, tlog-checkpoint) ---- */
 
-static bool signature_good(const uint8_t key[32], const uint8_t sig[64], struct bytes text) {
+static bool signature_good(const uint8_t key[32], const uint8_t sig[64], struct bytes text)
+{
     EVP_PKEY *k = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, 32);
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     bool good = k && c && EVP_DigestVerifyInit(c, NULL, NULL, NULL, k) == 1 &&
@@ -17,7 +18,8 @@ static bool signature_good(const uint8_t key[32], const uint8_t sig[64], struct 
 }
 
 /* One line "— NAME BASE64"; true when it is by that name and key, and then it must be good. */
-static bool signed_by(const char *line, size_t n, const char *name, const uint8_t key[32], struct bytes text) {
+static bool signed_by(const char *line, size_t n, const char *name, const uint8_t key[32], struct bytes text)
+{
     static const char dash[] = "\xe2\x80\x94 ";
     size_t d = sizeof dash - 1, m = strlen(name);
     uint8_t blob[ID + 64];
@@ -30,7 +32,8 @@ static bool signed_by(const char *line, size_t n, const char *name, const uint8_
     if (!whole || !signature_good(key, blob + ID, text)) refuse("a note's signature by %s is not good", name);
     return true;
 }
-uint64_t note_read(struct digest *root, struct bytes note, const char *origin, const uint8_t key[32]) {
+uint64_t note_read(struct digest *root, struct bytes note, const char *origin, const uint8_t key[32])
+{
     const char *p = (const char *)note.p, *end;
     size_t n = note.n, at = n, lines = 0, good = 0, m = strlen(origin);
     while (at > 1 && !(p[at - 1] == '\n' && p[at - 2] == '\n')) at--;
@@ -57,10 +60,12 @@ uint64_t note_read(struct digest *root, struct bytes note, const char *origin, c
 /* ---- frame and chain ---- */
 
 /* GENESIS, BEACON, INIT, then SEGMENT and EVENT, then FINAL. */
-static bool may_follow(int last, int kind) {
+static bool may_follow(int last, int kind)
+{
     return last < INIT ? kind == last + 1 : last != FINAL && kind >= SEGMENT && kind <= FINAL;
 }
-void ledger_read(struct ledger *l, const char *path) {
+void ledger_read(struct ledger *l, const char *path)
+{
     *l = (struct ledger){.path = path, .file = map_file(path), .whole = MAGIC};
     const uint8_t *p = l->file.p;
     struct digest prev = {{0}};
@@ -89,13 +94,15 @@ void ledger_read(struct ledger *l, const char *path) {
     hex_of(hex, &l->genesis);
     snprintf(l->origin, sizeof l->origin, "dokja-run/%s", hex);
 }
-struct digest ledger_root(const struct ledger *l, uint64_t records) {
+struct digest ledger_root(const struct ledger *l, uint64_t records)
+{
     struct tree t = {.n = 0};
     for (const struct entry *x = l->entry; x < l->entry + l->n_entries && t.n < records; x++)
         if (x->kind != NOTE) tree_add(&t, x->b);
     return tree_root(&t);
 }
-uint64_t ledger_signed(const struct ledger *l, const uint8_t key[32]) {
+uint64_t ledger_signed(const struct ledger *l, const uint8_t key[32])
+{
     struct tree t = {.n = 0};
     uint64_t covered = 0;
     for (const struct entry *x = l->entry; x < l->entry + l->n_entries; x++) {

@@ -17,7 +17,8 @@ static const char *quoted(const char *s) { /* as the inside of a JSON string */
     }
     return n ? out : "";
 }
-static int verify(const struct asked *o) {
+static int verify(const struct asked *o)
+{
     static struct audit a;
     char properties[2048], figure[32];
     a.asked = o;
@@ -36,7 +37,8 @@ static int verify(const struct asked *o) {
     if (o->attest) attest(o, properties);
     return strcmp(verdict, "pass") != 0;
 }
-static int again(const struct asked *o) {
+static int again(const struct asked *o)
+{
     static struct story s;
     static struct replayed r;
     char properties[300], first[300] = "null";
@@ -57,7 +59,8 @@ static int again(const struct asked *o) {
 }
 static int status;
 static void run(void *arg) { status = ((struct asked *)arg)->replay ? again(arg) : verify(arg); }
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct asked o = {0};
     const struct {
         const char *name, **value;

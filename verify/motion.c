@@ -7,12 +7,14 @@ static const double MOST_RATIO = 10;    /* of a segment's movement to that aroun
 static const double LEAST_Z = 6;        /* chance: 10^-9 */
 
 struct worst { double figure; uint64_t segment; const char *name; };
-static void note(struct worst *w, double figure, uint64_t segment, const char *name) {
+static void note(struct worst *w, double figure, uint64_t segment, const char *name)
+{
     if (!(figure <= w->figure)) *w = (struct worst){figure, segment, name}; /* a NaN too */
 }
 
 /* Σ of the schedule's factors over a segment; with `reach` each times what AdamW can move by at that step. */
-static double factors(const struct ref_run *r, const struct segment *g, bool reach) {
+static double factors(const struct ref_run *r, const struct segment *g, bool reach)
+{
     double b1 = r->beta1, b2 = r->beta2, q = b1 * b1 / b2, sum = 0;
     for (uint64_t i = g->from; i < g->to; i++) {
         double t = (double)(i + 1), f = ref_factor(r, (int64_t)i);
@@ -23,7 +25,8 @@ static double factors(const struct ref_run *r, const struct segment *g, bool rea
 }
 
 /* rms (Muon) or largest magnitude (AdamW) of w. */
-static double size_of(const float *w, size_t n, bool rms) {
+static double size_of(const float *w, size_t n, bool rms)
+{
     double sum = 0, most = 0;
     for (size_t i = 0; i < n; i++) {
         sum += (double)w[i] * (double)w[i];
@@ -31,7 +34,8 @@ static double size_of(const float *w, size_t n, bool rms) {
     }
     return rms ? sqrt(sum / (double)n) : most;
 }
-void step_bound(struct audit *a) {
+void step_bound(struct audit *a)
+{
     const struct ref_run *r = &a->s->r.train;
     struct worst worst = {0, 0, "no tensor"};
     say(a, UNDECIDED, (double)NAN, a->joined ? "no bound is known for these betas" : "no segments to judge");
@@ -55,11 +59,13 @@ void step_bound(struct audit *a) {
     say(a, worst.figure <= 1 ? PASS : FAIL, worst.figure, "%s moved %.0f %% of what %s allows in segment %llu",
         worst.name, 100 * worst.figure, optimizer_names[r->optimizer], N(worst.segment));
 }
-static int by_size(const void *a, const void *b) {
+static int by_size(const void *a, const void *b)
+{
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
-void continuity(struct audit *a) {
+void continuity(struct audit *a)
+{
     uint64_t n = a->joined ? a->s->n_segments : 0;
     struct worst worst = {0, 0, "no tensor"};
     double *sum = take(n + 1, sizeof *sum);
@@ -76,7 +82,8 @@ void continuity(struct audit *a) {
     say(a, n < 5 ? UNDECIDED : worst.figure <= MOST_RATIO ? PASS : FAIL, worst.figure, "%s moved %.1f times as fast in "
         "segment %llu of %llu as around it; below 5 are too few", worst.name, worst.figure, N(worst.segment), N(n));
 }
-void travel(struct audit *a) {
+void travel(struct audit *a)
+{
     struct worst worst = {0, 0, "no tensor"};
     say(a, UNDECIDED, (double)NAN, "no final weights to judge");
     if (!a->joined || !a->w) return;
@@ -92,7 +99,8 @@ void travel(struct audit *a) {
     say(a, worst.figure <= 1 ? PASS : FAIL, worst.figure, "%s lies %.0f %% as far from its beginning as segments "
         "moved it", worst.name, 100 * worst.figure);
 }
-void birth(struct audit *a) {
+void birth(struct audit *a)
+{
     struct worst worst = {-INFINITY, 0, "no tensor"}; /* of −z */
     say(a, UNDECIDED, (double)NAN, "no final weights to judge");
     if (!a->joined || !a->w) return;

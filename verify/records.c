@@ -5,7 +5,8 @@
 struct text { const char *p, *end; char where[300]; };
 
 /* The value of the next line, whose key must be that. */
-static struct bytes line(struct text *t, const char *key) {
+static struct bytes line(struct text *t, const char *key)
+{
     size_t n = strlen(key), left = (size_t)(t->end - t->p);
     const char *stop = left ? memchr(t->p, '\n', left) : NULL, *p = t->p + n + 1;
     size_t shown = stop ? (size_t)(stop - t->p) : left;
@@ -16,7 +17,8 @@ static struct bytes line(struct text *t, const char *key) {
     t->p = stop + 1;
     return (struct bytes){(const uint8_t *)p, (size_t)(stop - p)};
 }
-static uint64_t count(struct text *t, const char *key, uint64_t most) {
+static uint64_t count(struct text *t, const char *key, uint64_t most)
+{
     struct bytes v = line(t, key);
     uint64_t x = 0;
     bool good = v.n > 0 && v.n <= 20 && (v.n == 1 || v.p[0] != '0');
@@ -30,7 +32,8 @@ static uint64_t count(struct text *t, const char *key, uint64_t most) {
 }
 
 /* n reals of 16 digits, behind a prefix. */
-static void reals(double *out, uint64_t n, struct text *t, const char *key, const char *prefix) {
+static void reals(double *out, uint64_t n, struct text *t, const char *key, const char *prefix)
+{
     struct bytes v = line(t, key);
     size_t skip = strlen(prefix);
     bool good = v.n >= skip && (v.n - skip) % 16 == 0 && (v.n - skip) / 16 == n && memcmp(v.p, prefix, skip) == 0;
@@ -45,7 +48,8 @@ static void reals(double *out, uint64_t n, struct text *t, const char *key, cons
 }
 
 /* Lines as the shape says, "TYPE KEY" each: w words (char[TEXT]), c count, d digest, r real; capitals: passed over. */
-static void scan(struct text *t, const char *shape, ...) {
+static void scan(struct text *t, const char *shape, ...)
+{
     static uint64_t ignored[TEXT / 8];
     char type, key[32];
     int n;
@@ -98,7 +102,8 @@ static const struct field optim_fields[] = {
     RATE(beta1, 1), RATE(beta2, 1), RATE(eps, 1), RATE(beta2_row, 1), RATE(decay_matrix, 100), RATE(decay_embed, 100),
     RATE(clip, 1e9), {0}};
 
-static void fields_read(void *base, const struct field *f, struct text *t) {
+static void fields_read(void *base, const struct field *f, struct text *t)
+{
     for (; f->key; f++) {
         int64_t n = f->real ? 0 : (int64_t)count(t, f->key, (uint64_t)f->hi);
         double x = (double)n;
@@ -109,7 +114,8 @@ static void fields_read(void *base, const struct field *f, struct text *t) {
 }
 
 /* What must fit together for a run to be made of it (reference/reference.h). */
-static void run_check(const struct run *run, const char *where) {
+static void run_check(const struct run *run, const char *where)
+{
     const struct ref_run *r = &run->train;
     for (const struct ref_layer *l = r->layer; l < r->layer + r->n_layer; l++)
         if (l->n_head % l->n_kv || l->d_head % 2 || l->d_head != r->layer[0].d_head)
@@ -124,14 +130,16 @@ static void run_check(const struct run *run, const char *where) {
 const char *const schedule_names[] = {"wsd", "cosine", NULL};
 const char *const optimizer_names[] = {"normuon", "muon", "adamw", NULL};
 
-static int named(struct text *t, const char *shape, const char *const *names) {
+static int named(struct text *t, const char *shape, const char *const *names)
+{
     char word[TEXT];
     scan(t, shape, word);
     for (int i = 0; names[i]; i++)
         if (strcmp(word, names[i]) == 0) return i;
     refuse("%s: %s %.40s is not known", t->where, shape + 2, word);
 }
-static void genesis(struct run *r, struct text *t) {
+static void genesis(struct run *r, struct text *t)
+{
     char spec[TEXT], profile[TEXT];
     uint64_t ancestors;
     scan(t, "w spec w profile d selftest D source W compiler W holder W created d key w beacon c ancestors", spec,
@@ -153,7 +161,8 @@ static void genesis(struct run *r, struct text *t) {
 
 /* ---- the other records ---- */
 
-static void segment(struct segment *s, struct text *t) {
+static void segment(struct segment *s, struct text *t)
+{
     scan(t, "c segment c from c to d before d after c sample c tokens r flops", &s->index, &s->from, &s->to, &s->before,
          &s->after, &s->sample, &s->tokens, &s->flops);
     uint64_t left = (uint64_t)(t->end - t->p), n = s->to - s->from;
@@ -168,7 +177,8 @@ static void segment(struct segment *s, struct text *t) {
     for (uint64_t i = 0; i < s->tensors; i++) reals(s->moved + 2 * i, 2, t, "moved", "");
     scan(t, CIRCUMSTANCES);
 }
-static void record(struct story *s, const struct entry *x, uint64_t number) {
+static void record(struct story *s, const struct entry *x, uint64_t number)
+{
     static const char *const names[] = {"", "GENESIS", "BEACON", "INIT", "SEGMENT", "EVENT", "FINAL"};
     struct text t = {(const char *)x->b.p + 1 + PREV, (const char *)x->b.p + x->b.n, ""};
     snprintf(t.where, sizeof t.where, "%.200s: record %llu (%s)", s->l.path, N(number), names[x->kind]);
@@ -187,7 +197,8 @@ static void record(struct story *s, const struct entry *x, uint64_t number) {
     }
     if (t.p != t.end) refuse("%s: goes on where it should end", t.where);
 }
-void story_read(struct story *s, const char *path) {
+void story_read(struct story *s, const char *path)
+{
     ledger_read(&s->l, path);
     s->segment = take(s->l.n_records, sizeof *s->segment);
     uint64_t n = 0;
@@ -199,7 +210,8 @@ void story_read(struct story *s, const char *path) {
 
 static const char *path[2], *text[2]; /* run.json, config.json */
 
-static void fields_compare(const void *base, const struct field *f) {
+static void fields_compare(const void *base, const struct field *f)
+{
     for (; f->key; f++) {
         int64_t n;
         double x;
@@ -210,7 +222,8 @@ static void fields_compare(const void *base, const struct field *f) {
             refuse("%s: %s is not GENESIS' %s", path[in], f->json + 1, f->key);
     }
 }
-void config_compare(const struct story *s, const char *dir) {
+void config_compare(const struct story *s, const char *dir)
+{
     const struct run *r = &s->r;
     char corpus[65], tokenizer[65], seed[24];
     bool qwen = strcmp(r->arch, "Qwen3ForCausalLM") == 0;

@@ -1,7 +1,8 @@
 /* The state's root, and the tensors of safetensors files. */
 #include "verify/verify.h"
 
-struct digest state_root(const struct ref_state *s) {
+struct digest state_root(const struct ref_state *s)
+{
     enum { CHUNK = 1 << 20 };
     struct tree t = {.n = 0};
     size_t n;
@@ -12,7 +13,8 @@ struct digest state_root(const struct ref_state *s) {
 
 /* safetensors: u64 length of a JSON header, the header, the data; here tensors in table order without a gap.  The
  * header must say of each what the table says.  all: the whole state, else weights alone. */
-static const char *read_tensors(const struct ref_state *s, float *out, const char *path, bool all) {
+static const char *read_tensors(const struct ref_state *s, float *out, const char *path, bool all)
+{
     struct bytes b = map_file(path);
     size_t want = (all ? 2 * s->total + s->v_total : s->total) * sizeof *out, at = 0;
     uint64_t n = 0;
@@ -36,7 +38,8 @@ static const char *read_tensors(const struct ref_state *s, float *out, const cha
     return header;
 }
 void model_load(const struct ref_state *s, float *w, const char *path) { read_tensors(s, w, path, false); }
-void state_load(struct ref_state *s, const char *path) {
+void state_load(struct ref_state *s, const char *path)
+{
     const char *header = read_tensors(s, s->w, path, true);
     s->step = (uint64_t)json_number(header, path, "step");
     s->sample = (uint64_t)json_number(header, path, "sample");

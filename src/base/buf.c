@@ -7,7 +7,8 @@
 
 #include "base/mem.h"
 
-int buf_reserve(struct buf *b, size_t more, struct err *e) {
+int buf_reserve(struct buf *b, size_t more, struct err *e)
+{
     size_t need;
     if (__builtin_add_overflow(b->len, more, &need) || need >= PTRDIFF_MAX)
         return err_set(e, ERR_NOMEM, "out of memory: a buffer of %zu + %zu bytes", b->len, more);
@@ -23,7 +24,8 @@ int buf_reserve(struct buf *b, size_t more, struct err *e) {
     return 0;
 }
 
-int buf_add(struct buf *b, const void *p, size_t n, struct err *e) {
+int buf_add(struct buf *b, const void *p, size_t n, struct err *e)
+{
     if (buf_reserve(b, n, e)) return ERR_NOMEM;
     if (n) memcpy(b->p + b->len, p, n);
     b->len += n;
@@ -35,7 +37,8 @@ int buf_addc(struct buf *b, char c, struct err *e) { return buf_add(b, &c, 1, e)
 
 int buf_adds(struct buf *b, const char *s, struct err *e) { return buf_add(b, s, strlen(s), e); }
 
-int buf_printf(struct buf *b, struct err *e, const char *fmt, ...) {
+int buf_printf(struct buf *b, struct err *e, const char *fmt, ...)
+{
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
@@ -53,12 +56,14 @@ int buf_printf(struct buf *b, struct err *e, const char *fmt, ...) {
     return rc;
 }
 
-void buf_clear(struct buf *b) {
+void buf_clear(struct buf *b)
+{
     b->len = 0;
     if (b->p) b->p[0] = 0;
 }
 
-void buf_release(struct buf *b) {
+void buf_release(struct buf *b)
+{
     mem_free(b->p);
     *b = (struct buf){0};
 }

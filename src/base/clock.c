@@ -4,20 +4,23 @@
 #include <string.h>
 #include <time.h>
 
-double clock_seconds(void) {
+double clock_seconds(void)
+{
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-void clock_utc(char out[CLOCK_UTC]) {
+void clock_utc(char out[CLOCK_UTC])
+{
     struct tm t;
     time_t now = time(NULL);
     gmtime_r(&now, &t);
     strftime(out, CLOCK_UTC, "%Y-%m-%dT%H:%M:%SZ", &t);
 }
 
-void clock_human(char out[16], double seconds) {
+void clock_human(char out[16], double seconds)
+{
     if (!(seconds >= 0 && seconds < 86400.0 * 99999)) {
         memcpy(out, "?", 2);
         return;

@@ -2,7 +2,8 @@
 
 #include <utf8proc.h>
 
-size_t codepoint_next(int32_t *cp, const char *s, size_t n) {
+size_t codepoint_next(int32_t *cp, const char *s, size_t n)
+{
     const unsigned char *u = (const unsigned char *)s;
     unsigned char c = u[0];
     *cp = c;
@@ -21,12 +22,14 @@ size_t codepoint_next(int32_t *cp, const char *s, size_t n) {
     return len;
 }
 
-int codepoint_width(int32_t cp) {
+int codepoint_width(int32_t cp)
+{
     if (cp < 32 || (cp >= 0x7F && cp < 0xA0)) return 1;
     return utf8proc_charwidth(cp);
 }
 
-size_t text_cut(const char *s, size_t n, size_t columns) {
+size_t text_cut(const char *s, size_t n, size_t columns)
+{
     size_t i = 0, w = 0;
     while (i < n) {
         int32_t cp;
@@ -38,7 +41,8 @@ size_t text_cut(const char *s, size_t n, size_t columns) {
     return i;
 }
 
-size_t text_width(const char *s, size_t n) {
+size_t text_width(const char *s, size_t n)
+{
     size_t w = 0;
     for (size_t i = 0; i < n;) {
         int32_t cp;

@@ -16,17 +16,20 @@ struct sha256 {
     SHA256_CTX c;
 };
 
-struct sha256 *sha256_new(void) {
+struct sha256 *sha256_new(void)
+{
     struct sha256 *s = mem_new(1, sizeof *s);
     if (s) SHA256_Init(&s->c);
     return s;
 }
 
-void sha256_add(struct sha256 *s, const void *p, size_t n) {
+void sha256_add(struct sha256 *s, const void *p, size_t n)
+{
     if (n) SHA256_Update(&s->c, p, n);
 }
 
-struct digest sha256_end(struct sha256 **s) {
+struct digest sha256_end(struct sha256 **s)
+{
     struct digest d;
     SHA256_Final(d.b, &(*s)->c);
     mem_free(*s);
@@ -35,7 +38,8 @@ struct digest sha256_end(struct sha256 **s) {
 }
 
 /* SHA-256 of a ‖ b. */
-static struct digest hash2(const void *a, size_t na, const void *b, size_t nb) {
+static struct digest hash2(const void *a, size_t na, const void *b, size_t nb)
+{
     struct digest d;
     SHA256_CTX c;
     SHA256_Init(&c);
@@ -47,7 +51,8 @@ static struct digest hash2(const void *a, size_t na, const void *b, size_t nb) {
 
 struct digest sha256_of(const void *p, size_t n) { return hash2(p, n, NULL, 0); }
 
-int sha256_file(struct digest *d, const char *path, struct err *e) {
+int sha256_file(struct digest *d, const char *path, struct err *e)
+{
     int rc = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     SHA256_CTX c;
@@ -70,7 +75,8 @@ int sha256_file(struct digest *d, const char *path, struct err *e) {
 
 struct digest merkle_leaf(const void *leaf, size_t n) { return hash2("\0", 1, leaf, n); }
 
-static struct digest node(const struct digest *l, const struct digest *r) {
+static struct digest node(const struct digest *l, const struct digest *r)
+{
     unsigned char in[65];
     in[0] = 1;
     memcpy(in + 1, l->b, 32);
@@ -82,7 +88,8 @@ void merkle_init(struct merkle *m) { m->n = 0; }
 
 /* The stack holds one perfect subtree for each bit set in n, the widest first; adding a leaf
  * carries like a binary counter. */
-void merkle_add_hash(struct merkle *m, const struct digest *leaf) {
+void merkle_add_hash(struct merkle *m, const struct digest *leaf)
+{
     struct digest h = *leaf;
     int top = __builtin_popcountll(m->n);
     for (uint64_t n = m->n; n & 1; n >>= 1) h = node(&m->stack[--top], &h);
@@ -91,12 +98,14 @@ void merkle_add_hash(struct merkle *m, const struct digest *leaf) {
     m->n++;
 }
 
-void merkle_add(struct merkle *m, const void *leaf, size_t n) {
+void merkle_add(struct merkle *m, const void *leaf, size_t n)
+{
     struct digest h = merkle_leaf(leaf, n);
     merkle_add_hash(m, &h);
 }
 
-struct digest merkle_root(const struct merkle *m) {
+struct digest merkle_root(const struct merkle *m)
+{
     int top = __builtin_popcountll(m->n);
     if (top == 0) return sha256_of(NULL, 0);
     struct digest h = m->stack[top - 1];
@@ -104,7 +113,8 @@ struct digest merkle_root(const struct merkle *m) {
     return h;
 }
 
-void digest_hex(char out[65], const struct digest *d) {
+void digest_hex(char out[65], const struct digest *d)
+{
     for (int i = 0; i < 32; i++) {
         out[2 * i] = "0123456789abcdef"[d->b[i] >> 4];
         out[2 * i + 1] = "0123456789abcdef"[d->b[i] & 15];
@@ -112,12 +122,14 @@ void digest_hex(char out[65], const struct digest *d) {
     out[64] = 0;
 }
 
-static int nibble(char c) {
+static int nibble(char c)
+{
     if (c >= '0' && c <= '9') return c - '0';
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int digest_parse(struct digest *d, const char *hex) {
+int digest_parse(struct digest *d, const char *hex)
+{
     for (int i = 0; i < 32; i++) {
         int h = nibble(hex[2 * i]), l = h < 0 ? -1 : nibble(hex[2 * i + 1]);
         if (h < 0 || l < 0) return -1;

@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* vsnprintf cuts at bytes; drop a UTF-8 sequence whose tail was lost. */
-static void cut_whole(char *s, size_t n) {
+static void cut_whole(char *s, size_t n)
+{
     size_t i = n, back = 0;
     while (i > 0 && back < 3 && ((unsigned char)s[i - 1] & 0xC0) == 0x80) i--, back++;
     if (i == 0) return;
@@ -15,13 +16,15 @@ static void cut_whole(char *s, size_t n) {
 }
 
 static void put(char *out, size_t cap, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
-static void put(char *out, size_t cap, const char *fmt, va_list ap) {
+static void put(char *out, size_t cap, const char *fmt, va_list ap)
+{
     int n = vsnprintf(out, cap, fmt, ap);
     if (n < 0) out[0] = 0;
     else if ((size_t)n >= cap) cut_whole(out, cap - 1);
 }
 
-int err_set(struct err *e, int code, const char *fmt, ...) {
+int err_set(struct err *e, int code, const char *fmt, ...)
+{
     if (!e) return code;
     /* The arguments may point into e->msg. */
     char msg[sizeof e->msg];
@@ -34,7 +37,8 @@ int err_set(struct err *e, int code, const char *fmt, ...) {
     return code;
 }
 
-int err_prefix(struct err *e, const char *fmt, ...) {
+int err_prefix(struct err *e, const char *fmt, ...)
+{
     if (!e) return ERR_IO;
     char msg[sizeof e->msg];
     va_list ap;

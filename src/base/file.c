@@ -20,7 +20,8 @@ static atomic_long fail_in;
 
 void file_fail_at(long n) { atomic_store(&fail_in, n); }
 
-static bool fault(void) {
+static bool fault(void)
+{
     long n = atomic_load_explicit(&fail_in, memory_order_relaxed);
     while (n > 0)
         if (atomic_compare_exchange_weak(&fail_in, &n, n - 1)) {
@@ -31,7 +32,8 @@ static bool fault(void) {
     return false;
 }
 
-static int write_all(int fd, const unsigned char *p, size_t n) {
+static int write_all(int fd, const unsigned char *p, size_t n)
+{
     while (n) {
         if (fault()) return -1;
         ssize_t k = write(fd, p, n);
@@ -49,7 +51,8 @@ static int rename_path(const char *from, const char *to) { return fault() ? -1 :
 
 /* ---- reading ---- */
 
-static int open_regular(int *fd, struct stat *st, const char *path, struct err *e) {
+static int open_regular(int *fd, struct stat *st, const char *path, struct err *e)
+{
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not hang */
     if (*fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     int rc = 0;
@@ -60,7 +63,8 @@ static int open_regular(int *fd, struct stat *st, const char *path, struct err *
     return rc;
 }
 
-int file_read(struct buf *b, const char *path, size_t limit, struct err *e) {
+int file_read(struct buf *b, const char *path, size_t limit, struct err *e)
+{
     int fd, rc;
     struct stat st;
     buf_clear(b);
@@ -82,7 +86,8 @@ int file_read(struct buf *b, const char *path, size_t limit, struct err *e) {
     return rc;
 }
 
-int file_map_open(struct file_map *m, const char *path, struct err *e) {
+int file_map_open(struct file_map *m, const char *path, struct err *e)
+{
     int fd, rc;
     struct stat st;
     *m = (struct file_map){(const unsigned char *)"", 0};
@@ -97,7 +102,8 @@ int file_map_open(struct file_map *m, const char *path, struct err *e) {
     return rc;
 }
 
-void file_map_close(struct file_map *m) {
+void file_map_close(struct file_map *m)
+{
     if (m->len) munmap((void *)(uintptr_t)m->p, m->len);
     *m = (struct file_map){0};
 }
@@ -113,7 +119,8 @@ struct file_new {
 };
 
 /* fsync of the folder that holds `path`: the rename itself must survive a crash. */
-static int sync_folder(const char *path) {
+static int sync_folder(const char *path)
+{
     const char *slash = strrchr(path, '/');
     char *dir = !slash ? mem_strdup(".") : mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
     if (!dir) {
@@ -130,20 +137,23 @@ static int sync_folder(const char *path) {
 }
 
 /* "path.tmp-PID-COUNT": never met by another writer that lives now. */
-static char *tmp_name(const char *path) {
+static char *tmp_name(const char *path)
+{
     static atomic_uint count;
     struct buf b = {0};
     if (buf_printf(&b, NULL, "%s.tmp-%ld-%u", path, (long)getpid(), atomic_fetch_add(&count, 1))) return NULL;
     return b.p;
 }
 
-static void free_new(struct file_new *f) {
+static void free_new(struct file_new *f)
+{
     mem_free(f->path);
     mem_free(f->tmp);
     mem_free(f);
 }
 
-int file_new_open(struct file_new **out, const char *path, struct err *e) {
+int file_new_open(struct file_new **out, const char *path, struct err *e)
+{
     *out = NULL;
     struct file_new *f = mem_new(1, sizeof *f);
     if (!f) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
@@ -160,13 +170,15 @@ int file_new_open(struct file_new **out, const char *path, struct err *e) {
     return rc;
 }
 
-static int flush(struct file_new *f, struct err *e) {
+static int flush(struct file_new *f, struct err *e)
+{
     if (write_all(f->fd, f->buf, f->n)) return err_set(e, ERR_IO, "%s: cannot write: %s", f->path, strerror(errno));
     f->n = 0;
     return 0;
 }
 
-int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e) {
+int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e)
+{
     const unsigned char *from = p;
     if (n > NEW_BUF - f->n) {
         int rc = flush(f, e);
@@ -182,7 +194,8 @@ int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e) {
     return 0;
 }
 
-int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...) {
+int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...)
+{
     char small[1024];
     va_list ap, again;
     va_start(ap, fmt);
@@ -203,7 +216,8 @@ int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...) {
 
 uint64_t file_new_tell(const struct file_new *f) { return f->told; }
 
-int file_new_patch(struct file_new *f, uint64_t at, const void *p, size_t n, struct err *e) {
+int file_new_patch(struct file_new *f, uint64_t at, const void *p, size_t n, struct err *e)
+{
     assert(at <= f->told && n <= f->told - at);
     int rc = flush(f, e);
     if (rc) return rc;
@@ -218,7 +232,8 @@ int file_new_patch(struct file_new *f, uint64_t at, const void *p, size_t n, str
     return 0;
 }
 
-int file_new_commit(struct file_new **fp, struct err *e) {
+int file_new_commit(struct file_new **fp, struct err *e)
+{
     struct file_new *f = *fp;
     *fp = NULL;
     int rc = flush(f, e);
@@ -234,7 +249,8 @@ int file_new_commit(struct file_new **fp, struct err *e) {
     return rc;
 }
 
-void file_new_abort(struct file_new **fp) {
+void file_new_abort(struct file_new **fp)
+{
     struct file_new *f = *fp;
     *fp = NULL;
     if (!f) return;
@@ -243,7 +259,8 @@ void file_new_abort(struct file_new **fp) {
     free_new(f);
 }
 
-static int replace(const char *path, const void *p, size_t n, bool private, struct err *e) {
+static int replace(const char *path, const void *p, size_t n, bool private, struct err *e)
+{
     struct file_new *f;
     int rc = file_new_open(&f, path, e);
     if (rc) return rc;
@@ -257,13 +274,15 @@ static int replace(const char *path, const void *p, size_t n, bool private, stru
 
 int file_replace(const char *path, const void *p, size_t n, struct err *e) { return replace(path, p, n, false, e); }
 
-int file_replace_private(const char *path, const void *p, size_t n, struct err *e) {
+int file_replace_private(const char *path, const void *p, size_t n, struct err *e)
+{
     return replace(path, p, n, true, e);
 }
 
 /* ---- logs ---- */
 
-static int append(const char *path, const void *p, size_t n, bool sync, struct err *e) {
+static int append(const char *path, const void *p, size_t n, bool sync, struct err *e)
+{
     int rc = 0, fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open for appending: %s", path, strerror(errno));
     off_t end = lseek(fd, 0, SEEK_END);
@@ -281,7 +300,8 @@ int file_append(const char *path, const void *p, size_t n, struct err *e) { retu
 
 int file_append_sync(const char *path, const void *p, size_t n, struct err *e) { return append(path, p, n, true, e); }
 
-int file_write_at(const char *path, uint64_t at, const void *p, size_t n, struct err *e) {
+int file_write_at(const char *path, uint64_t at, const void *p, size_t n, struct err *e)
+{
     int rc = 0, fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open for writing: %s", path, strerror(errno));
     if (lseek(fd, (off_t)at, SEEK_SET) < 0 || write_all(fd, p, n))
@@ -290,7 +310,8 @@ int file_write_at(const char *path, uint64_t at, const void *p, size_t n, struct
     return rc;
 }
 
-int file_truncate(const char *path, uint64_t len, struct err *e) {
+int file_truncate(const char *path, uint64_t len, struct err *e)
+{
     struct stat st;
     if (stat(path, &st)) return err_set(e, ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
     if ((uint64_t)st.st_size < len)

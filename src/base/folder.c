@@ -13,12 +13,14 @@ enum { MAX_DEPTH = 64, MAX_FILES = 50 * 1000 * 1000 };
 
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }
 
-bool file_is_dir(const char *path) {
+bool file_is_dir(const char *path)
+{
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-int file_mkdir_p(const char *path, struct err *e) {
+int file_mkdir_p(const char *path, struct err *e)
+{
     char *p = mem_strdup(path);
     if (!p) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
     int rc = 0;
@@ -36,18 +38,21 @@ int file_mkdir_p(const char *path, struct err *e) {
     return rc;
 }
 
-int file_remove(const char *path, struct err *e) {
+int file_remove(const char *path, struct err *e)
+{
     if (unlink(path) && errno != ENOENT) return err_set(e, ERR_IO, "%s: cannot remove: %s", path, strerror(errno));
     return 0;
 }
 
-int file_join(struct buf *b, const char *dir, const char *name, struct err *e) {
+int file_join(struct buf *b, const char *dir, const char *name, struct err *e)
+{
     size_t n = strlen(dir);
     buf_clear(b);
     return buf_printf(b, e, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name);
 }
 
-int file_clean_tmp(const char *dir, struct err *e) {
+int file_clean_tmp(const char *dir, struct err *e)
+{
     DIR *d = opendir(dir);
     if (!d) return err_set(e, ERR_IO, "%s: cannot open the folder: %s", dir, strerror(errno));
     int rc = 0;
@@ -60,7 +65,8 @@ int file_clean_tmp(const char *dir, struct err *e) {
 
 /* ---- lists ---- */
 
-static int list_add(struct file_list *l, size_t *cap, const char *path, struct err *e) {
+static int list_add(struct file_list *l, size_t *cap, const char *path, struct err *e)
+{
     if (l->n == MAX_FILES) return err_set(e, ERR_LIMIT, "%s: more than %d files", path, MAX_FILES);
     if (l->n == *cap) {
         size_t more = *cap ? 2 * *cap : 16;
@@ -75,7 +81,8 @@ static int list_add(struct file_list *l, size_t *cap, const char *path, struct e
     return 0;
 }
 
-static int walk(struct file_list *l, size_t *cap, const char *dir, int depth, struct err *e) {
+static int walk(struct file_list *l, size_t *cap, const char *dir, int depth, struct err *e)
+{
     if (depth > MAX_DEPTH) return err_set(e, ERR_LIMIT, "%s: folders nested deeper than %d", dir, MAX_DEPTH);
     DIR *d = opendir(dir);
     if (!d) return err_set(e, ERR_IO, "%s: cannot open the folder: %s", dir, strerror(errno));
@@ -101,7 +108,8 @@ static int walk(struct file_list *l, size_t *cap, const char *dir, int depth, st
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-int file_list_open(struct file_list *l, const char *path, struct err *e) {
+int file_list_open(struct file_list *l, const char *path, struct err *e)
+{
     struct stat st;
     size_t cap = 0;
     int rc;
@@ -116,7 +124,8 @@ int file_list_open(struct file_list *l, const char *path, struct err *e) {
     return rc;
 }
 
-void file_list_release(struct file_list *l) {
+void file_list_release(struct file_list *l)
+{
     for (size_t i = 0; i < l->n; i++) mem_free(l->path[i]);
     mem_free(l->path);
     *l = (struct file_list){0};

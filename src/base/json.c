@@ -13,7 +13,8 @@
 /* jansson does not always tell short memory from bad input. */
 static _Thread_local bool short_of_memory;
 
-static void *json_alloc(size_t n) {
+static void *json_alloc(size_t n)
+{
     void *p = mem_resize(NULL, n, 1);
     short_of_memory |= !p;
     return p;
@@ -21,7 +22,8 @@ static void *json_alloc(size_t n) {
 
 static void use_shims(void) { json_set_alloc_funcs(json_alloc, mem_free); }
 
-int json_parse(json_t **out, const char *text, size_t n, const char *where, struct err *e) {
+int json_parse(json_t **out, const char *text, size_t n, const char *where, struct err *e)
+{
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, use_shims);
     json_error_t j;
@@ -34,7 +36,8 @@ int json_parse(json_t **out, const char *text, size_t n, const char *where, stru
     return err_set(e, ERR_FORMAT, "%s: not valid JSON, line %d column %d: %s", where, j.line, j.column, j.text);
 }
 
-int json_read(json_t **out, const char *path, size_t limit, struct err *e) {
+int json_read(json_t **out, const char *path, size_t limit, struct err *e)
+{
     struct buf b = {0};
     *out = NULL;
     int rc = file_read(&b, path, limit, e);
@@ -45,7 +48,8 @@ int json_read(json_t **out, const char *path, size_t limit, struct err *e) {
 
 /* ---- text ---- */
 
-int json_quote(struct buf *b, const char *s, size_t n, struct err *e) {
+int json_quote(struct buf *b, const char *s, size_t n, struct err *e)
+{
     static const char hex[] = "0123456789abcdef";
     size_t from = 0, i = 0;
     int rc = buf_addc(b, '"', e);
@@ -73,7 +77,8 @@ int json_quote(struct buf *b, const char *s, size_t n, struct err *e) {
     return rc ? rc : buf_addc(b, '"', e);
 }
 
-static int print_real(struct buf *b, double x, struct err *e) {
+static int print_real(struct buf *b, double x, struct err *e)
+{
     char t[40];
     if (!isfinite(x)) return err_set(e, ERR_VALUE, "a number for JSON is not finite");
     for (int digits = 1; digits <= 17; digits++) {
@@ -84,14 +89,16 @@ static int print_real(struct buf *b, double x, struct err *e) {
     return buf_adds(b, t, e);
 }
 
-static int new_line(struct buf *b, int indent, int depth, struct err *e) {
+static int new_line(struct buf *b, int indent, int depth, struct err *e)
+{
     if (!indent) return 0;
     return buf_printf(b, e, "\n%*s", indent * depth, "");
 }
 
 static int print(struct buf *b, const json_t *v, int indent, int depth, struct err *e);
 
-static int print_array(struct buf *b, const json_t *v, int indent, int depth, struct err *e) {
+static int print_array(struct buf *b, const json_t *v, int indent, int depth, struct err *e)
+{
     size_t n = json_array_size(v);
     int rc = buf_addc(b, '[', e);
     for (size_t i = 0; !rc && i < n; i++) {
@@ -103,7 +110,8 @@ static int print_array(struct buf *b, const json_t *v, int indent, int depth, st
     return rc ? rc : buf_addc(b, ']', e);
 }
 
-static int print_object(struct buf *b, const json_t *v, int indent, int depth, struct err *e) {
+static int print_object(struct buf *b, const json_t *v, int indent, int depth, struct err *e)
+{
     const char *key;
     json_t *item;
     bool first = true;
@@ -121,7 +129,8 @@ static int print_object(struct buf *b, const json_t *v, int indent, int depth, s
     return rc ? rc : buf_addc(b, '}', e);
 }
 
-static int print(struct buf *b, const json_t *v, int indent, int depth, struct err *e) {
+static int print(struct buf *b, const json_t *v, int indent, int depth, struct err *e)
+{
     if (depth > 2048) return err_set(e, ERR_LIMIT, "JSON nested deeper than 2048");
     switch (json_typeof(v)) {
     case JSON_OBJECT: return print_object(b, v, indent, depth, e);
@@ -138,7 +147,8 @@ static int print(struct buf *b, const json_t *v, int indent, int depth, struct e
 
 int json_print(struct buf *b, const json_t *v, int indent, struct err *e) { return print(b, v, indent, 0, e); }
 
-int json_write(const char *path, const json_t *v, struct err *e) {
+int json_write(const char *path, const json_t *v, struct err *e)
+{
     struct buf b = {0};
     int rc = v ? json_print(&b, v, 2, e) : err_set(e, ERR_NOMEM, "out of memory");
     if (!rc) rc = buf_addc(&b, '\n', e);
@@ -150,7 +160,8 @@ int json_write(const char *path, const json_t *v, struct err *e) {
 
 /* ---- fields ---- */
 
-static const char *kind(const json_t *v) {
+static const char *kind(const json_t *v)
+{
     switch (json_typeof(v)) {
     case JSON_OBJECT: return "an object";
     case JSON_ARRAY: return "an array";
@@ -164,19 +175,22 @@ static const char *kind(const json_t *v) {
 }
 
 /* 1: *v is the field; 0: absent (or null) and optional; negative: absent and needed. */
-static int field(const json_t **v, const json_t *obj, const char *key, bool opt, const char *where, struct err *e) {
+static int field(const json_t **v, const json_t *obj, const char *key, bool opt, const char *where, struct err *e)
+{
     *v = json_object_get(obj, key);
     if (*v && !(opt && json_is_null(*v))) return 1;
     if (opt) return 0;
     return err_set(e, ERR_FORMAT, "%s: \"%s\" is missing", where, key);
 }
 
-static int wrong(const json_t *v, const char *key, const char *want, const char *where, struct err *e) {
+static int wrong(const json_t *v, const char *key, const char *want, const char *where, struct err *e)
+{
     return err_set(e, ERR_FORMAT, "%s: \"%s\" is %s, expected %s", where, key, kind(v), want);
 }
 
 int json_get_int(int64_t *out, const json_t *obj, const char *key, int64_t lo, int64_t hi, bool opt, int64_t dflt,
-                 const char *where, struct err *e) {
+                 const char *where, struct err *e)
+{
     const json_t *v;
     int rc = field(&v, obj, key, opt, where, e);
     *out = dflt;
@@ -196,7 +210,8 @@ int json_get_int(int64_t *out, const json_t *obj, const char *key, int64_t lo, i
 }
 
 int json_get_real(double *out, const json_t *obj, const char *key, double lo, double hi, bool opt, double dflt,
-                  const char *where, struct err *e) {
+                  const char *where, struct err *e)
+{
     const json_t *v;
     int rc = field(&v, obj, key, opt, where, e);
     *out = dflt;
@@ -210,7 +225,8 @@ int json_get_real(double *out, const json_t *obj, const char *key, double lo, do
 }
 
 int json_get_bool(bool *out, const json_t *obj, const char *key, bool opt, bool dflt, const char *where,
-                  struct err *e) {
+                  struct err *e)
+{
     const json_t *v;
     int rc = field(&v, obj, key, opt, where, e);
     *out = dflt;
@@ -221,7 +237,8 @@ int json_get_bool(bool *out, const json_t *obj, const char *key, bool opt, bool 
 }
 
 int json_get_str(const char **out, const json_t *obj, const char *key, bool opt, const char *dflt, const char *where,
-                 struct err *e) {
+                 struct err *e)
+{
     const json_t *v;
     int rc = field(&v, obj, key, opt, where, e);
     *out = dflt;

@@ -22,7 +22,8 @@ static char line[1024];   /* the last progress line */
 static bool shown;        /* …is what stderr shows now (terminal) or has printed (pipe) */
 static double last_time = -1e9;
 
-bool log_is_tty(void) {
+bool log_is_tty(void)
+{
     static int tty = -1; /* every thread would find the same */
     int t = __atomic_load_n(&tty, __ATOMIC_RELAXED);
     if (t < 0) {
@@ -35,20 +36,23 @@ bool log_is_tty(void) {
 
 void log_quiet(bool on) { quiet = on; }
 
-static size_t columns(void) {
+static size_t columns(void)
+{
     struct winsize w;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1) return w.ws_col;
     return 80;
 }
 
 /* The last column stays empty: a character there makes some terminals wrap. */
-static void draw(void) {
+static void draw(void)
+{
     size_t n = text_cut(line, strlen(line), columns() - 1);
     fprintf(stderr, "\r%.*s\033[K", (int)n, line);
     fflush(stderr);
 }
 
-void log_line(const char *fmt, ...) {
+void log_line(const char *fmt, ...)
+{
     if (quiet) return;
     va_list ap;
     va_start(ap, fmt);
@@ -63,7 +67,8 @@ void log_line(const char *fmt, ...) {
 }
 
 static void progress(bool now, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-static void progress(bool now, const char *fmt, va_list ap) {
+static void progress(bool now, const char *fmt, va_list ap)
+{
     if (quiet) return;
     pthread_mutex_lock(&lock);
     double t = clock_seconds();
@@ -78,21 +83,24 @@ static void progress(bool now, const char *fmt, va_list ap) {
     pthread_mutex_unlock(&lock);
 }
 
-void log_progress(const char *fmt, ...) {
+void log_progress(const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
     progress(false, fmt, ap);
     va_end(ap);
 }
 
-void log_progress_now(const char *fmt, ...) {
+void log_progress_now(const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
     progress(true, fmt, ap);
     va_end(ap);
 }
 
-void log_progress_end(void) {
+void log_progress_end(void)
+{
     if (quiet) return;
     pthread_mutex_lock(&lock);
     if (line[0]) {
@@ -107,14 +115,16 @@ void log_progress_end(void) {
 
 static volatile sig_atomic_t stop_asked;
 
-static void on_stop(int sig) {
+static void on_stop(int sig)
+{
     (void)sig;
     stop_asked = 1;
     signal(SIGINT, SIG_DFL); /* the next one ends the program */
     signal(SIGTERM, SIG_DFL);
 }
 
-void log_catch_stop(void) {
+void log_catch_stop(void)
+{
     struct sigaction a = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
     sigemptyset(&a.sa_mask);
     stop_asked = 0;

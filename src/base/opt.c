@@ -13,7 +13,8 @@ enum { HELP_WIDTH = 79, HELP_LEFT_MAX = 30 };
 /* ---- --help ---- */
 
 /* Prints s wrapped at blanks into columns [left, HELP_WIDTH); the cursor stands at `left`. */
-static void print_wrapped(const char *s, size_t left) {
+static void print_wrapped(const char *s, size_t left)
+{
     size_t at = left;
     while (*s) {
         size_t n = strcspn(s, " \n"), w = text_width(s, n);
@@ -28,13 +29,15 @@ static void print_wrapped(const char *s, size_t left) {
     putchar('\n');
 }
 
-static size_t option_text(char out[128], const struct opt *o) {
+static size_t option_text(char out[128], const struct opt *o)
+{
     int n = snprintf(out, 128, o->letter ? "-%c, " : "    ", o->letter);
     snprintf(out + n, 128 - (size_t)n, "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
     return text_width(out, strlen(out));
 }
 
-static void print_option(const struct opt *o, size_t column) {
+static void print_option(const struct opt *o, size_t column)
+{
     char text[128];
     size_t w = option_text(text, o) + 2;
     printf("  %s", text);
@@ -45,13 +48,15 @@ static void print_option(const struct opt *o, size_t column) {
 
 static const struct opt help_opt = {.name = "help", .letter = 'h', .help = "shows this text"};
 
-static const struct opt *by_letter(const struct opt_spec *s, char c) {
+static const struct opt *by_letter(const struct opt_spec *s, char c)
+{
     for (const struct opt *o = s->opts; o && o->name; o++)
         if (o->letter && o->letter == c) return o;
     return NULL;
 }
 
-static void print_help(const struct opt_spec *s) {
+static void print_help(const struct opt_spec *s)
+{
     char text[128];
     size_t column = 0;
     struct opt help = help_opt;
@@ -72,7 +77,8 @@ static void print_help(const struct opt_spec *s) {
 /* ---- names ---- */
 
 /* Levenshtein distance; names are short. */
-static int distance(const char *a, size_t na, const char *b) {
+static int distance(const char *a, size_t na, const char *b)
+{
     int row[64];
     size_t nb = strlen(b);
     if (na > 60 || nb > 60) return 99;
@@ -91,7 +97,8 @@ static int distance(const char *a, size_t na, const char *b) {
     return row[nb];
 }
 
-static const char *nearest(const struct opt_spec *s, const char *name, size_t n) {
+static const char *nearest(const struct opt_spec *s, const char *name, size_t n)
+{
     const char *best = NULL;
     int least = n < 4 ? 2 : 3; /* strictly less */
     for (const struct opt *o = s->opts; o && o->name; o++) {
@@ -101,7 +108,8 @@ static const char *nearest(const struct opt_spec *s, const char *name, size_t n)
     return best;
 }
 
-static int unknown(const struct opt_spec *s, const char *name, size_t n, struct err *e) {
+static int unknown(const struct opt_spec *s, const char *name, size_t n, struct err *e)
+{
     const char *near = nearest(s, name, n);
     if (near) return err_set(e, ERR_USAGE, "unknown option --%.*s; did you mean --%s?", (int)n, name, near);
     return err_set(e, ERR_USAGE, "unknown option --%.*s; --help lists them", (int)n, name);
@@ -109,17 +117,20 @@ static int unknown(const struct opt_spec *s, const char *name, size_t n, struct 
 
 /* ---- values ---- */
 
-static int bad(const struct opt *o, const char *v, const char *want, struct err *e) {
+static int bad(const struct opt *o, const char *v, const char *want, struct err *e)
+{
     return err_set(e, ERR_USAGE, "--%s: \"%s\" is not %s", o->name, v, want);
 }
 
-static int in_range(const struct opt *o, const char *v, double x, struct err *e) {
+static int in_range(const struct opt *o, const char *v, double x, struct err *e)
+{
     if ((o->lo == 0 && o->hi == 0) || (x >= o->lo && x <= o->hi)) return 0;
     return err_set(e, ERR_USAGE, "--%s: %s is out of range, expected %.15g to %.15g", o->name, v, o->lo, o->hi);
 }
 
 /* A finite decimal number; *rest is what follows it. strtod alone would take "nan" and "0x1p3". */
-static bool number(double *x, const char *v, const char **rest) {
+static bool number(double *x, const char *v, const char **rest)
+{
     size_t sign = *v == '-' || *v == '+', n = sign + strspn(v + sign, "0123456789.");
     if (n == sign || !strpbrk(v + sign, "0123456789") || v[n] == 'x' || v[n] == 'X') return false;
     char *end;
@@ -129,7 +140,8 @@ static bool number(double *x, const char *v, const char **rest) {
 }
 
 /* A letter of "kMGT" (K as well) as a power of `unit`; false when something else follows. */
-static bool scaled(double *x, const char *rest, double unit) {
+static bool scaled(double *x, const char *rest, double unit)
+{
     static const char letters[] = "kMGT";
     if (*rest) {
         const char *at = strchr(letters, *rest == 'K' ? 'k' : *rest);
@@ -140,7 +152,8 @@ static bool scaled(double *x, const char *rest, double unit) {
     return *rest == 0 && isfinite(*x);
 }
 
-static int set_int(const struct opt *o, const char *v, struct err *e) {
+static int set_int(const struct opt *o, const char *v, struct err *e)
+{
     char *end;
     long long x = strtoll(v, &end, 10);
     bool digits = strspn(v + (*v == '-' || *v == '+'), "0123456789") > 0;
@@ -149,7 +162,8 @@ static int set_int(const struct opt *o, const char *v, struct err *e) {
     return in_range(o, v, (double)x, e);
 }
 
-static int set_number(const struct opt *o, const char *v, struct err *e) {
+static int set_number(const struct opt *o, const char *v, struct err *e)
+{
     double x, unit = o->type == OPT_SIZE ? 1024 : 1000;
     const char *rest, *want = o->type == OPT_REAL    ? "a number"
                               : o->type == OPT_COUNT ? "a count such as 5000, 24M or 2e12"
@@ -162,7 +176,8 @@ static int set_number(const struct opt *o, const char *v, struct err *e) {
     return in_range(o, v, x, e);
 }
 
-static int set_list(const struct opt *o, const char *v, struct err *e) {
+static int set_list(const struct opt *o, const char *v, struct err *e)
+{
     struct opt_list *l = o->dst;
     const int max = (int)(sizeof l->v / sizeof *l->v);
     if (l->n == max) return err_set(e, ERR_USAGE, "--%s: given more than %d times", o->name, max);
@@ -170,7 +185,8 @@ static int set_list(const struct opt *o, const char *v, struct err *e) {
     return 0;
 }
 
-static int set(const struct opt *o, const char *v, struct err *e) {
+static int set(const struct opt *o, const char *v, struct err *e)
+{
     if (o->seen) *o->seen = true;
     switch (o->type) {
     case OPT_FLAG: *(bool *)o->dst = true; return 0;
@@ -189,7 +205,8 @@ static int set(const struct opt *o, const char *v, struct err *e) {
 
 /* One argument that begins with '-': its option, and its value if it is attached. */
 static int resolve(const struct opt_spec *s, const char *a, const struct opt **found, const char **value,
-                   struct err *e) {
+                   struct err *e)
+{
     *value = NULL;
     if (a[1] != '-') {
         *found = by_letter(s, a[1]);
@@ -210,7 +227,8 @@ static int resolve(const struct opt_spec *s, const char *a, const struct opt **f
     return n == 4 && !memcmp(name, "help", 4) ? 0 : unknown(s, name, n, e);
 }
 
-static int check_count(const struct opt_spec *s, int n, char **argv, struct err *e) {
+static int check_count(const struct opt_spec *s, int n, char **argv, struct err *e)
+{
     if (n < s->min_args)
         return err_set(e, ERR_USAGE, "needs %s%d argument%s, got %d; usage: %s",
                        s->max_args == s->min_args ? "" : "at least ", s->min_args, s->min_args == 1 ? "" : "s", n,
@@ -220,7 +238,8 @@ static int check_count(const struct opt_spec *s, int n, char **argv, struct err 
     return 0;
 }
 
-int opt_parse(const struct opt_spec *s, int argc, char **argv, int *n_args, struct err *e) {
+int opt_parse(const struct opt_spec *s, int argc, char **argv, int *n_args, struct err *e)
+{
     int n = 0, rc;
     bool only_args = false;
     for (int i = 1; i < argc; i++) {

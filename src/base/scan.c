@@ -13,14 +13,16 @@ typedef char char16 __attribute__((vector_size(16)));
 typedef uint64_t words2 __attribute__((vector_size(16)));
 #endif
 
-static inline bytes16 load(const void *p) {
+static inline bytes16 load(const void *p)
+{
     bytes16 v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
 /* Bit k for byte k of a mask. */
-static inline unsigned bits_of(bytes16 mask) {
+static inline unsigned bits_of(bytes16 mask)
+{
 #ifdef __SSE2__
     return (unsigned)__builtin_ia32_pmovmskb128((char16)mask);
 #else
@@ -35,7 +37,8 @@ static inline unsigned bits_of(bytes16 mask) {
 
 static inline bytes16 json_stops(bytes16 v) { return (bytes16)(v == '"') | (bytes16)(v == '\\') | (bytes16)(v < 0x20); }
 
-size_t scan_json_plain(const char *p, size_t n) {
+size_t scan_json_plain(const char *p, size_t n)
+{
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
         unsigned stop = bits_of(json_stops(load(p + i)));
@@ -49,7 +52,8 @@ size_t scan_json_plain(const char *p, size_t n) {
 static inline bytes16 leads_three(bytes16 v) { return (bytes16)((signed16)(v + (0x7F - 0xED)) > (0x7F - 0xED + 0xE3)); }
 
 /* Set where the byte v is not easy, one and two standing before it. */
-static inline bytes16 hard(bytes16 v, bytes16 one, bytes16 two) {
+static inline bytes16 hard(bytes16 v, bytes16 one, bytes16 two)
+{
     bytes16 cont = (bytes16)((signed16)v < -0x40), ascii = (bytes16)((signed16)v >= 0);
     bytes16 wrong = cont ^ (leads_three(one) | leads_three(two));
     wrong |= ~(ascii | cont | leads_three(v));
@@ -62,7 +66,8 @@ static inline bytes16 hard(bytes16 v, bytes16 one, bytes16 two) {
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* Bits of the bytes of p[0..16) that end a run; not those of short escapes that lie in there. */
-static ALWAYS_INLINE unsigned stops(const unsigned char *p, bool json, bool *escaped) {
+static ALWAYS_INLINE unsigned stops(const unsigned char *p, bool json, bool *escaped)
+{
     static const bool short_escape[256] = {['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true,
                                            ['f'] = true, ['n'] = true,  ['r'] = true, ['t'] = true};
     bytes16 v = load(p);
@@ -76,7 +81,8 @@ static ALWAYS_INLINE unsigned stops(const unsigned char *p, bool json, bool *esc
     return wrong | stop;
 }
 
-static ALWAYS_INLINE size_t run(const unsigned char *p, size_t from, size_t n, bool json, bool *escaped) {
+static ALWAYS_INLINE size_t run(const unsigned char *p, size_t from, size_t n, bool json, bool *escaped)
+{
     if (n - from < SCAN_LEAST) return from;
     size_t i = from;
     unsigned stop;
@@ -106,11 +112,13 @@ static ALWAYS_INLINE size_t run(const unsigned char *p, size_t from, size_t n, b
 
 size_t scan_easy_utf8(const unsigned char *p, size_t from, size_t n) { return run(p, from, n, false, NULL); }
 
-size_t scan_json_easy(const unsigned char *p, size_t from, size_t n, bool *escaped) {
+size_t scan_json_easy(const unsigned char *p, size_t from, size_t n, bool *escaped)
+{
     return run(p, from, n, true, escaped);
 }
 
-size_t scan_count_chars(const char *p, size_t n) {
+size_t scan_count_chars(const char *p, size_t n)
+{
     size_t i = 0, chars = 0;
     while (i + 16 <= n) {
         /* A lane counts up to 255; a mask is −1. */

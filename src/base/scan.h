@@ -21,7 +21,8 @@ size_t scan_easy_utf8(const unsigned char *p, size_t from, size_t n);
 size_t scan_json_easy(const unsigned char *p, size_t from, size_t n, bool *escaped);
 
 /* Whether another look for a run pays where c begins a character, left bytes before the end. */
-static inline bool scan_pays(unsigned char c, size_t left) {
+static inline bool scan_pays(unsigned char c, size_t left)
+{
     return (c < 0x80 || (c >= 0xE4 && c <= 0xED)) && left >= SCAN_LEAST;
 }
 

@@ -28,7 +28,8 @@ static const struct command commands[] = {
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-static void print_help(FILE *f) {
+static void print_help(FILE *f)
+{
     fprintf(f, "dokja: a language model of your own, from raw text, with proof\n\n"
                "Usage: dokja COMMAND [options]\n\nCommands:\n");
     for (int i = 0; i < N_COMMANDS; i++) fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].about);
@@ -37,20 +38,23 @@ static void print_help(FILE *f) {
                "  DOKJA_CPU=ref|avx2|avx512|avx512bf16|amx (instruction set; default: the fastest here).\n");
 }
 
-static int fail(const char *name, const struct err *e) {
+static int fail(const char *name, const struct err *e)
+{
     const char *sentence = e->msg[0] ? e->msg : "failed";
     fprintf(stderr, "dokja%s%s: %s\n", *name ? " " : "", name, sentence);
     return e->code == ERR_USAGE ? 2 : 1;
 }
 
 /* Output that never arrived (full disk, closed pipe) must not look like success. */
-static int close_stdout(struct err *e) {
+static int close_stdout(struct err *e)
+{
     bool bad = ferror(stdout) != 0;
     if (fflush(stdout) || bad) return err_set(e, ERR_IO, "standard output: not everything could be written");
     return 0;
 }
 
-static const struct command *find(const char *name) {
+static const struct command *find(const char *name)
+{
     for (int i = 0; i < N_COMMANDS; i++)
         if (!strcmp(commands[i].name, name)) return &commands[i];
     return NULL;
@@ -63,14 +67,16 @@ static bool is(const char *arg, const char *word) { return arg && strcmp(arg, wo
  * decode step to being woken.  So they spin for some microseconds, then sleep; longer where training divides longer
  * work, whose partner is worth waiting for (bench/RESULTS.md).  The policy is read before main, so it takes starting
  * again; whoever sets one keeps it. */
-static void wait_briefly(char **argv) {
+static void wait_briefly(char **argv)
+{
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || getenv("KMP_BLOCKTIME")) return;
     bool trains = is(argv[1], "pretrain") || is(argv[1], "ledger") || (is(argv[1], "bench") && is(argv[2], "train"));
     if (setenv("GOMP_SPINCOUNT", trains ? "1000" : "300", 1) == 0 && setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
         execv("/proc/self/exe", argv); /* on failure: as it is */
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct err e = {0};
     wait_briefly(argv);
     /* A reader that goes away is an ordinary write error, so that files in the making are cleaned up. */

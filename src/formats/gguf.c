@@ -50,7 +50,8 @@ struct cursor {
     bool bad;
 };
 
-static uint64_t take(struct cursor *c, unsigned bytes) {
+static uint64_t take(struct cursor *c, unsigned bytes)
+{
     uint64_t v = 0;
     if ((size_t)(c->end - c->at) < bytes) {
         c->bad = true;
@@ -61,12 +62,14 @@ static uint64_t take(struct cursor *c, unsigned bytes) {
     return v;
 }
 
-static void skip(struct cursor *c, uint64_t bytes) {
+static void skip(struct cursor *c, uint64_t bytes)
+{
     if ((uint64_t)(c->end - c->at) < bytes) c->bad = true;
     else c->at += bytes;
 }
 
-static const char *take_string(struct cursor *c, size_t *n) {
+static const char *take_string(struct cursor *c, size_t *n)
+{
     uint64_t len = take(c, 8);
     const char *s = (const char *)c->at;
     skip(c, len);
@@ -74,13 +77,15 @@ static const char *take_string(struct cursor *c, size_t *n) {
     return s;
 }
 
-static int cut_short(const struct gguf *g, const char *what, struct err *e) {
+static int cut_short(const struct gguf *g, const char *what, struct err *e)
+{
     return err_set(e, ERR_FORMAT, "%s: the file ends within %s", g->path, what);
 }
 
 /* ---- metadata ---- */
 
-static int read_array(const struct gguf *g, struct cursor *c, struct pair *p, struct err *e) {
+static int read_array(const struct gguf *g, struct cursor *c, struct pair *p, struct err *e)
+{
     uint64_t element = take(c, 4);
     p->count = take(c, 8);
     p->value = c->at;
@@ -101,7 +106,8 @@ static int read_array(const struct gguf *g, struct cursor *c, struct pair *p, st
     return c->bad ? cut_short(g, "an array", e) : 0;
 }
 
-static int read_pair(const struct gguf *g, struct cursor *c, struct pair *p, struct err *e) {
+static int read_pair(const struct gguf *g, struct cursor *c, struct pair *p, struct err *e)
+{
     size_t n;
     p->key = take_string(c, &p->n_key);
     uint64_t type = take(c, 4);
@@ -119,17 +125,20 @@ static int read_pair(const struct gguf *g, struct cursor *c, struct pair *p, str
     return c->bad ? cut_short(g, "the metadata", e) : 0;
 }
 
-static int compare_keys(const char *a, size_t n, const char *b, size_t m) {
+static int compare_keys(const char *a, size_t n, const char *b, size_t m)
+{
     int d = memcmp(a, b, n < m ? n : m);
     return d ? d : (n > m) - (n < m);
 }
 
-static int by_key(const void *a, const void *b) {
+static int by_key(const void *a, const void *b)
+{
     const struct pair *x = a, *y = b;
     return compare_keys(x->key, x->n_key, y->key, y->n_key);
 }
 
-static int read_pairs(struct gguf *g, struct cursor *c, struct err *e) {
+static int read_pairs(struct gguf *g, struct cursor *c, struct err *e)
+{
     for (size_t i = 0; i < g->n_pairs; i++) {
         int rc = read_pair(g, c, &g->pair[i], e);
         if (rc) return rc;
@@ -142,12 +151,14 @@ static int read_pairs(struct gguf *g, struct cursor *c, struct err *e) {
     return 0;
 }
 
-static const struct pair *find_pair(const struct gguf *g, const char *key) {
+static const struct pair *find_pair(const struct gguf *g, const char *key)
+{
     struct pair want = {.key = key, .n_key = strlen(key)};
     return g->n_pairs ? bsearch(&want, g->pair, g->n_pairs, sizeof want, by_key) : NULL;
 }
 
-bool gguf_get_str(const struct gguf *g, const char *key, const char **s, size_t *n) {
+bool gguf_get_str(const struct gguf *g, const char *key, const char **s, size_t *n)
+{
     const struct pair *p = find_pair(g, key);
     if (!p || p->type != V_STRING) return false;
     struct cursor c = {p->value, g->map.p + g->map.len, false};
@@ -155,7 +166,8 @@ bool gguf_get_str(const struct gguf *g, const char *key, const char **s, size_t 
     return true;
 }
 
-bool gguf_get_uint(const struct gguf *g, const char *key, uint64_t *v) {
+bool gguf_get_uint(const struct gguf *g, const char *key, uint64_t *v)
+{
     const struct pair *p = find_pair(g, key);
     if (!p || p->type == V_F32 || p->type == V_F64 || p->type == V_STRING || p->type == V_ARRAY || p->type == V_BOOL)
         return false;
@@ -165,14 +177,16 @@ bool gguf_get_uint(const struct gguf *g, const char *key, uint64_t *v) {
     return !is_signed || !(*v >> (8 * value_size[p->type] - 1));
 }
 
-bool gguf_get_strings(const struct gguf *g, const char *key, struct gguf_strings *s) {
+bool gguf_get_strings(const struct gguf *g, const char *key, struct gguf_strings *s)
+{
     const struct pair *p = find_pair(g, key);
     if (!p || p->type != V_ARRAY || p->element != V_STRING) return false;
     *s = (struct gguf_strings){p->value, p->count};
     return true;
 }
 
-bool gguf_next_string(struct gguf_strings *s, const char **p, size_t *n) {
+bool gguf_next_string(struct gguf_strings *s, const char **p, size_t *n)
+{
     if (!s->left) return false;
     struct cursor c = {s->at, s->at + 8, false};
     *n = (size_t)take(&c, 8);      /* walked once at opening: it lies inside the file */
@@ -184,13 +198,15 @@ bool gguf_next_string(struct gguf_strings *s, const char **p, size_t *n) {
 
 /* ---- the tensor table ---- */
 
-static const struct block_kind *kind_of(uint64_t type) {
+static const struct block_kind *kind_of(uint64_t type)
+{
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if ((uint64_t)kinds[i].type == type) return &kinds[i];
     return NULL;
 }
 
-static int tensor_bytes(const struct gguf *g, struct gguf_tensor *t, const struct block_kind *k, struct err *e) {
+static int tensor_bytes(const struct gguf *g, struct gguf_tensor *t, const struct block_kind *k, struct err *e)
+{
     uint64_t n = t->dim[0] / k->weights * k->bytes;
     bool wraps = t->dim[0] % k->weights != 0 || __builtin_mul_overflow(t->dim[0] / k->weights, k->bytes, &n);
     for (int i = 1; i < t->n_dims; i++) wraps |= __builtin_mul_overflow(n, t->dim[i], &n);
@@ -201,7 +217,8 @@ static int tensor_bytes(const struct gguf *g, struct gguf_tensor *t, const struc
     return 0;
 }
 
-static int tensor_type(const struct gguf *g, struct gguf_tensor *t, uint64_t type, struct err *e) {
+static int tensor_type(const struct gguf *g, struct gguf_tensor *t, uint64_t type, struct err *e)
+{
     const struct block_kind *k = kind_of(type);
     if (!k)
         return err_set(e, ERR_FORMAT, "%s: tensor \"%s\": type %.8s (%llu) cannot be read here; expected F32, F16, "
@@ -213,7 +230,8 @@ static int tensor_type(const struct gguf *g, struct gguf_tensor *t, uint64_t typ
 }
 
 /* `offset` is relative to the data block, which is not known yet. */
-static int read_tensor(struct gguf *g, struct cursor *c, size_t i, uint64_t *offset, struct err *e) {
+static int read_tensor(struct gguf *g, struct cursor *c, size_t i, uint64_t *offset, struct err *e)
+{
     struct gguf_tensor *t = &g->t[i];
     char *name = g->names + i * MAX_NAME;
     size_t n;
@@ -239,7 +257,8 @@ static int read_tensor(struct gguf *g, struct cursor *c, size_t i, uint64_t *off
 static uint64_t aligned(uint64_t n, uint64_t align) { return (n + align - 1) / align * align; }
 
 /* Offsets are running sums of padded sizes, and every tensor ends inside the file. */
-static int place_tensors(struct gguf *g, const uint64_t *offset, uint64_t start, uint64_t align, struct err *e) {
+static int place_tensors(struct gguf *g, const uint64_t *offset, uint64_t start, uint64_t align, struct err *e)
+{
     uint64_t at = 0;
     for (size_t i = 0; i < g->n; i++) {
         struct gguf_tensor *t = &g->t[i];
@@ -254,12 +273,14 @@ static int place_tensors(struct gguf *g, const uint64_t *offset, uint64_t start,
     return 0;
 }
 
-static int by_name(const void *a, const void *b) {
+static int by_name(const void *a, const void *b)
+{
     const struct gguf_tensor *const *x = a, *const *y = b;
     return strcmp((*x)->name, (*y)->name);
 }
 
-static int sort_names(struct gguf *g, struct err *e) {
+static int sort_names(struct gguf *g, struct err *e)
+{
     for (size_t i = 0; i < g->n; i++) g->by_name[i] = &g->t[i];
     if (g->n) qsort(g->by_name, g->n, sizeof *g->by_name, by_name);
     for (size_t i = 1; i < g->n; i++)
@@ -268,7 +289,8 @@ static int sort_names(struct gguf *g, struct err *e) {
     return 0;
 }
 
-static int alignment(const struct gguf *g, uint64_t *align, struct err *e) {
+static int alignment(const struct gguf *g, uint64_t *align, struct err *e)
+{
     const struct pair *p = find_pair(g, "general.alignment");
     *align = 32;
     if (!p) return 0;
@@ -279,7 +301,8 @@ static int alignment(const struct gguf *g, uint64_t *align, struct err *e) {
     return 0;
 }
 
-static int read_tensors(struct gguf *g, struct cursor *c, uint64_t *offset, struct err *e) {
+static int read_tensors(struct gguf *g, struct cursor *c, uint64_t *offset, struct err *e)
+{
     uint64_t align;
     int rc = alignment(g, &align, e);
     for (size_t i = 0; i < g->n && !rc; i++) rc = read_tensor(g, c, i, &offset[i], e);
@@ -289,7 +312,8 @@ static int read_tensors(struct gguf *g, struct cursor *c, uint64_t *offset, stru
 
 /* ---- the whole ---- */
 
-static int read_head(struct gguf *g, struct cursor *c, struct err *e) {
+static int read_head(struct gguf *g, struct cursor *c, struct err *e)
+{
     if (g->map.len < 24 || memcmp(g->map.p, "GGUF", 4) != 0)
         return err_set(e, ERR_FORMAT, "%s: does not begin with a GGUF head", g->path);
     c->at += 4;
@@ -310,7 +334,8 @@ static int read_head(struct gguf *g, struct cursor *c, struct err *e) {
     return 0;
 }
 
-static int parse(struct gguf *g, struct err *e) {
+static int parse(struct gguf *g, struct err *e)
+{
     struct cursor c = {g->map.p, g->map.p + g->map.len, false};
     uint64_t splits;
     int rc = read_head(g, &c, e);
@@ -331,7 +356,8 @@ static int parse(struct gguf *g, struct err *e) {
     return rc;
 }
 
-int gguf_open(struct gguf **out, const char *path, struct err *e) {
+int gguf_open(struct gguf **out, const char *path, struct err *e)
+{
     *out = NULL;
     struct gguf *g = mem_new(1, sizeof *g);
     if (!g) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
@@ -344,7 +370,8 @@ int gguf_open(struct gguf **out, const char *path, struct err *e) {
     return rc;
 }
 
-void gguf_close(struct gguf *g) {
+void gguf_close(struct gguf *g)
+{
     if (!g) return;
     file_map_close(&g->map);
     mem_free(g->pair);
@@ -358,7 +385,8 @@ size_t gguf_count(const struct gguf *g) { return g->n; }
 
 const struct gguf_tensor *gguf_at(const struct gguf *g, size_t i) { return i < g->n ? &g->t[i] : NULL; }
 
-const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name) {
+const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name)
+{
     struct gguf_tensor key = {.name = name};
     const struct gguf_tensor *k = &key, *const *found;
     if (!g->n) return NULL;
@@ -370,12 +398,14 @@ const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name) {
 
 static float half_at(const unsigned char *p) { return half_f32((uint16_t)(p[0] | p[1] << 8)); }
 
-static void q8_0(const unsigned char *p, float *y) {
+static void q8_0(const unsigned char *p, float *y)
+{
     float d = half_at(p);
     for (int i = 0; i < 32; i++) y[i] = d * (float)(int8_t)p[2 + i];
 }
 
-static void q4_0(const unsigned char *p, float *y) {
+static void q4_0(const unsigned char *p, float *y)
+{
     float d = half_at(p);
     for (int i = 0; i < 16; i++) {
         y[i] = d * (float)((p[2 + i] & 15) - 8);
@@ -384,7 +414,8 @@ static void q4_0(const unsigned char *p, float *y) {
 }
 
 /* Eight 6-bit scales and minima in 12 bytes: the first four of each whole, the rest in the bits left over. */
-static void q4_k_scale(const unsigned char *q, int j, int *scale, int *least) {
+static void q4_k_scale(const unsigned char *q, int j, int *scale, int *least)
+{
     if (j < 4) {
         *scale = q[j] & 63;
         *least = q[j + 4] & 63;
@@ -394,7 +425,8 @@ static void q4_k_scale(const unsigned char *q, int j, int *scale, int *least) {
     }
 }
 
-static void q4_k(const unsigned char *p, float *y) {
+static void q4_k(const unsigned char *p, float *y)
+{
     float d = half_at(p), dmin = half_at(p + 2);
     for (int j = 0; j < 8; j++) {
         int scale, least;
@@ -405,7 +437,8 @@ static void q4_k(const unsigned char *p, float *y) {
     }
 }
 
-static void q6_k(const unsigned char *p, float *y) {
+static void q6_k(const unsigned char *p, float *y)
+{
     float d = half_at(p + 208);
     for (int half = 0; half < 2; half++) {
         const unsigned char *ql = p + 64 * half, *qh = p + 128 + 32 * half;
@@ -419,7 +452,8 @@ static void q6_k(const unsigned char *p, float *y) {
     }
 }
 
-static void plain(const struct gguf_tensor *t, const unsigned char *p, float *dst) {
+static void plain(const struct gguf_tensor *t, const unsigned char *p, float *dst)
+{
     for (uint64_t i = 0; i < t->dim[0]; i++) {
         if (t->type == GGUF_F16) {
             dst[i] = half_at(p + 2 * i);
@@ -433,7 +467,8 @@ static void plain(const struct gguf_tensor *t, const unsigned char *p, float *ds
     }
 }
 
-void gguf_row_f32(const struct gguf_tensor *t, uint64_t r, float *dst) {
+void gguf_row_f32(const struct gguf_tensor *t, uint64_t r, float *dst)
+{
     const struct block_kind *k = kind_of(t->type);
     const uint64_t blocks = t->dim[0] / k->weights, row = blocks * k->bytes;
     assert(!row || r < t->bytes / row);

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint32_t half_bits(uint16_t h) {
+static inline uint32_t half_bits(uint16_t h)
+{
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = h >> 10 & 31, man = h & 1023;
     if (exp == 31) return sign | 0x7F800000 | man << 13;
     if (exp) return sign | (exp + 112) << 23 | man << 13;
@@ -14,7 +15,8 @@ static inline uint32_t half_bits(uint16_t h) {
     return sign | (uint32_t)(113 - up) << 23 | (man << up & 1023) << 13;
 }
 
-static inline float half_f32(uint16_t h) {
+static inline float half_f32(uint16_t h)
+{
     uint32_t bits = half_bits(h);
     float f;
     memcpy(&f, &bits, 4);

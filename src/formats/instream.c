@@ -28,18 +28,21 @@ struct instream {
     unsigned char in[IN_BUF];
 };
 
-static bool ends_with(const char *s, const char *tail) {
+static bool ends_with(const char *s, const char *tail)
+{
     size_t n = strlen(s), k = strlen(tail);
     return n > k && !strcasecmp(s + n - k, tail);
 }
 
-size_t instream_stem(const char *path) {
+size_t instream_stem(const char *path)
+{
     return strlen(path) - (ends_with(path, ".gz") ? 3 : ends_with(path, ".zst") ? 4 : 0);
 }
 
 /* ---- plain ---- */
 
-static int read_plain(struct instream *s, void *out, size_t n, size_t *got, struct err *e) {
+static int read_plain(struct instream *s, void *out, size_t n, size_t *got, struct err *e)
+{
     ssize_t k;
     do k = read(s->fd, out, n);
     while (k < 0 && errno == EINTR);
@@ -48,7 +51,8 @@ static int read_plain(struct instream *s, void *out, size_t n, size_t *got, stru
 }
 
 /* Refills `in` when it is used up; afterwards at == len means the end of the file. */
-static int refill(struct instream *s, struct err *e) {
+static int refill(struct instream *s, struct err *e)
+{
     if (s->at < s->len || s->eof) return 0;
     s->at = 0;
     int rc = read_plain(s, s->in, IN_BUF, &s->len, e);
@@ -56,24 +60,28 @@ static int refill(struct instream *s, struct err *e) {
     return rc;
 }
 
-static int cut_short(const struct instream *s, struct err *e) {
+static int cut_short(const struct instream *s, struct err *e)
+{
     return err_set(e, ERR_FORMAT, "%s: ends in the middle of compressed data", s->path);
 }
 
 /* ---- gzip ---- */
 
-static voidpf z_new(voidpf opaque, uInt n, uInt size) {
+static voidpf z_new(voidpf opaque, uInt n, uInt size)
+{
     (void)opaque;
     return mem_new(n, size);
 }
 
-static void z_free(voidpf opaque, voidpf p) {
+static void z_free(voidpf opaque, voidpf p)
+{
     (void)opaque;
     mem_free(p);
 }
 
 /* After a member: another one, or zeros (tapes and block devices pad), or the end. */
-static int next_member(struct instream *s, bool *end, struct err *e) {
+static int next_member(struct instream *s, bool *end, struct err *e)
+{
     int rc;
     while (!(rc = refill(s, e)) && s->at < s->len && s->in[s->at] == 0) s->at++;
     *end = rc || s->at == s->len;
@@ -84,7 +92,8 @@ static int next_member(struct instream *s, bool *end, struct err *e) {
     return 0;
 }
 
-static int read_gz(struct instream *s, void *out, size_t n, size_t *got, struct err *e) {
+static int read_gz(struct instream *s, void *out, size_t n, size_t *got, struct err *e)
+{
     uInt room = n > (1u << 30) ? 1u << 30 : (uInt)n;
     s->z.next_out = out;
     s->z.avail_out = room;
@@ -110,7 +119,8 @@ static int read_gz(struct instream *s, void *out, size_t n, size_t *got, struct 
 
 /* ---- zstd ---- */
 
-static int read_zst(struct instream *s, void *out, size_t n, size_t *got, struct err *e) {
+static int read_zst(struct instream *s, void *out, size_t n, size_t *got, struct err *e)
+{
     ZSTD_outBuffer o = {out, n, 0};
     *got = 0;
     while (o.pos == 0) {
@@ -133,7 +143,8 @@ static int read_zst(struct instream *s, void *out, size_t n, size_t *got, struct
 
 /* ---- the whole ---- */
 
-static int start_codec(struct instream *s, struct err *e) {
+static int start_codec(struct instream *s, struct err *e)
+{
     s->read = read_plain;
     if (ends_with(s->path, ".gz")) {
         s->read = read_gz;
@@ -151,7 +162,8 @@ static int start_codec(struct instream *s, struct err *e) {
     return 0;
 }
 
-static int start_file(struct instream *s, const char *path, struct err *e) {
+static int start_file(struct instream *s, const char *path, struct err *e)
+{
     struct stat st;
     s->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (s->fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
@@ -161,7 +173,8 @@ static int start_file(struct instream *s, const char *path, struct err *e) {
     return start_codec(s, e);
 }
 
-int instream_open(struct instream **out, const char *path, struct err *e) {
+int instream_open(struct instream **out, const char *path, struct err *e)
+{
     *out = NULL;
     struct instream *s = mem_new(1, sizeof *s);
     if (!s) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
@@ -171,13 +184,15 @@ int instream_open(struct instream **out, const char *path, struct err *e) {
     return rc;
 }
 
-static void end_file(struct instream *s) {
+static void end_file(struct instream *s)
+{
     if (s->z_ready) inflateEnd(&s->z);
     if (s->fd >= 0) close(s->fd);
     mem_free(s->path);
 }
 
-int instream_switch(struct instream *s, const char *path, struct err *e) {
+int instream_switch(struct instream *s, const char *path, struct err *e)
+{
     ZSTD_DStream *zst = s->zst;
     end_file(s);
     memset(s, 0, offsetof(struct instream, in));
@@ -185,13 +200,15 @@ int instream_switch(struct instream *s, const char *path, struct err *e) {
     return start_file(s, path, e);
 }
 
-void instream_close(struct instream *s) {
+void instream_close(struct instream *s)
+{
     if (!s) return;
     end_file(s);
     ZSTD_freeDStream(s->zst);
     mem_free(s);
 }
 
-int instream_read(struct instream *s, void *out, size_t n, size_t *got, struct err *e) {
+int instream_read(struct instream *s, void *out, size_t n, size_t *got, struct err *e)
+{
     return s->read(s, out, n, got, e);
 }

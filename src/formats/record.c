@@ -30,13 +30,15 @@ static const char *const field_name[N_FIELDS] = {"text", "id", "source", "licens
 
 static int peek(const struct scan *s) { return s->i < s->n ? (unsigned char)s->p[s->i] : -1; }
 
-static int skip_space(struct scan *s) {
+static int skip_space(struct scan *s)
+{
     while (s->i < s->n && (s->p[s->i] == ' ' || s->p[s->i] == '\t' || s->p[s->i] == '\n' || s->p[s->i] == '\r')) s->i++;
     return peek(s);
 }
 
 /* The next thing that is not space must be c. */
-static bool take(struct scan *s, char c) {
+static bool take(struct scan *s, char c)
+{
     bool is = skip_space(s) == c;
     s->i += is;
     return is;
@@ -44,7 +46,8 @@ static bool take(struct scan *s, char c) {
 
 /* ---- strings ---- */
 
-static int hex4(const char *p) {
+static int hex4(const char *p)
+{
     int v = 0;
     for (int i = 0; i < 4; i++) {
         int c = p[i], low = c | 32;
@@ -56,7 +59,8 @@ static int hex4(const char *p) {
 }
 
 /* The character of the escape at p[0..n), after its backslash; its length in *used.  −1: not a valid one, or NUL. */
-static int32_t escape(const char *p, size_t n, size_t *used) {
+static int32_t escape(const char *p, size_t n, size_t *used)
+{
     static const char short_form[128] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
                                          ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
     if (n == 0 || (unsigned char)*p >= 128) return -1;
@@ -73,7 +77,8 @@ static int32_t escape(const char *p, size_t n, size_t *used) {
 }
 
 /* One escape or character of a string, before its end; false: not a valid one. */
-static bool string_char(struct scan *s, struct span *of) {
+static bool string_char(struct scan *s, struct span *of)
+{
     const char *p = s->p + s->i;
     int32_t cp;
     size_t used, left = s->n - s->i;
@@ -89,7 +94,8 @@ static bool string_char(struct scan *s, struct span *of) {
     return cp >= 0;
 }
 
-static bool string(struct scan *s, struct span *out) {
+static bool string(struct scan *s, struct span *out)
+{
     if (!take(s, '"')) return false;
     *out = (struct span){s->i, 0, false};
     for (;;) {
@@ -106,7 +112,8 @@ static bool string(struct scan *s, struct span *out) {
     }
 }
 
-static size_t put_utf8(char *out, int32_t cp) {
+static size_t put_utf8(char *out, int32_t cp)
+{
     size_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
     static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
     for (size_t i = n; i-- > 1; cp >>= 6) out[i] = (char)(0x80 | (cp & 0x3F));
@@ -115,7 +122,8 @@ static size_t put_utf8(char *out, int32_t cp) {
 }
 
 /* In place, with a NUL where the quote was or before it. */
-static size_t decode(char *line, const struct span *f) {
+static size_t decode(char *line, const struct span *f)
+{
     char *s = line + f->at, *end = s + f->n, *out = s, *from = s;
     while (f->escaped) {
         char *slash = memchr(from, '\\', (size_t)(end - from));
@@ -134,7 +142,8 @@ static size_t decode(char *line, const struct span *f) {
 
 /* ---- values ---- */
 
-static bool word(struct scan *s, const char *w) {
+static bool word(struct scan *s, const char *w)
+{
     size_t n = strlen(w);
     if (s->n - s->i < n || memcmp(s->p + s->i, w, n) != 0) return false;
     s->i += n;
@@ -143,7 +152,8 @@ static bool word(struct scan *s, const char *w) {
 
 static bool digit(const struct scan *s) { return peek(s) >= '0' && peek(s) <= '9'; }
 
-static bool number(struct scan *s, struct value *v) {
+static bool number(struct scan *s, struct value *v)
+{
     size_t start = s->i;
     bool minus = peek(s) == '-';
     s->i += minus;
@@ -165,7 +175,8 @@ static bool number(struct scan *s, struct value *v) {
 
 static bool value(struct scan *s, struct value *v, int depth);
 
-static bool new_key(struct scan *s, int first) {
+static bool new_key(struct scan *s, int first)
+{
     struct span k;
     if (s->n_key == MAX_KEYS || !string(s, &k) || k.escaped) return false;
     for (int i = first; i < s->n_key; i++)
@@ -174,13 +185,15 @@ static bool new_key(struct scan *s, int first) {
     return true;
 }
 
-static void keep_field(struct value *fields, const struct scan *s, const struct span *key, const struct value *v) {
+static void keep_field(struct value *fields, const struct scan *s, const struct span *key, const struct value *v)
+{
     for (int f = 0; f < N_FIELDS; f++)
         if (strlen(field_name[f]) == key->n && memcmp(field_name[f], s->p + key->at, key->n) == 0) fields[f] = *v;
 }
 
 /* At the brace; fields: where the outermost object's values go, else NULL. */
-static bool object(struct scan *s, struct value *fields, int depth) {
+static bool object(struct scan *s, struct value *fields, int depth)
+{
     int first = s->n_key;
     if (!take(s, '{')) return false;
     if (take(s, '}')) return true;
@@ -193,7 +206,8 @@ static bool object(struct scan *s, struct value *fields, int depth) {
     return take(s, '}');
 }
 
-static bool array(struct scan *s, int depth) {
+static bool array(struct scan *s, int depth)
+{
     if (!take(s, '[')) return false;
     if (take(s, ']')) return true;
     do {
@@ -203,7 +217,8 @@ static bool array(struct scan *s, int depth) {
     return take(s, ']');
 }
 
-static bool value(struct scan *s, struct value *v, int depth) {
+static bool value(struct scan *s, struct value *v, int depth)
+{
     int c = skip_space(s);
     if (c == '"') {
         v->kind = STRING;
@@ -220,13 +235,15 @@ static bool value(struct scan *s, struct value *v, int depth) {
 
 /* ---- the record ---- */
 
-static const char *string_or_empty(char *line, const struct value *v) {
+static const char *string_or_empty(char *line, const struct value *v)
+{
     if (v->kind != STRING) return "";
     decode(line, &v->s);
     return line + v->s.at;
 }
 
-bool record_scan(struct record *r, char *line, size_t n) {
+bool record_scan(struct record *r, char *line, size_t n)
+{
     struct scan s = {.p = line, .n = n};
     struct value f[N_FIELDS] = {{0}};
     if (!object(&s, f, 0) || skip_space(&s) >= 0 || f[TEXT].kind != STRING) return false;

@@ -28,7 +28,8 @@ struct safetensors {
 
 /* ---- one tensor's entry ---- */
 
-static int entry_shape(struct st_tensor *t, const json_t *entry, const char *path, struct err *e) {
+static int entry_shape(struct st_tensor *t, const json_t *entry, const char *path, struct err *e)
+{
     const json_t *shape = json_object_get(entry, "shape");
     if (!json_is_array(shape))
         return err_set(e, ERR_FORMAT, "%s: tensor \"%s\": \"shape\" is not an array", path, t->name);
@@ -47,7 +48,8 @@ static int entry_shape(struct st_tensor *t, const json_t *entry, const char *pat
 }
 
 static int entry_range(uint64_t range[2], const struct st_tensor *t, const json_t *entry, uint64_t size,
-                       const char *path, struct err *e) {
+                       const char *path, struct err *e)
+{
     const json_t *o = json_object_get(entry, "data_offsets");
     if (!json_is_array(o) || json_array_size(o) != 2)
         return err_set(e, ERR_FORMAT, "%s: tensor \"%s\": \"data_offsets\" is not a pair", path, t->name);
@@ -67,7 +69,8 @@ static int entry_range(uint64_t range[2], const struct st_tensor *t, const json_
 
 /* `buffer` holds `size` bytes: everything after the header. t->name is set. */
 static int read_entry(struct st_tensor *t, const json_t *entry, const unsigned char *buffer, uint64_t size,
-                      const char *path, struct err *e) {
+                      const char *path, struct err *e)
+{
     static const char *const keys[] = {"dtype", "shape", "data_offsets"};
     uint64_t range[2], bytes;
     if (!json_is_object(entry))
@@ -97,7 +100,8 @@ static int read_entry(struct st_tensor *t, const json_t *entry, const unsigned c
 
 /* ---- one file ---- */
 
-static int by_place(const void *a, const void *b) {
+static int by_place(const void *a, const void *b)
+{
     const struct st_tensor *x = a, *y = b;
     if (x->data != y->data) return x->data < y->data ? -1 : 1;
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
@@ -105,7 +109,8 @@ static int by_place(const void *a, const void *b) {
 
 /* Sorted by place, tensors must fill the buffer without hole or overlap. */
 static int check_tiling(const struct st_tensor *t, size_t n, const unsigned char *at, const unsigned char *end,
-                        const char *path, struct err *e) {
+                        const char *path, struct err *e)
+{
     for (size_t i = 0; i < n; i++) {
         if (t[i].data != at)
             return err_set(e, ERR_FORMAT, "%s: tensor \"%s\": its data %s what lies before it", path, t[i].name,
@@ -117,7 +122,8 @@ static int check_tiling(const struct st_tensor *t, size_t n, const unsigned char
     return 0;
 }
 
-static int check_meta(const json_t *meta, const char *path, struct err *e) {
+static int check_meta(const json_t *meta, const char *path, struct err *e)
+{
     const char *key;
     json_t *v;
     if (!json_is_object(meta)) return err_set(e, ERR_FORMAT, "%s: __metadata__ is not an object", path);
@@ -126,7 +132,8 @@ static int check_meta(const json_t *meta, const char *path, struct err *e) {
     return 0;
 }
 
-static int reserve(struct safetensors *s, size_t more, const char *path, struct err *e) {
+static int reserve(struct safetensors *s, size_t more, const char *path, struct err *e)
+{
     if (more > ST_MAX_TENSORS || s->n + more > ST_MAX_TENSORS)
         return err_set(e, ERR_LIMIT, "%s: %zu tensors, limit %d", path, s->n + more, ST_MAX_TENSORS);
     if (s->n + more <= s->cap) return 0;
@@ -139,7 +146,8 @@ static int reserve(struct safetensors *s, size_t more, const char *path, struct 
 
 /* The entries of a parsed header become tensors. */
 static int add_entries(struct safetensors *s, json_t *header, const struct part *p, uint64_t n_header,
-                       struct err *e) {
+                       struct err *e)
+{
     const unsigned char *buffer = p->map.p + 8 + n_header, *end = p->map.p + p->map.len;
     const size_t first = s->n;
     const char *key;
@@ -163,7 +171,8 @@ static int add_entries(struct safetensors *s, json_t *header, const struct part 
     return check_tiling(mine, s->n - first, buffer, end, p->path, e);
 }
 
-static int read_part(struct safetensors *s, const struct part *p, struct err *e) {
+static int read_part(struct safetensors *s, const struct part *p, struct err *e)
+{
     uint64_t n = 0;
     json_t *header;
     if (p->map.len < 8)
@@ -185,7 +194,8 @@ static int read_part(struct safetensors *s, const struct part *p, struct err *e)
 }
 
 /* Opens one more file; takes its own copy of `path`. */
-static int add_part(struct safetensors *s, const char *path, struct err *e) {
+static int add_part(struct safetensors *s, const char *path, struct err *e)
+{
     if (s->n_parts == MAX_PARTS) return err_set(e, ERR_LIMIT, "%s: more than %d shards", s->path, MAX_PARTS);
     struct part *p = mem_resize(s->part, s->n_parts + 1, sizeof *p);
     if (!p) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
@@ -200,12 +210,14 @@ static int add_part(struct safetensors *s, const char *path, struct err *e) {
 
 /* ---- names ---- */
 
-static int by_name(const void *a, const void *b) {
+static int by_name(const void *a, const void *b)
+{
     const struct st_tensor *const *x = a, *const *y = b;
     return strcmp((*x)->name, (*y)->name);
 }
 
-static int sort_names(struct safetensors *s, struct err *e) {
+static int sort_names(struct safetensors *s, struct err *e)
+{
     s->by_name = mem_new(s->n, sizeof *s->by_name);
     if (!s->by_name) return err_set(e, ERR_NOMEM, "%s: out of memory", s->path);
     for (size_t i = 0; i < s->n; i++) s->by_name[i] = &s->t[i];
@@ -216,7 +228,8 @@ static int sort_names(struct safetensors *s, struct err *e) {
     return 0;
 }
 
-const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name) {
+const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name)
+{
     struct st_tensor key = {.name = name};
     const struct st_tensor *k = &key, *const *found;
     if (!s->n) return NULL;
@@ -226,7 +239,8 @@ const struct st_tensor *safetensors_find(const struct safetensors *s, const char
 
 /* ---- the index of several files ---- */
 
-static int shard_name_ok(const char *file, const char *path, struct err *e) {
+static int shard_name_ok(const char *file, const char *path, struct err *e)
+{
     if (*file && !strpbrk(file, "/\\") && !strstr(file, "..")) return 0;
     return err_set(e, ERR_FORMAT, "%s: weight_map names \"%.64s\", expected a file beside the index", path, file);
 }
@@ -234,7 +248,8 @@ static int shard_name_ok(const char *file, const char *path, struct err *e) {
 static int by_string(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 /* Opens each file of weight_map once, in the order of their names. */
-static int open_shards(struct safetensors *s, const json_t *map, struct err *e) {
+static int open_shards(struct safetensors *s, const json_t *map, struct err *e)
+{
     const char *key, **file = mem_new(json_object_size(map), sizeof *file);
     json_t *v;
     size_t n = 0;
@@ -259,7 +274,8 @@ static int open_shards(struct safetensors *s, const json_t *map, struct err *e) 
     return rc;
 }
 
-static const char *file_of(const struct safetensors *s, const struct st_tensor *t) {
+static const char *file_of(const struct safetensors *s, const struct st_tensor *t)
+{
     for (size_t i = 0; i < s->n_parts; i++) {
         const struct part *p = &s->part[i];
         const char *slash = strrchr(p->path, '/');
@@ -269,7 +285,8 @@ static const char *file_of(const struct safetensors *s, const struct st_tensor *
 }
 
 /* The map and the files must tell the same. */
-static int check_map(const struct safetensors *s, const json_t *map, struct err *e) {
+static int check_map(const struct safetensors *s, const json_t *map, struct err *e)
+{
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)(uintptr_t)map, key, v) {
@@ -283,7 +300,8 @@ static int check_map(const struct safetensors *s, const json_t *map, struct err 
     return 0;
 }
 
-static int open_index(struct safetensors *s, struct err *e) {
+static int open_index(struct safetensors *s, struct err *e)
+{
     json_t *index;
     int rc = json_read(&index, s->path, MAX_INDEX, e);
     if (rc) return rc;
@@ -302,7 +320,8 @@ static int open_index(struct safetensors *s, struct err *e) {
 /* ---- the whole ---- */
 
 /* The file to open: of a folder, the single file or else the index. */
-static int choose(struct buf *b, const char *path, struct err *e) {
+static int choose(struct buf *b, const char *path, struct err *e)
+{
     if (!file_is_dir(path)) return buf_adds(b, path, e);
     int rc = file_join(b, path, "model.safetensors", e);
     if (rc || file_exists(b->p)) return rc;
@@ -311,12 +330,14 @@ static int choose(struct buf *b, const char *path, struct err *e) {
     return err_set(e, ERR_IO, "%s: holds neither model.safetensors nor model.safetensors.index.json", path);
 }
 
-static bool ends_with(const char *s, const char *tail) {
+static bool ends_with(const char *s, const char *tail)
+{
     size_t n = strlen(s), k = strlen(tail);
     return n >= k && !strcmp(s + n - k, tail);
 }
 
-int safetensors_open(struct safetensors **out, const char *path, struct err *e) {
+int safetensors_open(struct safetensors **out, const char *path, struct err *e)
+{
     struct buf b = {0};
     *out = NULL;
     struct safetensors *s = mem_new(1, sizeof *s);
@@ -333,7 +354,8 @@ int safetensors_open(struct safetensors **out, const char *path, struct err *e) 
     return rc;
 }
 
-void safetensors_close(struct safetensors *s) {
+void safetensors_close(struct safetensors *s)
+{
     if (!s) return;
     for (size_t i = 0; i < s->n; i++) mem_free((char *)(uintptr_t)s->t[i].name);
     for (size_t i = 0; i < s->n_parts; i++) {
@@ -352,7 +374,8 @@ size_t safetensors_count(const struct safetensors *s) { return s->n; }
 
 const struct st_tensor *safetensors_at(const struct safetensors *s, size_t i) { return i < s->n ? &s->t[i] : NULL; }
 
-const char *safetensors_meta(const struct safetensors *s, const char *key) {
+const char *safetensors_meta(const struct safetensors *s, const char *key)
+{
     return json_string_value(json_object_get(s->meta, key));
 }
 
@@ -360,7 +383,8 @@ const char *safetensors_meta(const struct safetensors *s, const char *key) {
 
 bool safetensors_is_float(enum st_dtype dtype) { return dtype == ST_F32 || dtype == ST_BF16 || dtype == ST_F16; }
 
-void safetensors_values_f32(const struct st_tensor *t, uint64_t first, size_t n, float *dst) {
+void safetensors_values_f32(const struct st_tensor *t, uint64_t first, size_t n, float *dst)
+{
     assert(safetensors_is_float(t->dtype));
     const size_t size = t->dtype == ST_F32 ? 4 : 2;
     assert(first <= t->bytes / size && n <= t->bytes / size - first);
@@ -376,7 +400,8 @@ void safetensors_values_f32(const struct st_tensor *t, uint64_t first, size_t n,
     }
 }
 
-int safetensors_get_f32(const struct safetensors *s, const char *name, float *dst, size_t n, struct err *e) {
+int safetensors_get_f32(const struct safetensors *s, const char *name, float *dst, size_t n, struct err *e)
+{
     const struct st_tensor *t = safetensors_find(s, name);
     if (!t) return err_set(e, ERR_FORMAT, "%s: tensor \"%s\" is missing", s->path, name);
     if (!safetensors_is_float(t->dtype))

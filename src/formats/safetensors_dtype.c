@@ -15,19 +15,22 @@ static const struct st_kind kinds[] = {
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
-const struct st_kind *st_kind_named(const char *name) {
+const struct st_kind *st_kind_named(const char *name)
+{
     for (int i = 0; i < N_KINDS; i++)
         if (!strcmp(kinds[i].name, name)) return &kinds[i];
     return NULL;
 }
 
-const struct st_kind *st_kind_of(enum st_dtype dtype) {
+const struct st_kind *st_kind_of(enum st_dtype dtype)
+{
     for (int i = 0; i < N_KINDS; i++)
         if (kinds[i].dtype == dtype && dtype != ST_OTHER) return &kinds[i];
     return NULL;
 }
 
-bool st_bytes(uint64_t *bytes, const struct st_kind *k, const uint64_t *dim, int n_dims) {
+bool st_bytes(uint64_t *bytes, const struct st_kind *k, const uint64_t *dim, int n_dims)
+{
     uint64_t n = k->bits;
     for (int i = 0; i < n_dims; i++)
         if (__builtin_mul_overflow(n, dim[i], &n)) return false;

@@ -9,7 +9,8 @@ enum { DATA_ALIGN = 64 };
 
 static int by_string(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-static int check_unique(const char *path, const char **name, size_t n, struct err *e) {
+static int check_unique(const char *path, const char **name, size_t n, struct err *e)
+{
     qsort(name, n, sizeof *name, by_string);
     for (size_t i = 0; i < n; i++)
         if (!strcmp(name[i], "__metadata__") || (i && !strcmp(name[i], name[i - 1])))
@@ -18,7 +19,8 @@ static int check_unique(const char *path, const char **name, size_t n, struct er
 }
 
 static int check_names(const char *path, const struct st_write *t, size_t n, const char *const *meta, size_t n_meta,
-                       struct err *e) {
+                       struct err *e)
+{
     const char **name = mem_new(n > n_meta ? n : n_meta, sizeof *name);
     if (!name) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
     for (size_t i = 0; i < n; i++) name[i] = t[i].name;
@@ -31,7 +33,8 @@ static int check_names(const char *path, const struct st_write *t, size_t n, con
 
 static int quote(struct buf *b, const char *s, struct err *e) { return json_quote(b, s, strlen(s), e); }
 
-static int add_meta(struct buf *b, const char *const *meta, size_t n_meta, struct err *e) {
+static int add_meta(struct buf *b, const char *const *meta, size_t n_meta, struct err *e)
+{
     int rc = buf_adds(b, "\"__metadata__\":{", e);
     for (size_t i = 0; !rc && i < n_meta; i++) {
         if (i) rc = buf_addc(b, ',', e);
@@ -43,7 +46,8 @@ static int add_meta(struct buf *b, const char *const *meta, size_t n_meta, struc
 }
 
 /* The entry of t, whose data begin at *at; moves *at behind them. */
-static int add_entry(struct buf *b, const struct st_write *t, uint64_t *at, const char *path, struct err *e) {
+static int add_entry(struct buf *b, const struct st_write *t, uint64_t *at, const char *path, struct err *e)
+{
     const struct st_kind *k = st_kind_of(t->dtype);
     uint64_t bytes, end;
     if (!k || t->n_dims < 0 || t->n_dims > ST_MAX_DIMS)
@@ -63,7 +67,8 @@ static int add_entry(struct buf *b, const struct st_write *t, uint64_t *at, cons
 
 /* Length, JSON and the spaces that bring the data to a multiple of DATA_ALIGN. */
 static int make_header(struct buf *b, const char *path, const struct st_write *t, size_t n, const char *const *meta,
-                       size_t n_meta, struct err *e) {
+                       size_t n_meta, struct err *e)
+{
     uint64_t at = 0;
     int rc = buf_add(b, "\0\0\0\0\0\0\0\0{", 9, e);
     if (!rc && n_meta) rc = add_meta(b, meta, n_meta, e);
@@ -81,7 +86,8 @@ static int make_header(struct buf *b, const char *path, const struct st_write *t
 }
 
 int safetensors_write(const char *path, const struct st_write *t, size_t n, const char *const *meta, size_t n_meta,
-                      struct err *e) {
+                      struct err *e)
+{
     struct buf header = {0};
     struct file_new *f = NULL;
     if (n > ST_MAX_TENSORS) return err_set(e, ERR_LIMIT, "%s: %zu tensors, limit %d", path, n, ST_MAX_TENSORS);

@@ -10,15 +10,18 @@
 enum { HEAD = 128, VERSION = 1, BATCH = 4096 };
 static const char magic[8] = "DKTOKENS";
 
-static uint32_t get32(const unsigned char *p) {
+static uint32_t get32(const unsigned char *p)
+{
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 static uint64_t get64(const unsigned char *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
 
-static void put32(unsigned char *p, uint32_t v) {
+static void put32(unsigned char *p, uint32_t v)
+{
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> 8 * i);
 }
-static void put64(unsigned char *p, uint64_t v) {
+static void put64(unsigned char *p, uint64_t v)
+{
     put32(p, (uint32_t)v);
     put32(p + 4, (uint32_t)(v >> 32));
 }
@@ -34,7 +37,8 @@ struct shard {
     char *path;
 };
 
-static int parse_head(struct shard *s, struct err *e) {
+static int parse_head(struct shard *s, struct err *e)
+{
     const unsigned char *h = s->map.p;
     struct shard_info *in = &s->info;
     if (s->map.len < HEAD)
@@ -58,7 +62,8 @@ static int parse_head(struct shard *s, struct err *e) {
     return 0;
 }
 
-static int check_size(struct shard *s, struct err *e) {
+static int check_size(struct shard *s, struct err *e)
+{
     const struct shard_info *in = &s->info;
     uint64_t len = s->map.len, size = (uint64_t)in->token_bytes;
     /* Counts beyond the file's size are refused before they are multiplied. */
@@ -76,7 +81,8 @@ static int check_size(struct shard *s, struct err *e) {
     return 0;
 }
 
-static int check_docs(const struct shard *s, struct err *e) {
+static int check_docs(const struct shard *s, struct err *e)
+{
     uint64_t before = 0;
     if (s->info.n_docs == 0 && s->info.n_tokens)
         return err_set(e, ERR_FORMAT, "%s: tokens without a document", s->path);
@@ -91,7 +97,8 @@ static int check_docs(const struct shard *s, struct err *e) {
     return 0;
 }
 
-int shard_open(struct shard **out, const char *path, struct err *e) {
+int shard_open(struct shard **out, const char *path, struct err *e)
+{
     *out = NULL;
     struct shard *s = mem_new(1, sizeof *s);
     if (!s || !(s->path = mem_strdup(path))) {
@@ -107,7 +114,8 @@ int shard_open(struct shard **out, const char *path, struct err *e) {
     return rc;
 }
 
-void shard_close(struct shard *s) {
+void shard_close(struct shard *s)
+{
     if (!s) return;
     file_map_close(&s->map);
     mem_free(s->path);
@@ -116,7 +124,8 @@ void shard_close(struct shard *s) {
 
 const struct shard_info *shard_info(const struct shard *s) { return &s->info; }
 
-void shard_read(const struct shard *s, uint64_t from, size_t n, int *out) {
+void shard_read(const struct shard *s, uint64_t from, size_t n, int *out)
+{
     assert(from <= s->info.n_tokens && n <= s->info.n_tokens - from);
     const unsigned char *p = s->tok + from * (uint64_t)s->info.token_bytes;
     if (s->info.token_bytes == 2)
@@ -125,7 +134,8 @@ void shard_read(const struct shard *s, uint64_t from, size_t n, int *out) {
         for (size_t i = 0; i < n; i++) out[i] = (int)get32(p + 4 * i);
 }
 
-int shard_verify(const struct shard *s, struct err *e) {
+int shard_verify(const struct shard *s, struct err *e)
+{
     int tok[BATCH];
     for (uint64_t at = 0; at < s->info.n_tokens;) {
         uint64_t left = s->info.n_tokens - at;
@@ -140,12 +150,14 @@ int shard_verify(const struct shard *s, struct err *e) {
     return 0;
 }
 
-uint64_t shard_doc_start(const struct shard *s, uint64_t i) {
+uint64_t shard_doc_start(const struct shard *s, uint64_t i)
+{
     assert(i <= s->info.n_docs);
     return i == s->info.n_docs ? s->info.n_tokens : get64(s->start + 8 * i);
 }
 
-uint64_t shard_doc_of(const struct shard *s, uint64_t at) {
+uint64_t shard_doc_of(const struct shard *s, uint64_t at)
+{
     assert(at < s->info.n_tokens);
     uint64_t lo = 0, hi = s->info.n_docs; /* start[lo] ≤ at < start[hi] */
     while (hi - lo > 1) {
@@ -165,7 +177,8 @@ struct shard_new {
     struct buf start; /* the document starts, as they will be written */
 };
 
-static void make_head(unsigned char h[HEAD], const struct shard_info *in) {
+static void make_head(unsigned char h[HEAD], const struct shard_info *in)
+{
     memset(h, 0, HEAD);
     memcpy(h, magic, sizeof magic);
     put32(h + 8, VERSION);
@@ -178,7 +191,8 @@ static void make_head(unsigned char h[HEAD], const struct shard_info *in) {
 }
 
 int shard_new_open(struct shard_new **out, const char *path, uint32_t vocab, const struct digest *corpus,
-                   const struct digest *tokenizer, struct err *e) {
+                   const struct digest *tokenizer, struct err *e)
+{
     unsigned char head[HEAD];
     *out = NULL;
     if (vocab == 0 || vocab > INT32_MAX) return err_set(e, ERR_VALUE, "%s: vocabulary of %u", path, vocab);
@@ -197,7 +211,8 @@ int shard_new_open(struct shard_new **out, const char *path, uint32_t vocab, con
     return rc;
 }
 
-int shard_new_doc(struct shard_new *w, const int *tok, size_t n, struct err *e) {
+int shard_new_doc(struct shard_new *w, const int *tok, size_t n, struct err *e)
+{
     unsigned char out[4 * BATCH], at[8];
     const size_t size = (size_t)w->info.token_bytes;
     for (size_t i = 0; i < n; i++)
@@ -222,7 +237,8 @@ int shard_new_doc(struct shard_new *w, const int *tok, size_t n, struct err *e) 
     return 0;
 }
 
-int shard_new_commit(struct shard_new **wp, struct err *e) {
+int shard_new_commit(struct shard_new **wp, struct err *e)
+{
     struct shard_new *w = *wp;
     unsigned char head[HEAD];
     make_head(head, &w->info);
@@ -235,7 +251,8 @@ int shard_new_commit(struct shard_new **wp, struct err *e) {
     return rc;
 }
 
-void shard_new_abort(struct shard_new **wp) {
+void shard_new_abort(struct shard_new **wp)
+{
     struct shard_new *w = *wp;
     *wp = NULL;
     if (!w) return;

@@ -26,7 +26,8 @@ struct textsrc {
     char chunk[CHUNK];
 };
 
-enum textsrc_kind textsrc_kind(const char *path) {
+enum textsrc_kind textsrc_kind(const char *path)
+{
     static const struct {
         const char *end;
         enum textsrc_kind kind;
@@ -40,11 +41,13 @@ enum textsrc_kind textsrc_kind(const char *path) {
     return TEXTSRC_NONE;
 }
 
-static int not_a_source(const char *path, struct err *e) {
+static int not_a_source(const char *path, struct err *e)
+{
     return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", path);
 }
 
-int textsrc_open(struct textsrc **out, const char *path, size_t limit, struct err *e) {
+int textsrc_open(struct textsrc **out, const char *path, size_t limit, struct err *e)
+{
     *out = NULL;
     enum textsrc_kind kind = textsrc_kind(path);
     if (kind == TEXTSRC_NONE) return not_a_source(path, e);
@@ -61,7 +64,8 @@ int textsrc_open(struct textsrc **out, const char *path, size_t limit, struct er
     return rc;
 }
 
-int textsrc_switch(struct textsrc *s, const char *path, struct err *e) {
+int textsrc_switch(struct textsrc *s, const char *path, struct err *e)
+{
     enum textsrc_kind kind = textsrc_kind(path);
     char *own = mem_strdup(path);
     if (!own) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
@@ -74,7 +78,8 @@ int textsrc_switch(struct textsrc *s, const char *path, struct err *e) {
     return kind == TEXTSRC_NONE ? not_a_source(path, e) : instream_switch(s->in, path, e);
 }
 
-void textsrc_close(struct textsrc *s) {
+void textsrc_close(struct textsrc *s)
+{
     if (!s) return;
     instream_close(s->in);
     json_decref(s->record);
@@ -94,7 +99,8 @@ uint64_t textsrc_skipped(const struct textsrc *s) { return s->skipped; }
 
 /* Reads on up to the next '\n' (a .jsonl) or the end (a .txt).  *more = 0: nothing was left.  What goes
  * beyond the limit is passed over without being kept, and *too_long says so. */
-static int read_piece(struct textsrc *s, bool *more, bool *too_long, struct err *e) {
+static int read_piece(struct textsrc *s, bool *more, bool *too_long, struct err *e)
+{
     buf_clear(&s->doc);
     *more = *too_long = false;
     for (;;) {
@@ -127,7 +133,8 @@ static int read_piece(struct textsrc *s, bool *more, bool *too_long, struct err 
 
 /* ---- documents ---- */
 
-static int next_txt(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+static int next_txt(struct textsrc *s, struct textsrc_doc *d, struct err *e)
+{
     bool more, too_long;
     if (s->done) return 0;
     s->done = true;
@@ -144,12 +151,14 @@ static int next_txt(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
     return 1;
 }
 
-static const char *string_or_empty(const json_t *record, const char *key) {
+static const char *string_or_empty(const json_t *record, const char *key)
+{
     const char *v = json_string_value(json_object_get(record, key));
     return v ? v : "";
 }
 
-static int number_id(struct textsrc *s, struct textsrc_doc *d, long long id, struct err *e) {
+static int number_id(struct textsrc *s, struct textsrc_doc *d, long long id, struct err *e)
+{
     buf_clear(&s->id);
     int rc = buf_printf(&s->id, e, "%lld", id);
     if (!rc) d->id = s->id.p;
@@ -157,7 +166,8 @@ static int number_id(struct textsrc *s, struct textsrc_doc *d, long long id, str
 }
 
 /* 1: an ordinary record, 0: one for the full parser, or a negative code. */
-static int scan_record(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+static int scan_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
+{
     struct record r;
     if (!s->p || !record_scan(&r, s->p, s->n)) return 0;
     *d = (struct textsrc_doc){r.text, r.n, r.id, r.source, r.license, r.lang, s->line, 0};
@@ -166,7 +176,8 @@ static int scan_record(struct textsrc *s, struct textsrc_doc *d, struct err *e) 
 }
 
 /* 1 or a negative code; ERR_FORMAT: this line is no record. */
-static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
+{
     struct err why = {0};
     json_decref(s->record);
     s->record = NULL;
@@ -195,19 +206,22 @@ static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     return rc ? rc : 1;
 }
 
-static bool blank(const char *p, size_t n) {
+static bool blank(const char *p, size_t n)
+{
     for (size_t i = 0; i < n; i++)
         if (!strchr(" \t\r", p[i]) || !p[i]) return false;
     return true;
 }
 
-static void drop_bom(struct textsrc *s) {
+static void drop_bom(struct textsrc *s)
+{
     if (s->n < 3 || memcmp(s->p, "\xEF\xBB\xBF", 3) != 0) return;
     s->p += 3;
     s->n -= 3;
 }
 
-static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e)
+{
     for (;;) {
         bool more, too_long;
         int rc = read_piece(s, &more, &too_long, e);
@@ -229,7 +243,8 @@ static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
     }
 }
 
-int textsrc_next(struct textsrc *s, struct textsrc_doc *d, struct err *e) {
+int textsrc_next(struct textsrc *s, struct textsrc_doc *d, struct err *e)
+{
     *d = (struct textsrc_doc){.text = "", .id = "", .source = "", .license = "", .lang = ""};
     return s->kind == TEXTSRC_TXT ? next_txt(s, d, e) : next_jsonl(s, d, e);
 }

@@ -24,20 +24,23 @@ struct way {
 
 static int way_replace(struct err *err) { return file_replace(path, big, sizeof big, err); }
 
-static int way_json(struct err *err) {
+static int way_json(struct err *err)
+{
     json_t *v = json_pack("{s:[i,i,i],s:f}", "a", 1, 2, 3, "b", 0.5);
     int rc = json_write(path, v, err);
     json_decref(v);
     return rc;
 }
 
-static int way_safetensors(struct err *err) {
+static int way_safetensors(struct err *err)
+{
     static const char *const meta[] = {"format", "pt"};
     const struct st_write w[] = {{"a", ST_U8, 1, {sizeof big}, big}, {"b", ST_F32, 2, {10, 10}, big}};
     return safetensors_write(path, w, 2, meta, 1, err);
 }
 
-static int way_shard(struct err *err) {
+static int way_shard(struct err *err)
+{
     static int tok[100000];
     struct shard_new *w;
     struct digest d = sha256_of("", 0);
@@ -52,7 +55,8 @@ static const struct way ways[] = {
     {"file_replace", way_replace}, {"json_write", way_json}, {"safetensors_write", way_safetensors},
     {"shard_new", way_shard}};
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     dir = test_dir();
     snprintf(path, sizeof path, "%s/file", dir);
@@ -60,7 +64,8 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     mem_fail_at(0);
     file_fail_at(0);
@@ -70,7 +75,8 @@ static int teardown(void **state) {
 
 static void put_old(void) { ok(file_replace(path, "old", 3, &e)); }
 
-static bool is_old(void) {
+static bool is_old(void)
+{
     struct buf b = {0};
     ok(file_read(&b, path, sizeof big * 4, &e));
     bool old = b.len == 3 && !memcmp(b.p, "old", 3);
@@ -78,7 +84,8 @@ static bool is_old(void) {
     return old;
 }
 
-static void no_leftovers(const char *name, long n) {
+static void no_leftovers(const char *name, long n)
+{
     struct file_list l;
     ok(file_list_open(&l, dir, &e));
     if (l.n != 1) fail_msg("%s, failure %ld: %zu files are left", name, n, l.n);
@@ -86,7 +93,8 @@ static void no_leftovers(const char *name, long n) {
 }
 
 /* Fails the 1st, 2nd, 3rd … call until the writer gets through; returns how many failures there were. */
-static long fail_each(const struct way *w, void (*fail_at)(long), bool last_may_be_new) {
+static long fail_each(const struct way *w, void (*fail_at)(long), bool last_may_be_new)
+{
     for (long n = 1; n < 1000; n++) {
         struct err err = {0};
         put_old();
@@ -107,20 +115,23 @@ static long fail_each(const struct way *w, void (*fail_at)(long), bool last_may_
     return 0;
 }
 
-static void each_write_fails(void **state) {
+static void each_write_fails(void **state)
+{
     (void)state;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         assert_true(fail_each(&ways[i], file_fail_at, true) >= 4); /* write, fsync, rename, folder */
 }
 
-static void each_allocation_fails(void **state) {
+static void each_allocation_fails(void **state)
+{
     (void)state;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         assert_true(fail_each(&ways[i], mem_fail_at, true) >= 2);
 }
 
 /* The same from the kernel: no file may grow beyond a limit. */
-static void real_limit(void **state) {
+static void real_limit(void **state)
+{
     (void)state;
     struct rlimit keep, small;
     getrlimit(RLIMIT_FSIZE, &keep);
@@ -138,7 +149,8 @@ static void real_limit(void **state) {
     }
 }
 
-static void append_lands_whole_or_not(void **state) {
+static void append_lands_whole_or_not(void **state)
+{
     (void)state;
     put_old();
     file_fail_at(1);
@@ -162,7 +174,8 @@ static void append_lands_whole_or_not(void **state) {
 
 /* ---- readers under short memory: an error or the whole result, never a crash or a leak ---- */
 
-static int read_safetensors(struct err *err) {
+static int read_safetensors(struct err *err)
+{
     struct safetensors *s;
     float f[100];
     int rc = safetensors_open(&s, path, err);
@@ -171,7 +184,8 @@ static int read_safetensors(struct err *err) {
     return rc;
 }
 
-static int read_json(struct err *err) {
+static int read_json(struct err *err)
+{
     json_t *v;
     int rc = json_read(&v, path, 1000, err);
     if (!rc && json_object_size(v) != 2) fail_msg("a part of the object");
@@ -179,7 +193,8 @@ static int read_json(struct err *err) {
     return rc;
 }
 
-static int read_shard(struct err *err) {
+static int read_shard(struct err *err)
+{
     struct shard *s;
     int rc = shard_open(&s, path, err);
     if (!rc) rc = shard_verify(s, err);
@@ -189,7 +204,8 @@ static int read_shard(struct err *err) {
 
 static char text_path[400];
 
-static int read_text(struct err *err) {
+static int read_text(struct err *err)
+{
     struct textsrc *s;
     struct textsrc_doc d;
     int rc = textsrc_open(&s, text_path, 1 << 20, err), n = 0;
@@ -200,7 +216,8 @@ static int read_text(struct err *err) {
     return rc;
 }
 
-static void readers_under_short_memory(void **state) {
+static void readers_under_short_memory(void **state)
+{
     (void)state;
     const struct {
         int (*make)(struct err *err), (*read)(struct err *err);
@@ -223,7 +240,8 @@ static void readers_under_short_memory(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_write_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(each_allocation_fails, setup, teardown),

@@ -11,7 +11,8 @@ enum { MAX_SEED = 1 << 20, VARIANTS = 100 };
 
 static unsigned long inputs;
 
-static void run(const uint8_t *p, size_t n) {
+static void run(const uint8_t *p, size_t n)
+{
     /* An exact heap copy: reading one byte beyond it is seen by the sanitizer. */
     uint8_t *copy = malloc(n ? n : 1);
     if (!copy) abort();
@@ -21,7 +22,8 @@ static void run(const uint8_t *p, size_t n) {
     inputs++;
 }
 
-static void run_variants(uint8_t *p, size_t n) {
+static void run_variants(uint8_t *p, size_t n)
+{
     uint32_t r = 2463534242u;
     run(p, n);
     for (int i = 0; n && i < VARIANTS; i++) {
@@ -36,7 +38,8 @@ static void run_variants(uint8_t *p, size_t n) {
     }
 }
 
-static bool run_path(const char *path) {
+static bool run_path(const char *path)
+{
     struct stat st;
     if (stat(path, &st)) return false;
     if (S_ISDIR(st.st_mode)) {
@@ -60,7 +63,8 @@ static bool run_path(const char *path) {
     return true;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
     char path[2][300];
     bool any = false;

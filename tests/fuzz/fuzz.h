@@ -13,14 +13,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char fuzz_dir[64];
 
-static inline void fuzz_clean(void) {
+static inline void fuzz_clean(void)
+{
     char cmd[100];
     snprintf(cmd, sizeof cmd, "rm -rf '%s'", fuzz_dir);
     if (system(cmd)) fprintf(stderr, "cannot remove %s\n", fuzz_dir);
 }
 
 /* Valid until the next call. */
-static inline const char *fuzz_file(const char *name, const uint8_t *data, size_t size) {
+static inline const char *fuzz_file(const char *name, const uint8_t *data, size_t size)
+{
     static char path[200];
     if (!*fuzz_dir) {
         snprintf(fuzz_dir, sizeof fuzz_dir, "%s/dokja-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");

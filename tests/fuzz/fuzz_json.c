@@ -3,7 +3,8 @@
 
 #include "base/json.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     json_t *v, *again;
     struct err e;
     if (json_parse(&v, (const char *)data, size, "fuzz", &e)) return 0;

@@ -3,7 +3,8 @@
 
 #include "record_check.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     if (record_check((const char *)data, size) == RECORD_DIFFERS) abort();
     return 0;
 }

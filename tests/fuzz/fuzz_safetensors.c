@@ -4,7 +4,8 @@
 
 #include "formats/safetensors.h"
 
-static void write_parts(void) {
+static void write_parts(void)
+{
     static const unsigned char x[4] = {1, 2, 3, 4};
     static const struct st_write a[] = {{"a", ST_U8, 1, {4}, x}}, b[] = {{"b", ST_F32, 1, {1}, x}};
     char path[200];
@@ -14,7 +15,8 @@ static void write_parts(void) {
     if (safetensors_write(path, b, 1, NULL, 0, NULL)) abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct safetensors *s;
     struct err e;
     static int parts;

@@ -2,7 +2,8 @@
 
 #include "formats/shard.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct shard *s;
     struct err e;
     if (shard_open(&s, fuzz_file("s.bin", data, size), &e)) return 0;

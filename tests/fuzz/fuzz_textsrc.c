@@ -5,7 +5,8 @@
 
 enum { LIMIT = 4096 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     static const char *const names[] = {"a.txt", "a.jsonl", "a.txt.gz", "a.jsonl.gz", "a.txt.zst", "a.jsonl.zst"};
     struct textsrc *s;
     struct textsrc_doc d;

@@ -9,7 +9,8 @@
 
 /* ---- err ---- */
 
-static void err_cuts_whole_characters(void **state) {
+static void err_cuts_whole_characters(void **state)
+{
     (void)state;
     struct err e = {0};
     char long_name[1024] = "";
@@ -31,7 +32,8 @@ static void err_cuts_whole_characters(void **state) {
     }
 }
 
-static void err_takes_its_own_text(void **state) {
+static void err_takes_its_own_text(void **state)
+{
     (void)state;
     struct err e = {0};
     err_set(&e, ERR_IO, "b");
@@ -43,7 +45,8 @@ static void err_takes_its_own_text(void **state) {
 
 /* ---- mem ---- */
 
-static void mem_refuses_overflow(void **state) {
+static void mem_refuses_overflow(void **state)
+{
     (void)state;
     assert_null(mem_new(SIZE_MAX / 2, 3));
     assert_null(mem_new((size_t)PTRDIFF_MAX + 1, 1));
@@ -54,7 +57,8 @@ static void mem_refuses_overflow(void **state) {
     mem_free(p);
 }
 
-static void mem_fails_where_told(void **state) {
+static void mem_fails_where_told(void **state)
+{
     (void)state;
     for (long n = 1; n <= 3; n++) {
         mem_fail_at(n);
@@ -68,7 +72,8 @@ static void mem_fails_where_told(void **state) {
     mem_fail_at(0);
 }
 
-static void mem_map_is_zeroed_and_aligned(void **state) {
+static void mem_map_is_zeroed_and_aligned(void **state)
+{
     (void)state;
     const size_t sizes[] = {0, 1, 4096, 4097, (2 << 20) - 1, 2 << 20, (5 << 20) + 3};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -81,7 +86,8 @@ static void mem_map_is_zeroed_and_aligned(void **state) {
     }
 }
 
-static void mem_forbid_counts(void **state) {
+static void mem_forbid_counts(void **state)
+{
     (void)state;
     mem_forbid(true);
     assert_int_equal(mem_forbidden_count(), 0);
@@ -95,7 +101,8 @@ static void mem_forbid_counts(void **state) {
     assert_int_equal(mem_forbidden_count(), before);
 }
 
-static void mem_strings(void **state) {
+static void mem_strings(void **state)
+{
     (void)state;
     char *s = mem_strndup("abcdef", 3), *t = mem_strdup("xyz"), *u = mem_strndup("ab", 9);
     assert_string_equal(s, "abc");
@@ -107,13 +114,15 @@ static void mem_strings(void **state) {
     assert_true(mem_peak_rss() > 1 << 20);
 }
 
-static size_t lay_out(struct arena *a, unsigned char **x, double **y) {
+static size_t lay_out(struct arena *a, unsigned char **x, double **y)
+{
     *x = arena_take(a, 3, 1);
     *y = arena_take(a, 10, sizeof **y);
     return a->used;
 }
 
-static void arena_measures_then_places(void **state) {
+static void arena_measures_then_places(void **state)
+{
     (void)state;
     struct arena a = {0};
     unsigned char *x;
@@ -131,7 +140,8 @@ static void arena_measures_then_places(void **state) {
 
 /* ---- buf ---- */
 
-static void buf_grows_and_ends_in_nul(void **state) {
+static void buf_grows_and_ends_in_nul(void **state)
+{
     (void)state;
     struct err e = {0};
     struct buf b = {0};
@@ -157,7 +167,8 @@ static void buf_grows_and_ends_in_nul(void **state) {
     assert_null(b.p);
 }
 
-static void buf_printf_fails_whole(void **state) {
+static void buf_printf_fails_whole(void **state)
+{
     (void)state;
     struct err e = {0};
     struct buf b = {0};
@@ -172,7 +183,8 @@ static void buf_printf_fails_whole(void **state) {
 
 /* ---- code points ---- */
 
-static void codepoint_ill_formed(void **state) {
+static void codepoint_ill_formed(void **state)
+{
     (void)state;
     static const struct {
         const char *s;
@@ -193,7 +205,8 @@ static void codepoint_ill_formed(void **state) {
     }
 }
 
-static void text_is_measured_and_cut(void **state) {
+static void text_is_measured_and_cut(void **state)
+{
     (void)state;
     const char *s = "ab한글é e\xCC\x81!";
     assert_int_equal(text_width(s, strlen(s)), 2 + 4 + 1 + 1 + 1 + 1);
@@ -205,7 +218,8 @@ static void text_is_measured_and_cut(void **state) {
 
 /* ---- digests ---- */
 
-static void sha256_published(void **state) {
+static void sha256_published(void **state)
+{
     (void)state;
     char hex[65];
     struct digest d = sha256_of("abc", 3), back; /* FIPS 180-2 B.1 */
@@ -231,7 +245,8 @@ static void sha256_published(void **state) {
 }
 
 /* The tree of the Certificate Transparency project's reference tests, at every size. */
-static void merkle_published(void **state) {
+static void merkle_published(void **state)
+{
     (void)state;
     static const struct {
         const char *leaf;
@@ -263,7 +278,8 @@ static void merkle_published(void **state) {
 
 /* ---- randomness ---- */
 
-static void philox_published(void **state) {
+static void philox_published(void **state)
+{
     (void)state;
     /* Random123 kat_vectors, philox4x32 10 */
     static const uint32_t t[][10] = {
@@ -280,7 +296,8 @@ static void philox_published(void **state) {
     assert_memory_equal(r.v, t[2] + 6, 16);
 }
 
-static void rng_reads_in_order(void **state) {
+static void rng_reads_in_order(void **state)
+{
     (void)state;
     struct rng r;
     rng_init(&r, 5, RNG_TEST, 9);
@@ -295,7 +312,8 @@ static void rng_reads_in_order(void **state) {
     for (int i = 0; i < 100; i++) assert_true(rng_below(&r, 0xC0000000u) < 0xC0000000u);
 }
 
-static void permutation_is_one_and_undone(void **state) {
+static void permutation_is_one_and_undone(void **state)
+{
     (void)state;
     static const uint64_t sizes[] = {1, 2, 3, 4, 5, 16, 17, 255, 1000, 4097};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
@@ -318,7 +336,8 @@ static void permutation_is_one_and_undone(void **state) {
         }
 }
 
-static void permutation_depends_on_key_and_epoch(void **state) {
+static void permutation_depends_on_key_and_epoch(void **state)
+{
     (void)state;
     int same_key = 0, same_epoch = 0, fixed = 0;
     for (uint64_t i = 0; i < 1000; i++) {
@@ -333,7 +352,8 @@ static void permutation_depends_on_key_and_epoch(void **state) {
 
 /* ---- clock ---- */
 
-static void clock_texts(void **state) {
+static void clock_texts(void **state)
+{
     (void)state;
     static const struct {
         double s;
@@ -349,7 +369,8 @@ static void clock_texts(void **state) {
     assert_true(clock_seconds() >= a);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(err_cuts_whole_characters),
         cmocka_unit_test(err_takes_its_own_text),

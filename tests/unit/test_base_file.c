@@ -9,19 +9,22 @@
 static const char *dir;
 static struct err e;
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     dir = test_dir();
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     test_dir_remove(dir);
     return 0;
 }
 
-static const char *in_dir(const char *name) {
+static const char *in_dir(const char *name)
+{
     static char path[4][400];
     static int k;
     snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
@@ -30,7 +33,8 @@ static const char *in_dir(const char *name) {
 
 static void put(const char *name, const char *text) { ok(file_replace(in_dir(name), text, strlen(text), &e)); }
 
-static void holds(const char *name, const char *text) {
+static void holds(const char *name, const char *text)
+{
     struct buf b = {0};
     ok(file_read(&b, in_dir(name), 1 << 20, &e));
     assert_int_equal(b.len, strlen(text));
@@ -38,7 +42,8 @@ static void holds(const char *name, const char *text) {
     buf_release(&b);
 }
 
-static size_t files_in_dir(void) {
+static size_t files_in_dir(void)
+{
     struct file_list l;
     ok(file_list_open(&l, dir, &e));
     size_t n = l.n;
@@ -46,7 +51,8 @@ static size_t files_in_dir(void) {
     return n;
 }
 
-static void reads_within_limits(void **state) {
+static void reads_within_limits(void **state)
+{
     (void)state;
     struct buf b = {0};
     put("a", "hello");
@@ -61,7 +67,8 @@ static void reads_within_limits(void **state) {
     buf_release(&b);
 }
 
-static void maps(void **state) {
+static void maps(void **state)
+{
     (void)state;
     struct file_map m;
     put("a", "hello");
@@ -80,7 +87,8 @@ static void maps(void **state) {
     refused(file_map_open(&m, in_dir("none"), &e), ERR_IO, "none: cannot open");
 }
 
-static void replaces_only_on_commit(void **state) {
+static void replaces_only_on_commit(void **state)
+{
     (void)state;
     struct file_new *f;
     put("a", "old");
@@ -102,7 +110,8 @@ static void replaces_only_on_commit(void **state) {
     file_new_abort(&f);
 }
 
-static void large_writes_and_patches(void **state) {
+static void large_writes_and_patches(void **state)
+{
     (void)state;
     struct file_new *f;
     struct file_map m;
@@ -135,7 +144,8 @@ static void large_writes_and_patches(void **state) {
     mem_free(p);
 }
 
-static void appends_and_cuts(void **state) {
+static void appends_and_cuts(void **state)
+{
     (void)state;
     ok(file_append(in_dir("log"), "one\n", 4, &e));
     ok(file_append(in_dir("log"), "two\n", 4, &e));
@@ -146,7 +156,8 @@ static void appends_and_cuts(void **state) {
     refused(file_truncate(in_dir("none"), 5, &e), ERR_IO, "none");
 }
 
-static void writes_at_a_place(void **state) {
+static void writes_at_a_place(void **state)
+{
     (void)state;
     ok(file_write_at(in_dir("at"), 3, "abc", 3, &e));
     ok(file_write_at(in_dir("at"), 0, "xyz", 3, &e));
@@ -156,7 +167,8 @@ static void writes_at_a_place(void **state) {
     refused(file_write_at(in_dir("none/at"), 0, "x", 1, &e), ERR_IO, "none/at: cannot open");
 }
 
-static void folders(void **state) {
+static void folders(void **state)
+{
     (void)state;
     struct buf b = {0};
     ok(file_mkdir_p(in_dir("x/y//z"), &e));
@@ -176,7 +188,8 @@ static void folders(void **state) {
     buf_release(&b);
 }
 
-static void lists_in_byte_order(void **state) {
+static void lists_in_byte_order(void **state)
+{
     (void)state;
     ok(file_mkdir_p(in_dir("b"), &e));
     put("b/2", ""), put("b/1", ""), put("a", ""), put("b.x", ""), put("가", "");
@@ -194,7 +207,8 @@ static void lists_in_byte_order(void **state) {
     refused(file_list_open(&l, in_dir("none"), &e), ERR_IO, "none: cannot open");
 }
 
-static void removes_leftovers_only(void **state) {
+static void removes_leftovers_only(void **state)
+{
     (void)state;
     put("a", "1"), put("a.tmp-12-0", "2"), put("tmp-1", "3");
     ok(file_clean_tmp(dir, &e));
@@ -204,7 +218,8 @@ static void removes_leftovers_only(void **state) {
     refused(file_clean_tmp(in_dir("none"), &e), ERR_IO, "none");
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_within_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(maps, setup, teardown),

@@ -5,14 +5,16 @@
 #include "base/file.h"
 #include "base/json.h"
 
-static json_t *parse(const char *text) {
+static json_t *parse(const char *text)
+{
     struct err e = {0};
     json_t *v;
     ok(json_parse(&v, text, strlen(text), "here", &e));
     return v;
 }
 
-static void printed_as(const char *text, int indent, const char *want) {
+static void printed_as(const char *text, int indent, const char *want)
+{
     struct err e = {0};
     struct buf b = {0};
     json_t *v = parse(text);
@@ -22,7 +24,8 @@ static void printed_as(const char *text, int indent, const char *want) {
     buf_release(&b);
 }
 
-static void prints_in_order_and_short(void **state) {
+static void prints_in_order_and_short(void **state)
+{
     (void)state;
     printed_as("{\"z\":1,\"a\":[],\"m\":{},\"b\":[1,-2]}", 0, "{\"z\":1,\"a\":[],\"m\":{},\"b\":[1,-2]}");
     printed_as("[0.1,1e-6,1.0,1e300,-0.0,3.141592653589793,1e22,5e-324]", 0,
@@ -32,7 +35,8 @@ static void prints_in_order_and_short(void **state) {
                "\"\\u0001\\n\\\"\\\\한\"\n  }\n}");
 }
 
-static void reals_read_back_to_the_same_bits(void **state) {
+static void reals_read_back_to_the_same_bits(void **state)
+{
     (void)state;
     struct err e = {0};
     uint64_t x = 88172645463325252u;
@@ -54,7 +58,8 @@ static void reals_read_back_to_the_same_bits(void **state) {
     }
 }
 
-static void refuses_what_is_not_json(void **state) {
+static void refuses_what_is_not_json(void **state)
+{
     (void)state;
     static const char *const bad[] = {"", "{", "{\"a\":1,\"a\":2}", "{\"a\":1}x", "[1,]", "{\"a\\u0000\":1}",
                                       "[\"\xFF\"]", "[\"\\ud800\"]", "[NaN]", "[1e999]", "[99999999999999999999]",
@@ -69,7 +74,8 @@ static void refuses_what_is_not_json(void **state) {
     refused(json_parse(&v, deep, 10000, "here", &e), ERR_FORMAT, "depth");
 }
 
-static void fields_name_where_and_key(void **state) {
+static void fields_name_where_and_key(void **state)
+{
     (void)state;
     struct err e = {0};
     json_t *o = parse("{\"n\":7,\"big\":1e6,\"half\":0.5,\"s\":\"x\",\"t\":true,\"nul\":null}");
@@ -103,7 +109,8 @@ static void fields_name_where_and_key(void **state) {
     json_decref(o);
 }
 
-static void quotes_bad_bytes(void **state) {
+static void quotes_bad_bytes(void **state)
+{
     (void)state;
     struct err e = {0};
     struct buf b = {0};
@@ -112,7 +119,8 @@ static void quotes_bad_bytes(void **state) {
     buf_release(&b);
 }
 
-static void file_round_trip(void **state) {
+static void file_round_trip(void **state)
+{
     (void)state;
     struct err e = {0};
     char path[300];
@@ -129,7 +137,8 @@ static void file_round_trip(void **state) {
     test_dir_remove(dir);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_in_order_and_short), cmocka_unit_test(reals_read_back_to_the_same_bits),
         cmocka_unit_test(refuses_what_is_not_json),  cmocka_unit_test(fields_name_where_and_key),

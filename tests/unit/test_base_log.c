@@ -9,7 +9,8 @@
 #include "base/log.h"
 
 /* Runs `talk` in a child with stderr on `fd` and collects what it says at `from`. */
-static void collect(char *out, size_t cap, int fd, int from, void (*talk)(void)) {
+static void collect(char *out, size_t cap, int fd, int from, void (*talk)(void))
+{
     fflush(NULL);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -32,13 +33,15 @@ static void collect(char *out, size_t cap, int fd, int from, void (*talk)(void))
     assert_int_equal(status, 0);
 }
 
-static void in_pipe(char *out, size_t cap, void (*talk)(void)) {
+static void in_pipe(char *out, size_t cap, void (*talk)(void))
+{
     int p[2];
     assert_int_equal(pipe(p), 0);
     collect(out, cap, p[1], p[0], talk);
 }
 
-static void on_terminal(char *out, size_t cap, unsigned short columns, void (*talk)(void)) {
+static void on_terminal(char *out, size_t cap, unsigned short columns, void (*talk)(void))
+{
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     if (master < 0) skip();
     assert_int_equal(grantpt(master) | unlockpt(master), 0);
@@ -49,19 +52,22 @@ static void on_terminal(char *out, size_t cap, unsigned short columns, void (*ta
     collect(out, cap, slave, master, talk);
 }
 
-static void talk_progress(void) {
+static void talk_progress(void)
+{
     for (int i = 1; i <= 100; i++) log_progress("step %d", i);
     log_progress_end();
     log_line("done %d", 1);
 }
 
-static void talk_wide(void) {
+static void talk_wide(void)
+{
     log_progress_now("진행 상황 %d/10 매우 긴 줄입니다", 3);
     log_line("알림");
     log_progress_end();
 }
 
-static void talk_quiet(void) {
+static void talk_quiet(void)
+{
     log_quiet(true);
     talk_progress();
     log_progress_now("x");
@@ -69,7 +75,8 @@ static void talk_quiet(void) {
     log_line("end");
 }
 
-static void pipe_gets_few_plain_lines(void **state) {
+static void pipe_gets_few_plain_lines(void **state)
+{
     (void)state;
     char out[4096];
     in_pipe(out, sizeof out, talk_progress);
@@ -79,14 +86,16 @@ static void pipe_gets_few_plain_lines(void **state) {
     assert_string_equal(out, "진행 상황 3/10 매우 긴 줄입니다\n알림\n");
 }
 
-static void terminal_line_is_rewritten(void **state) {
+static void terminal_line_is_rewritten(void **state)
+{
     (void)state;
     char out[4096];
     on_terminal(out, sizeof out, 80, talk_progress);
     assert_string_equal(out, "\rstep 1\033[K\rstep 100\033[K\r\ndone 1\r\n");
 }
 
-static void terminal_line_fits_wide_characters(void **state) {
+static void terminal_line_fits_wide_characters(void **state)
+{
     (void)state;
     char out[4096];
     on_terminal(out, sizeof out, 12, talk_wide);
@@ -97,14 +106,16 @@ static void terminal_line_fits_wide_characters(void **state) {
     assert_string_equal(out, want);
 }
 
-static void quiet_is_quiet(void **state) {
+static void quiet_is_quiet(void **state)
+{
     (void)state;
     char out[4096];
     in_pipe(out, sizeof out, talk_quiet);
     assert_string_equal(out, "end\n");
 }
 
-static void first_signal_asks_second_ends(void **state) {
+static void first_signal_asks_second_ends(void **state)
+{
     (void)state;
     fflush(NULL);
     pid_t child = fork();
@@ -122,7 +133,8 @@ static void first_signal_asks_second_ends(void **state) {
     assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipe_gets_few_plain_lines),          cmocka_unit_test(terminal_line_is_rewritten),
         cmocka_unit_test(terminal_line_fits_wide_characters), cmocka_unit_test(quiet_is_quiet),

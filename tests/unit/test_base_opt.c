@@ -27,7 +27,8 @@ static int n_args;
 static char *argv_[80];
 
 /* Splits a line at blanks (a static copy) and parses it. */
-static int parse(const char *line) {
+static int parse(const char *line)
+{
     static char copy[4096];
     int argc = 0;
     memset(&o, 0, sizeof o);
@@ -37,7 +38,8 @@ static int parse(const char *line) {
     return opt_parse(&spec, argc, argv_, &n_args, &e);
 }
 
-static void takes_every_form(void **state) {
+static void takes_every_form(void **state)
+{
     (void)state;
     ok(parse("--depth 12 --lr=3e-4 --flops 2e14 -b8G --json a -o x.txt -i 1 --in=2 -- -b"));
     assert_int_equal(o.depth, 12);
@@ -56,7 +58,8 @@ static void takes_every_form(void **state) {
     assert_false(o.depth_seen);
 }
 
-static void scales(void **state) {
+static void scales(void **state)
+{
     (void)state;
     ok(parse("--flops 24M"));
     assert_true(o.count == 24e6);
@@ -72,7 +75,8 @@ static void scales(void **state) {
     assert_true(o.bytes == 77);
 }
 
-static void names_option_and_value(void **state) {
+static void names_option_and_value(void **state)
+{
     (void)state;
     static const struct {
         const char *line, *part;
@@ -107,7 +111,8 @@ static void names_option_and_value(void **state) {
     spec.min_args = 0;
 }
 
-static void list_is_bounded(void **state) {
+static void list_is_bounded(void **state)
+{
     (void)state;
     char line[1024] = "";
     for (int i = 0; i < 65; i++) strcat(line, "-ix ");
@@ -115,7 +120,8 @@ static void list_is_bounded(void **state) {
 }
 
 /* --help goes to stdout: catch it in a file. */
-static void help_is_a_table(void **state) {
+static void help_is_a_table(void **state)
+{
     (void)state;
     char text[4096];
     FILE *f = tmpfile();
@@ -136,7 +142,8 @@ static void help_is_a_table(void **state) {
     assert_non_null(strstr(text, "\n  -h, --help      shows this text\n"));
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_every_form), cmocka_unit_test(scales),          cmocka_unit_test(names_option_and_value),
         cmocka_unit_test(list_is_bounded),  cmocka_unit_test(help_is_a_table),

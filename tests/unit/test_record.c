@@ -8,22 +8,26 @@
 
 static uint64_t state = 88172645463325252u;
 
-static uint32_t rnd(uint32_t n) {
+static uint32_t rnd(uint32_t n)
+{
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
     return (uint32_t)(state >> 32) % n;
 }
 
-static void takes(const char *line) {
+static void takes(const char *line)
+{
     if (record_check(line, strlen(line)) != RECORD_TAKEN) fail_msg("not taken, or not the same: %s", line);
 }
 
-static void leaves(const char *line, size_t n) {
+static void leaves(const char *line, size_t n)
+{
     if (record_check(line, n) != RECORD_LEFT) fail_msg("not left to the full parser: %.*s", (int)n, line);
 }
 
 /* ---- what is ordinary ---- */
 
-static void test_ordinary(void **s) {
+static void test_ordinary(void **s)
+{
     (void)s;
     takes("{\"text\":\"\"}");
     takes(" \t{ \"id\" : \"a\" , \"text\" : \"b\" } \r\n");
@@ -41,7 +45,8 @@ static void test_ordinary(void **s) {
 
 /* ---- what is left to the full parser ---- */
 
-static void test_left(void **s) {
+static void test_left(void **s)
+{
     (void)s;
     static const char *const line[] = {
         "", " ", "{}", "[]", "\"text\"", "{\"text\":1}", "{\"text\":null}", "{\"text\":[\"a\"]}", "{\"txt\":\"a\"}",
@@ -75,7 +80,8 @@ static void test_left(void **s) {
 
 /* ---- random lines, whole and with one thing wrong ---- */
 
-static size_t random_string(char *out) {
+static size_t random_string(char *out)
+{
     static const char *const part[] = {"a",      "0",  "가",  "힣",   "中",     "é",    " ",        "\\n",
                                        "\\\"",   "·",  "「",  "\\\\", "\\u00ac", "😀",  "\\ud83d\\ude00", "각각각각각각",
                                        "word of ", "\xcc\x81"};
@@ -90,7 +96,8 @@ static size_t random_string(char *out) {
     return n;
 }
 
-static size_t random_line(char *out) {
+static size_t random_line(char *out)
+{
     static const char *const key[] = {"text", "id", "source", "license", "lang", "meta", "n", "url"};
     static const char *const other[] = {"0", "-12", "3.25", "true", "null", "[]", "{\"a\":[1,\"x\"]}", "1e3", "007",
     "{}"};
@@ -107,7 +114,8 @@ static size_t random_line(char *out) {
     return n + (size_t)sprintf(out + n, "}");
 }
 
-static void test_random(void **s) {
+static void test_random(void **s)
+{
     (void)s;
     char line[20000];
     int taken = 0, left = 0;
@@ -131,7 +139,8 @@ static void test_random(void **s) {
 
 /* ---- the scans ---- */
 
-static void test_json_plain(void **s) {
+static void test_json_plain(void **s)
+{
     (void)s;
     char text[100];
     for (int n = 0; n < 80; n++)
@@ -146,7 +155,8 @@ static void test_json_plain(void **s) {
             }
 }
 
-static void test_count_chars(void **s) {
+static void test_count_chars(void **s)
+{
     (void)s;
     static char text[20000];
     for (size_t i = 0; i < sizeof text; i++) text[i] = (char)rnd(256);
@@ -159,14 +169,16 @@ static void test_count_chars(void **s) {
     assert_int_equal(scan_count_chars(text, sizeof text), sizeof text);
 }
 
-static bool easy(int32_t cp) {
+static bool easy(int32_t cp)
+{
     return (cp >= 0 && cp < 0x80) || (cp >= 0x4000 && cp < 0xA000) || (cp >= 0xAC00 && cp < 0xD780);
 }
 
 static bool quoted(int32_t cp) { return cp < 0x20 || cp == '"' || cp == '\\'; }
 
 /* Where the run ends, by slower means. */
-static size_t easy_end(const unsigned char *p, size_t from, size_t n) {
+static size_t easy_end(const unsigned char *p, size_t from, size_t n)
+{
     size_t i = from;
     while (n - from >= SCAN_LEAST && i < n) {
         int32_t cp;
@@ -178,7 +190,8 @@ static size_t easy_end(const unsigned char *p, size_t from, size_t n) {
 }
 
 /* The run of a JSON string ends where it must or before an escape, or near the end. */
-static void check_json_easy(const unsigned char *p, size_t from, size_t n) {
+static void check_json_easy(const unsigned char *p, size_t from, size_t n)
+{
     bool said = false, escaped = false;
     size_t end = scan_json_easy(p, from, n, &said), i = from;
     assert_in_range(end, from, n);
@@ -196,7 +209,8 @@ static void check_json_easy(const unsigned char *p, size_t from, size_t n) {
 }
 
 /* In memory of just these bytes, so that a sanitizer sees one read too many. */
-static void check_easy(const unsigned char *text, size_t from, size_t n) {
+static void check_easy(const unsigned char *text, size_t from, size_t n)
+{
     unsigned char *p = malloc(n ? n : 1);
     memcpy(p, text, n);
     size_t end = scan_easy_utf8(p, from, n), want = easy_end(p, from, n);
@@ -205,7 +219,8 @@ static void check_easy(const unsigned char *text, size_t from, size_t n) {
     free(p);
 }
 
-static void test_easy_characters(void **s) {
+static void test_easy_characters(void **s)
+{
     (void)s;
     unsigned char text[80];
     int passed = 0;
@@ -225,7 +240,8 @@ static void test_easy_characters(void **s) {
     assert_int_equal(passed, 128 + 0xA000 - 0x4000 + 0xD780 - 0xAC00);
 }
 
-static void test_easy_bytes(void **s) {
+static void test_easy_bytes(void **s)
+{
     (void)s;
     static const unsigned char some[] = {'a', '"', '\\', '\n', 0x80, 0x8F, 0x9D, 0x9E, 0xA0, 0xB0, 0xBF, 0xC2, 0xE0,
                                          0xE3, 0xE4, 0xE9, 0xEA, 0xEB, 0xED, 0xEE, 0xF0, 0xFF};
@@ -247,7 +263,8 @@ static void test_easy_bytes(void **s) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ordinary),        cmocka_unit_test(test_left),
                                        cmocka_unit_test(test_random),          cmocka_unit_test(test_json_plain),
                                        cmocka_unit_test(test_count_chars),     cmocka_unit_test(test_easy_characters),

@@ -7,19 +7,22 @@
 static const char *dir;
 static struct err e;
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     dir = test_dir();
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     test_dir_remove(dir);
     return 0;
 }
 
-static const char *in_dir(const char *name) {
+static const char *in_dir(const char *name)
+{
     static char path[4][400];
     static int k;
     snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
@@ -27,7 +30,8 @@ static const char *in_dir(const char *name) {
 }
 
 /* Writes a file of header length `n` (−1: the true one), header text and `data` bytes of 0, 1, 2 … */
-static void craft(const char *name, const char *header, long long n, size_t data) {
+static void craft(const char *name, const char *header, long long n, size_t data)
+{
     struct buf b = {0};
     uint64_t len = n < 0 ? strlen(header) : (uint64_t)n;
     for (int i = 0; i < 8; i++) ok(buf_addc(&b, (char)(len >> 8 * i), &e));
@@ -119,7 +123,8 @@ static const struct {
     {"metadata not strings", "{\"__metadata__\":{\"a\":1}}", -1, 0, ERR_FORMAT, "\"a\" is not a string"},
 };
 
-static void malicious_files_are_refused(void **state) {
+static void malicious_files_are_refused(void **state)
+{
     (void)state;
     struct safetensors *s;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -132,7 +137,8 @@ static void malicious_files_are_refused(void **state) {
     }
 }
 
-static void short_files_are_refused(void **state) {
+static void short_files_are_refused(void **state)
+{
     (void)state;
     struct safetensors *s;
     for (size_t n = 0; n < 8; n++) {
@@ -143,7 +149,8 @@ static void short_files_are_refused(void **state) {
     refused(safetensors_open(&s, dir, &e), ERR_IO, "holds neither model.safetensors nor");
 }
 
-static void deep_nesting_is_refused(void **state) {
+static void deep_nesting_is_refused(void **state)
+{
     (void)state;
     struct safetensors *s;
     char *deep = mem_new(100001, 1);
@@ -156,7 +163,8 @@ static void deep_nesting_is_refused(void **state) {
 
 /* ---- what must be read ---- */
 
-static void odd_but_valid(void **state) {
+static void odd_but_valid(void **state)
+{
     (void)state;
     struct safetensors *s;
     craft("a", "{}", -1, 0);
@@ -186,7 +194,8 @@ static void odd_but_valid(void **state) {
     safetensors_close(s);
 }
 
-static void halves_become_floats_exactly(void **state) {
+static void halves_become_floats_exactly(void **state)
+{
     (void)state;
     static const struct {
         uint16_t h;
@@ -214,7 +223,8 @@ static void halves_become_floats_exactly(void **state) {
     safetensors_close(s);
 }
 
-static void round_trip(void **state) {
+static void round_trip(void **state)
+{
     (void)state;
     float x[6] = {1, 2, 3, 4, 5, 6}, back[6];
     uint8_t u[3] = {7, 8, 9};
@@ -240,7 +250,8 @@ static void round_trip(void **state) {
     safetensors_close(s);
 }
 
-static void writer_refuses(void **state) {
+static void writer_refuses(void **state)
+{
     (void)state;
     uint8_t u = 1;
     struct st_write w[2] = {{"a", ST_U8, 1, {1}, &u}, {"a", ST_U8, 1, {1}, &u}};
@@ -258,7 +269,8 @@ static void writer_refuses(void **state) {
 
 /* ---- several files ---- */
 
-static void write_shards(void) {
+static void write_shards(void)
+{
     uint8_t a[2] = {1, 2}, b[3] = {3, 4, 5};
     const struct st_write wa[] = {{"a", ST_U8, 1, {2}, a}};
     const struct st_write wb[] = {{"b", ST_U8, 1, {2}, b}, {"c", ST_U8, 1, {1}, b + 2}};
@@ -266,14 +278,16 @@ static void write_shards(void) {
     ok(safetensors_write(in_dir("m-2.safetensors"), wb, 2, NULL, 0, &e));
 }
 
-static void put_index(const char *map) {
+static void put_index(const char *map)
+{
     struct buf b = {0};
     ok(buf_printf(&b, &e, "{\"metadata\":{\"total_size\":5},\"weight_map\":%s}", map));
     ok(file_replace(in_dir("model.safetensors.index.json"), b.p, b.len, &e));
     buf_release(&b);
 }
 
-static void shards_are_one_model(void **state) {
+static void shards_are_one_model(void **state)
+{
     (void)state;
     struct safetensors *s;
     write_shards();
@@ -288,7 +302,8 @@ static void shards_are_one_model(void **state) {
     }
 }
 
-static void bad_indexes_are_refused(void **state) {
+static void bad_indexes_are_refused(void **state)
+{
     (void)state;
     static const struct {
         const char *map, *part;
@@ -319,7 +334,8 @@ static void bad_indexes_are_refused(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(malicious_files_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(short_files_are_refused, setup, teardown),

@@ -8,14 +8,16 @@ static const char *dir;
 static char path[400];
 static struct err e;
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     dir = test_dir();
     snprintf(path, sizeof path, "%s/s.bin", dir);
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     test_dir_remove(dir);
     return 0;
@@ -24,7 +26,8 @@ static int teardown(void **state) {
 static struct digest digest_of(const char *s) { return sha256_of(s, strlen(s)); }
 
 /* n_docs documents; document i has i tokens, token k of the stream is (k · 7919) mod vocab. */
-static void write_shard(uint32_t vocab, int n_docs) {
+static void write_shard(uint32_t vocab, int n_docs)
+{
     struct shard_new *w;
     struct digest c = digest_of("corpus"), t = digest_of("tokenizer");
     int tok[8000];
@@ -38,7 +41,8 @@ static void write_shard(uint32_t vocab, int n_docs) {
     assert_null(w);
 }
 
-static void check_shard(uint32_t vocab, int n_docs, int token_bytes) {
+static void check_shard(uint32_t vocab, int n_docs, int token_bytes)
+{
     struct shard *s;
     struct digest c = digest_of("corpus"), t = digest_of("tokenizer");
     uint64_t n = (uint64_t)n_docs * (uint64_t)(n_docs ? n_docs - 1 : 0) / 2;
@@ -68,7 +72,8 @@ static void check_shard(uint32_t vocab, int n_docs, int token_bytes) {
     shard_close(s);
 }
 
-static void round_trip(void **state) {
+static void round_trip(void **state)
+{
     (void)state;
     static const struct {
         uint32_t vocab;
@@ -81,7 +86,8 @@ static void round_trip(void **state) {
 }
 
 /* The bytes on disk are the contract, not what our own reader makes of them. */
-static void bytes_are_as_documented(void **state) {
+static void bytes_are_as_documented(void **state)
+{
     (void)state;
     struct file_map m;
     write_shard(300, 3);
@@ -94,7 +100,8 @@ static void bytes_are_as_documented(void **state) {
     file_map_close(&m);
 }
 
-static void writer_refuses_foreign_ids(void **state) {
+static void writer_refuses_foreign_ids(void **state)
+{
     (void)state;
     struct shard_new *w;
     struct digest d = digest_of("");
@@ -110,7 +117,8 @@ static void writer_refuses_foreign_ids(void **state) {
     shard_new_abort(&w);
 }
 
-static void every_truncation_is_refused(void **state) {
+static void every_truncation_is_refused(void **state)
+{
     (void)state;
     struct shard *s;
     struct buf b = {0};
@@ -127,7 +135,8 @@ static void every_truncation_is_refused(void **state) {
     buf_release(&b);
 }
 
-static void foreign_headers_are_refused(void **state) {
+static void foreign_headers_are_refused(void **state)
+{
     (void)state;
     /* One byte changed in a shard of 15 tokens (30 bytes and 2 of padding) in 6 documents. */
     static const struct {
@@ -174,7 +183,8 @@ static void foreign_headers_are_refused(void **state) {
     buf_release(&b);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_are_as_documented, setup, teardown),

@@ -11,19 +11,22 @@
 static const char *dir;
 static struct err e;
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     (void)state;
     dir = test_dir();
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     test_dir_remove(dir);
     return 0;
 }
 
-static const char *in_dir(const char *name) {
+static const char *in_dir(const char *name)
+{
     static char path[4][400];
     static int k;
     snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
@@ -31,7 +34,8 @@ static const char *in_dir(const char *name) {
 }
 
 /* Appends p[n] to b as gzip or zstd, by the libraries' own writers. */
-static void pack(struct buf *b, const char *name, const void *p, size_t n) {
+static void pack(struct buf *b, const char *name, const void *p, size_t n)
+{
     if (strstr(name, ".gz")) {
         z_stream z = {0};
         assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
@@ -52,7 +56,8 @@ static void pack(struct buf *b, const char *name, const void *p, size_t n) {
     } else ok(buf_add(b, p, n, &e));
 }
 
-static void put_n(const char *name, const void *p, size_t n) {
+static void put_n(const char *name, const void *p, size_t n)
+{
     struct buf b = {0};
     pack(&b, name, p, n);
     ok(file_replace(in_dir(name), b.p, b.len, &e));
@@ -61,13 +66,15 @@ static void put_n(const char *name, const void *p, size_t n) {
 
 static void put(const char *name, const char *text) { put_n(name, text, strlen(text)); }
 
-static struct textsrc *open_src(const char *name, size_t limit) {
+static struct textsrc *open_src(const char *name, size_t limit)
+{
     struct textsrc *s;
     ok(textsrc_open(&s, in_dir(name), limit, &e));
     return s;
 }
 
-static void expect(struct textsrc *s, const char *text, const char *id, uint64_t line) {
+static void expect(struct textsrc *s, const char *text, const char *id, uint64_t line)
+{
     struct textsrc_doc d;
     if (textsrc_next(s, &d, &e) != 1) fail_msg("no document: %s", e.msg);
     assert_int_equal(d.n, strlen(text));
@@ -76,12 +83,14 @@ static void expect(struct textsrc *s, const char *text, const char *id, uint64_t
     assert_int_equal(d.line, line);
 }
 
-static void expect_end(struct textsrc *s) {
+static void expect_end(struct textsrc *s)
+{
     struct textsrc_doc d;
     for (int i = 0; i < 2; i++) assert_int_equal(textsrc_next(s, &d, &e), 0);
 }
 
-static void kinds_by_name(void **state) {
+static void kinds_by_name(void **state)
+{
     (void)state;
     static const struct {
         const char *path;
@@ -100,7 +109,8 @@ static void kinds_by_name(void **state) {
     refused(textsrc_open(&s, in_dir("d.txt"), 10, &e), ERR_IO, "is a folder");
 }
 
-static void texts_are_one_document(void **state) {
+static void texts_are_one_document(void **state)
+{
     (void)state;
     static const char *const names[] = {"a.txt", "a.md", "a.txt.gz", "a.txt.zst"};
     static const char binary[] = "line\n\0\xFF\r\nend";
@@ -130,7 +140,8 @@ static void texts_are_one_document(void **state) {
     textsrc_close(s);
 }
 
-static void records_are_documents(void **state) {
+static void records_are_documents(void **state)
+{
     (void)state;
     static const char *const names[] = {"a.jsonl", "a.jsonl.gz", "a.jsonl.zst"};
     for (int i = 0; i < 3; i++) {
@@ -155,7 +166,8 @@ static void records_are_documents(void **state) {
     }
 }
 
-static void bad_records_are_named_or_skipped(void **state) {
+static void bad_records_are_named_or_skipped(void **state)
+{
     (void)state;
     static const struct {
         const char *line, *part;
@@ -190,7 +202,8 @@ static void bad_records_are_named_or_skipped(void **state) {
 }
 
 /* 300 MB of one line in a few kilobytes of zstd: passing over it must not take memory. */
-static void long_lines_are_not_kept(void **state) {
+static void long_lines_are_not_kept(void **state)
+{
     (void)state;
     enum { MB = 1 << 20, N = 300 };
     char *block = mem_new(MB, 1);
@@ -218,7 +231,8 @@ static void long_lines_are_not_kept(void **state) {
     textsrc_close(s);
 }
 
-static void every_truncation_is_an_error(void **state) {
+static void every_truncation_is_an_error(void **state)
+{
     (void)state;
     static const char *const names[] = {"a.jsonl.gz", "a.jsonl.zst"};
     for (int i = 0; i < 2; i++) {
@@ -239,7 +253,8 @@ static void every_truncation_is_an_error(void **state) {
     }
 }
 
-static void corrupt_data_is_an_error(void **state) {
+static void corrupt_data_is_an_error(void **state)
+{
     (void)state;
     struct textsrc_doc d;
     put("plain", "{\"text\":\"a\"}\n");
@@ -263,7 +278,8 @@ static void corrupt_data_is_an_error(void **state) {
     buf_release(&b);
 }
 
-static void members_and_frames_are_joined(void **state) {
+static void members_and_frames_are_joined(void **state)
+{
     (void)state;
     static const char *const names[] = {"a.jsonl.gz", "a.jsonl.zst"};
     for (int i = 0; i < 2; i++) {
@@ -292,7 +308,8 @@ static void members_and_frames_are_joined(void **state) {
 }
 
 /* One reader through files of every kind, a bad one and a missing one among them. */
-static void switching(void **state) {
+static void switching(void **state)
+{
     (void)state;
     static const char *const names[] = {"a.jsonl.zst", "b.txt", "c.jsonl.gz", "d.jsonl", "e.md.gz", "f.jsonl.zst"};
     struct textsrc_doc d;
@@ -320,7 +337,8 @@ static void switching(void **state) {
 }
 
 /* The same documents whatever the chunks: lines of every length around the buffer's size. */
-static void chunk_edges(void **state) {
+static void chunk_edges(void **state)
+{
     (void)state;
     struct buf b = {0};
     unsigned seed = 1;
@@ -350,7 +368,8 @@ static void chunk_edges(void **state) {
     buf_release(&b);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(kinds_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(texts_are_one_document, setup, teardown),
