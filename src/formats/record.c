@@ -81,7 +81,7 @@ static bool string_char(struct scan *s, struct span *of)
 {
     const char *p = s->p + s->i;
     int32_t cp;
-    size_t used, left = s->n - s->i;
+    size_t used = 0, left = s->n - s->i;
     if (*p == '\\') {
         cp = escape(p + 1, left - 1, &used);
         used++;
