@@ -115,11 +115,25 @@ static void choose(bool *wanted, uint64_t n, const char *list)
 }
 static void resume(void *path) { state_load(&t.s, path); }
 
+/* What FINAL is of; nothing else ties the model to its root when the state is gone. */
+static bool model_differs(struct replayed *d, const struct story *s, const struct segment *g, const char *dir)
+{
+    const char *path = join(dir, "model.safetensors");
+    if (!s->has[FINAL] || g->to != (uint64_t)s->r.train.steps || !file_there(path)) return false;
+    model_load(&t.s, t.before, path);
+    for (const struct ref_tensor *x = t.s.t; x < t.s.t_end; x++)
+        if (memcmp(t.before + x->at, t.s.w + x->at, x->n * sizeof(float)) != 0)
+            return differs(d, g, g->to, "model.safetensors: ", x->name);
+    return false;
+}
+
 /* From INIT, or from the latest saved state that a segment up to the first wanted one begins with. */
 void replay(struct replayed *out, const struct story *s, const char *dir, const char *list)
 {
     bool *wanted = take(s->n_segments + 1, sizeof *wanted);
     uint64_t last = 0, first = 0, from = 0;
+    for (uint64_t i = 0; i < s->n_segments; i++) /* others would show nothing */
+        if (!segment_planned(s, i)) refuse("SEGMENT %llu has other steps", N(i));
     choose(wanted, s->n_segments, list);
     for (uint64_t i = 0; i < s->n_segments; i++) {
         if (wanted[i] && out->segments++ == 0) first = i;
@@ -140,7 +154,7 @@ void replay(struct replayed *out, const struct story *s, const char *dir, const 
     }
     if (from == 0) ref_state_first(&t.s);
     for (uint64_t i = from; i <= last && out->segments; i++) {
-        if (segment_differs(out, &s->segment[i])) return;
+        if (segment_differs(out, &s->segment[i]) || model_differs(out, s, &s->segment[i], dir)) return;
         out->matched += wanted[i];
         fprintf(stderr, "segment %llu: the same\n", N(i));
     }

@@ -29,14 +29,15 @@ static struct digest hint_of(EVP_PKEY *k)
     BIO_free(b);
     return d;
 }
-void attest(const struct asked *o, const char *properties)
+void attest(const struct asked *o, struct bytes ledger, const char *properties)
 {
     static char payload[4096], pae[4200], b64[6000], bundle[8192];
     unsigned char sig[256], sig64[400];
     char created[32], hex[65];
     size_t sig_n = sizeof sig;
     time_t now = time(NULL);
-    struct digest d = sha256_of(map_file(join(o->run, "ledger.bin")));
+    if (!ledger.p) refuse("%s/ledger.bin: was not read, so nothing is attested", o->run);
+    struct digest d = sha256_of(ledger);
     EVP_PKEY *k = key_read(o->attest);
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     hex_of(hex, &d);

@@ -8,16 +8,22 @@
 #include "verify/verify.h"
 
 char why[400];
+bool machine_short;
 static jmp_buf *frame;
 
+void give_up(void)
+{
+    if (frame) longjmp(*frame, 1);
+    abort();
+}
 void refuse(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
-    if (frame) longjmp(*frame, 1);
-    abort();
+    machine_short = false;
+    give_up();
 }
 bool attempt(void (*f)(void *), void *arg)
 {
@@ -41,7 +47,11 @@ void *take(uint64_t n, size_t size)
     uint64_t have = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (most_memory) have = most_memory;
     struct held *p = n < have / size ? calloc(1, HEADER + n * size) : NULL;
-    if (!p) refuse("no memory for %llu times %zu bytes", N(n), size);
+    if (!p) {
+        snprintf(why, sizeof why, "no memory for %llu times %zu bytes", N(n), size);
+        machine_short = true;
+        give_up();
+    }
     p->before = latest;
     latest = p;
     return (char *)p + HEADER;
@@ -62,7 +72,7 @@ const char *join(const char *dir, const char *name)
 struct bytes map_file(const char *path)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold it up */
     bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     size_t n = good ? (size_t)st.st_size : 0;
     void *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;

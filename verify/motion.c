@@ -3,13 +3,14 @@
 
 static const double SLACK = 1.001;      /* rates are rounded to binary32; so are weights, twice a step: 2^-23 of them */
 static const double MUON_TOP = 1.2;     /* singular values of Muon's polynomials */
+static const double STILL = 1e-5;       /* what rounding lets through where the segments around do not move */
 static const double MOST_RATIO = 10;    /* of a segment's movement to that around it */
 static const double LEAST_Z = 6;        /* chance: 10^-9 */
 
 struct worst { double figure; uint64_t segment; const char *name; };
 static void note(struct worst *w, double figure, uint64_t segment, const char *name)
 {
-    if (!(figure <= w->figure)) *w = (struct worst){figure, segment, name}; /* a NaN too */
+    if (!isnan(w->figure) && !(figure <= w->figure)) *w = (struct worst){figure, segment, name}; /* a NaN stays */
 }
 
 /* Σ of the schedule's factors over a segment; with `reach` each times what AdamW can move by at that step. */
@@ -77,7 +78,8 @@ void continuity(struct audit *a)
                 if (j != k) v[m++] = a->s->segment[j].moved[2 * i] / sum[j];
             qsort(v, (size_t)m, sizeof *v, by_size);
             double around = m ? (v[(m - 1) / 2] + v[m / 2]) / 2 : 0;
-            note(&worst, around > 0 ? a->s->segment[k].moved[2 * i] / sum[k] / around : 0, k, a->first.t[i].name);
+            double own = a->s->segment[k].moved[2 * i], still = own > STILL ? INFINITY : 0;
+            note(&worst, around > 0 ? own / sum[k] / around : still, k, a->first.t[i].name);
         }
     say(a, n < 5 ? UNDECIDED : worst.figure <= MOST_RATIO ? PASS : FAIL, worst.figure, "%s moved %.1f times as fast in "
         "segment %llu of %llu as around it; below 5 are too few", worst.name, worst.figure, N(worst.segment), N(n));

@@ -256,3 +256,11 @@ void config_compare(const struct story *s, const char *dir)
         for (int quotes = 0; type && *type && quotes < 2; type++) quotes += *type == '"'; /* behind the name */
     }
 }
+
+bool segment_planned(const struct story *s, uint64_t k)
+{
+    const struct segment *g = &s->segment[k];
+    uint64_t steps = (uint64_t)s->r.train.steps, length = (uint64_t)s->r.segment_steps, from = k * length;
+    if (k >= (steps + length - 1) / length) return false;
+    return g->index == k && g->from == from && g->to == (steps - from < length ? steps : from + length);
+}

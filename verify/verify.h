@@ -20,7 +20,9 @@ struct bytes { const uint8_t *p; size_t n; };
 struct digest { uint8_t b[32]; };
 struct tree { struct digest stack[64]; uint64_t n; }; /* RFC 6962 */
 extern char why[400]; /* the sentence of the latest refusal */
+extern bool machine_short; /* it was for want of memory: says nothing about the run */
 _Noreturn void refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void give_up(void); /* the same refusal once more, to who attempted this */
 bool attempt(void (*f)(void *), void *arg); /* false: f refused */
 void *take(uint64_t n, size_t size);        /* zeroed; refuses what the machine cannot have; held until give_back */
 extern uint64_t most_memory;                /* bytes that take gives at once; 0: what the machine has */
@@ -85,6 +87,7 @@ struct story { /* all records */
     double final_flops;
 };
 void story_read(struct story *s, const char *path);
+bool segment_planned(const struct story *s, uint64_t k); /* whether it has the index and steps that the run plans */
 void config_compare(const struct story *s, const char *dir); /* refuses where run.json or config.json say otherwise */
 
 /* ---- tensor.c: the state's root, and files of tensors ---- */
@@ -114,5 +117,5 @@ void say(struct audit *a, enum result r, double figure, const char *fmt, ...)
     __attribute__((format(printf, 4, 5))); /* of the check at hand */
 const char *audit_run(struct audit *a); /* the verdict */
 void step_bound(struct audit *a), continuity(struct audit *a), travel(struct audit *a), birth(struct audit *a);
-void attest(const struct asked *o, const char *properties); /* JSON strings with commas */
+void attest(const struct asked *o, struct bytes ledger, const char *properties); /* JSON strings with commas */
 #endif

@@ -55,6 +55,9 @@ static int open_tokens(struct replay *p, struct err *e)
     }
     if (rc == 0)
         rc = tokens_open(&p->tokens, dir.p, e);
+    const struct run_config *r = &p->b->config;
+    if (rc == 0)
+        rc = tokens_need_source(p->tokens, &r->corpus_root, &r->tokenizer, r->model.vocab, r->model.bos, e);
     if (rc == 0 && (tokens_count(p->tokens, TOKENS_TRAIN) != g->train_tokens ||
                     tokens_docs(p->tokens, TOKENS_TRAIN) != g->train_docs))
         rc = err_set(e, ERR_VALUE, "%s: holds %" PRIu64 " tokens of %" PRIu64 " documents, GENESIS says %" PRIu64

@@ -1,6 +1,7 @@
 #include "data/tokens.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,6 +118,24 @@ void tokens_close(struct tokens *t)
 uint64_t tokens_count(const struct tokens *t, enum tokens_split s) { return shard_info(t->shard[s])->n_tokens; }
 uint64_t tokens_docs(const struct tokens *t, enum tokens_split s) { return shard_info(t->shard[s])->n_docs; }
 struct digest tokens_corpus(const struct tokens *t) { return shard_info(t->shard[TOKENS_TRAIN])->corpus; }
+
+int tokens_need_source(const struct tokens *t, const struct digest *corpus, const struct digest *tokenizer, int vocab,
+                       int bos, struct err *e)
+{
+    for (int s = 0; s < 2; s++) {
+        const struct shard_info *i = shard_info(t->shard[s]);
+        if (memcmp(i->corpus.b, corpus->b, sizeof corpus->b) != 0)
+            return err_set(e, ERR_VALUE, "%s: %s.tokens is of another corpus", t->dir, tokens_split_name[s]);
+        if (memcmp(i->tokenizer.b, tokenizer->b, sizeof tokenizer->b) != 0)
+            return err_set(e, ERR_VALUE, "%s: %s.tokens is of another tokenizer", t->dir, tokens_split_name[s]);
+        if (i->vocab > (uint32_t)vocab)
+            return err_set(e, ERR_VALUE, "%s: %s.tokens has a vocabulary of %" PRIu32 ", the model one of %d", t->dir,
+                           tokens_split_name[s], i->vocab, vocab);
+    }
+    if (t->bos != bos)
+        return err_set(e, ERR_VALUE, "%s: tokens.json says bos %d, the model %d", t->dir, t->bos, bos);
+    return 0;
+}
 
 void tokens_document(const struct tokens *t, enum tokens_split s, uint64_t i, uint64_t *from, uint64_t *to)
 {

@@ -39,6 +39,10 @@ uint64_t tokens_docs(const struct tokens *t, enum tokens_split s);
 /* Document i of a split is tokens [*from, *to) of its stream; i < tokens_docs. */
 void tokens_document(const struct tokens *t, enum tokens_split s, uint64_t i, uint64_t *from, uint64_t *to);
 struct digest tokens_corpus(const struct tokens *t);   /* root of the corpus they are of */
+/* An error unless they are of this corpus under this tokenizer, with this <|bos|>, every id below vocab: shards say
+ * themselves what they are, and may be someone else's. */
+int tokens_need_source(const struct tokens *t, const struct digest *corpus, const struct digest *tokenizer, int vocab,
+                       int bos, struct err *e) MUST_CHECK;
 /* Training rows are whole, so a corpus shorter than seq + 1 tokens has none.  Held-out rows cover the whole
  * stream, so that every token is predicted exactly once and bits per byte are of the whole split: the last
  * row is filled up with <|bos|> at positions 0, 1, … of their own, target −1. */

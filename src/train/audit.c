@@ -218,6 +218,9 @@ static const char *segment_fault(const struct auditor *u, uint64_t k, const stru
         return "has another FLOP count than its steps give";
     if (s->n_drift != (uint64_t)u->table.n)
         return "tells of another number of tensors than the model has";
+    for (uint64_t i = 0; i < s->n_drift; i++)
+        if (!drift_possible(&s->drift[i]))
+            return "tells of a movement that no tensor can make";
     for (uint64_t i = 0; i < s->to - s->from; i++)
         if (!isfinite(s->loss[i]) || !isfinite(s->grad_norm[i]))
             return "has a loss that is not a number";

@@ -10,6 +10,8 @@
 static const double ROUNDING = 1.001, LAST_PLACE = 0x1p-23;
 /* Largest singular value of what Muon's polynomials make, with their products of bf16 operands. */
 static const double MUON_TOP = 1.2;
+/* Among segments that leave a tensor still, what rounding may let through in one. */
+static const double STILL = 1e-5;
 
 static double sum_of_factors(const struct schedule *s, uint64_t from, uint64_t to)
 {
@@ -57,6 +59,13 @@ static double group_decay(const struct optim_config *o, enum param_group g)
     return g == GROUP_MATRIX ? o->decay_matrix : g == GROUP_GAIN ? 0 : o->decay_embed;
 }
 
+/* The worse of two; a NaN is the worst and stays. */
+static void note(struct worst *w, double figure, uint64_t segment, int tensor)
+{
+    if (!isnan(w->figure) && !(figure <= w->figure))
+        *w = (struct worst){figure, segment, tensor};
+}
+
 static bool by_muon(const struct optim_config *o, const struct param *p)
 {
     return o->kind != OPTIM_ADAMW && p->group == GROUP_MATRIX;
@@ -101,8 +110,7 @@ static void one_tensor(struct worst *out, const struct logbook *b, const struct 
         struct drift d = b->segment[k].drift[i];
         double moved = muon ? d.rms : d.max, bound = bound_of(&b->config, p, span[k], size);
         double share = moved == 0 ? 0 : moved / bound;
-        if (!(share <= out->figure))   /* a NaN too */
-            *out = (struct worst){share, k, i};
+        note(out, share, k, i);
         size += moved;
     }
 }
@@ -151,9 +159,9 @@ static struct worst of_segment(const struct logbook *b, const struct param_table
 {
     struct worst w = {.segment = k};
     for (int i = 0; i < t->n; i++) {
-        double around = median_around(b, span, k, i), ratio = around > 0 ? pace(b, span, k, i) / around : 0;
-        if (!(ratio <= w.figure))
-            w = (struct worst){ratio, k, i};
+        double around = median_around(b, span, k, i), own = pace(b, span, k, i);
+        double still = b->segment[k].drift[i].rms > STILL ? INFINITY : 0;
+        note(&w, around > 0 ? own / around : still, k, i);
     }
     return w;
 }
@@ -177,8 +185,7 @@ int bounds_continuity(struct worst *w, const struct logbook *b, const struct par
         return err_set(e, ERR_NOMEM, "no memory for %" PRIu64 " segments", b->n_segments);
     for (uint64_t k = 1; k < b->n_segments; k++) {
         struct worst s = of_segment(b, t, span, k);
-        if (!(s.figure <= w->figure))
-            *w = s;
+        note(w, s.figure, s.segment, s.tensor);
     }
     mem_free(span);
     return 0;
@@ -198,9 +205,7 @@ struct worst bounds_travel(const struct logbook *b, const struct param_table *t,
         }
         for (uint64_t k = 0; k < b->n_segments; k++)
             way += b->segment[k].drift[i].rms;
-        double share = sum > 0 ? sqrt(sum / (double)p->n) / (ROUNDING * way) : 0;
-        if (!(share <= worst.figure))
-            worst = (struct worst){share, b->n_segments, i};
+        note(&worst, sum > 0 ? sqrt(sum / (double)p->n) / (ROUNDING * way) : 0, b->n_segments, i);
     }
     return worst;
 }

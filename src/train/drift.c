@@ -27,6 +27,11 @@ static struct drift of_tensor(const struct kernels *k, const real *w, real *befo
     return d;
 }
 
+bool drift_possible(const struct drift *d)
+{
+    return d->rms >= 0 && d->max < INFINITY && d->rms <= 1.001 * d->max + 1e-20; /* squares round in binary32 */
+}
+
 void drift_measure(struct drift *d, const struct nn *x, const struct param_table *t, const real *w, real *before)
 {
 #pragma omp parallel num_threads(x->threads)

@@ -70,8 +70,10 @@ static int choose_random(struct replay_choice *c, const struct logbook *b, uint6
         struct sha256 *h = sha256_new();
         uint8_t count[8];
         uint64_t v = 0;
-        if (!h)
-            break;
+        if (!h) {
+            mem_free(drawn);
+            return err_set(e, ERR_NOMEM, "replay: out of memory");
+        }
         for (int j = 0; j < 8; j++)
             count[j] = (uint8_t)(counter >> (8 * j));
         sha256_add(h, "replay", 6);
@@ -297,6 +299,24 @@ static int compare_end(struct replayer *p, const struct segment *s, uint64_t fir
     return 0;
 }
 
+/* The model file is what the whole run comes down to: nothing else ties it to FINAL's root when the state is gone. */
+static void compare_model(struct replayer *p, const struct segment *s)
+{
+    struct buf path = {0};
+    struct err e;
+    const char *other = NULL;
+    char what[TRAINER_PLACE];
+    if (p->r->differs || !p->b->has_final || s->to != (uint64_t)p->b->config.schedule.steps)
+        return;
+    bool there = file_join(&path, p->o->dir, "model.safetensors", &e) == 0 && file_exists(path.p);
+    if (there && trainer_compare_model(p->t, p->o->dir, &other, &e) != 0)
+        differ(p, s, s->to, e.msg);
+    snprintf(what, sizeof what, "model.safetensors has another %s", other ? other : "");
+    if (other)
+        differ(p, s, s->to, what);
+    buf_release(&path);
+}
+
 static int train_segment(struct replayer *p, uint64_t k, struct err *e)
 {
     const struct segment *s = &p->b->segment[k];
@@ -315,7 +335,10 @@ static int train_segment(struct replayer *p, uint64_t k, struct err *e)
         if (p->o->stop && p->o->stop(p->o->user))
             return err_set(e, ERR_STOPPED, "stopped in segment %" PRIu64, k);
     }
-    return compare_end(p, s, first, e);
+    int rc = compare_end(p, s, first, e);
+    if (rc == 0)
+        compare_model(p, s);
+    return rc;
 }
 
 /* Segments to train: chosen ones, and those on the way to them. */

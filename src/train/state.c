@@ -87,9 +87,9 @@ static bool leaf_of(struct digest *leaf, const struct canon *c, uint64_t lo, uin
 
 uint64_t state_chunks(const struct train_state *s)
 {
-    uint64_t floats = 2 * (uint64_t)s->table->total;
+    uint64_t floats = 0;       /* not the table's total, which pads tensors */
     for (int i = 0; i < s->table->n; i++)
-        floats += v_count(s, i);
+        floats += 2 * (uint64_t)s->table->p[i].n + v_count(s, i);
     return (floats * sizeof(real) + TAIL + CHUNK - 1) / CHUNK;
 }
 

@@ -384,6 +384,19 @@ int trainer_compare(const struct trainer *t, const char *path, char what[TRAINER
     return state_compare(&t->state, path, what, TRAINER_PLACE, e);
 }
 
+int trainer_compare_model(struct trainer *t, const char *dir, const char **differs, struct err *e)
+{
+    *differs = NULL;
+    int rc = model_load_weights(dir, &t->c.model, &t->table, t->before, e);
+    for (int i = 0; rc == 0 && i < t->table.n && !*differs; i++) {
+        const struct param *p = &t->table.p[i];
+        if (memcmp(t->before + p->offset, t->w + p->offset, p->n * sizeof(real)) != 0)
+            *differs = p->name;
+    }
+    memcpy(t->before, t->w, t->table.total * sizeof(real));   /* as trainer_drift left it */
+    return rc;
+}
+
 int trainer_load(struct trainer *t, const char *path, struct err *e)
 {
     int rc = state_load(t->x, &t->state, path, e);

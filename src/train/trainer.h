@@ -81,6 +81,9 @@ int trainer_load(struct trainer *t, const char *path, struct err *e) MUST_CHECK;
 /* The first place in which a saved state differs from this one, "moment1.model.norm.weight, element 7, chunk 3"; empty
  * when they are the same. */
 int trainer_compare(const struct trainer *t, const char *path, char what[TRAINER_PLACE], struct err *e) MUST_CHECK;
+/* Whether the model file in dir has these very weights; after trainer_drift, before the next step.  The name of the
+ * first tensor that has not, or NULL. */
+int trainer_compare_model(struct trainer *t, const char *dir, const char **differs, struct err *e) MUST_CHECK;
 /* Loads a saved state; *metrics_bytes is where metrics.jsonl stood. */
 int trainer_resume(struct trainer *t, const char *dir, uint64_t *metrics_bytes, struct err *e) MUST_CHECK;
 

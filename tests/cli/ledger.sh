@@ -157,6 +157,14 @@ differs "a changed rate is caught by replay" faster 0
 verify honest --corpus other; expect "another corpus" corpus fail
 cp -r honest moretext; cp -r twin/tokens/. moretext/tokens/
 differs "other text than declared is caught by replay" moretext 0
+says "… and says which" "is of another corpus" replay.err
+cp -r honest tuned; rm -r tuned/state
+printf '\1' | dd of=tuned/model.safetensors bs=1 seek=$(($(stat -c %s tuned/model.safetensors) - 4)) conv=notrunc 2>dd.err
+differs "a model file that training did not give, its state gone, is caught by replay" tuned last
+says "… which names it" "model.safetensors has another" replay.err
+for m in 7ff80000000000000000000000000000 3f500000000000000000000000000000 3f500000000000007ff0000000000000; do
+    forged still key.pem "3:moved=$m"; verify still; expect "a movement that cannot be: $m" segments fail
+done
 cp -r honest swapped; cp twin/model.safetensors swapped/; verify swapped; expect "swapped weights" files fail
 forged swapped2 key.pem; cp twin/model.safetensors swapped2/
 ./forge records swapped2 key.pem file:model.safetensors

@@ -129,6 +129,9 @@ copy; forge forged $key set BEACON value 42; caught "a value that made no seed" 
 copy; forge forged $key set INIT root "$(printf '0%.0s' $(seq 64))"; caught "another beginning" initial
 copy; forge forged $key set GENESIS selftest "$(printf '0%.0s' $(seq 64))"; caught "another profile" profile
 copy; forge forged $key set SEGMENT tokens 5; caught "another token count" segments
+for m in 7ff80000000000000000000000000000 3f500000000000000000000000000000 3f500000000000007ff0000000000000; do
+    copy; forge forged $key set SEGMENT moved $m; caught "a movement that cannot be, $m" segments
+done
 copy; forge forged $key set FINAL steps 15; caught "another end" complete
 copy; forge forged $key set GENESIS lr_embed 0x3f50000000000000; caught "a lower rate" step-bound
 not_replayed "a lower rate" forged '"step":2,"what":"'
@@ -140,6 +143,17 @@ for i in range(128, 128 + 2 * 20000, 2):
     d[i] ^= 1
 open("train.tokens", "wb").write(d)
 END
+copy; rm -r forged/state
+printf '\1' | dd of=forged/model.safetensors bs=1 seek=$(($(stat -c %s forged/model.safetensors) - 4)) conv=notrunc 2>dd.err
+"$V" forged --replay last --json >v.out 2>v.err; rc=$?
+[ $rc = 1 ] && grep -q '"what":"model.safetensors: ' v.out &&
+    ok "a model file that training did not give, its state gone: replay fails" ||
+    bad "a model file that training did not give, its state gone: replay fails" "exit $rc: $(cat v.out v.err)"
+copy; forge forged $key set SEGMENT segment 1; not_replayed "another index" forged "SEGMENT 0 has other steps"
+copy; forge forged $key set GENESIS vocab 4194303; forge forged $key set GENESIS d_model 65536
+"$V" forged >v.out 2>v.err; rc=$?
+[ $rc = 2 ] && grep -q "no memory" v.err && ok "a model too large for the machine is no verdict" ||
+    bad "a model too large for the machine is no verdict" "exit $rc: $(tail -n 2 v.out v.err)"
 copy; cp train.tokens forged/tokens; not_replayed "another text" forged '"step":1,"what":"loss"'
 
 # A signed verdict.
