@@ -5,11 +5,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/sha.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 struct sha256 {
@@ -51,10 +52,22 @@ static struct digest hash2(const void *a, size_t na, const void *b, size_t nb)
 
 struct digest sha256_of(const void *p, size_t n) { return hash2(p, n, NULL, 0); }
 
+struct digest sha256_parts(const struct hash_part *part, int n)
+{
+    struct digest d;
+    SHA256_CTX c;
+    SHA256_Init(&c);
+    for (int i = 0; i < n; i++)
+        if (part[i].n) SHA256_Update(&c, part[i].p, part[i].n);
+    SHA256_Final(d.b, &c);
+    return d;
+}
+
 int sha256_file(struct digest *d, const char *path, struct err *e)
 {
-    int rc = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    struct stat st;
+    int fd, rc = file_open_regular(&fd, &st, path, e);
+    if (rc) return rc;
     SHA256_CTX c;
     SHA256_Init(&c);
     size_t cap = 1 << 18;

@@ -17,6 +17,12 @@ void sha256_add(struct sha256 *s, const void *p, size_t n);
 struct digest sha256_end(struct sha256 **s); /* frees */
 
 struct digest sha256_of(const void *p, size_t n);
+struct hash_part {
+    const void *p;
+    size_t n;
+};
+/* Of the parts one behind the other; takes no memory. */
+struct digest sha256_parts(const struct hash_part *part, int n);
 int sha256_file(struct digest *d, const char *path, struct err *e) MUST_CHECK;
 
 /* Streaming Merkle root: leaves in order, O(log n) memory. An empty tree is SHA-256(""). */

@@ -51,7 +51,7 @@ static int rename_path(const char *from, const char *to) { return fault() ? -1 :
 
 /* ---- reading ---- */
 
-static int open_regular(int *fd, struct stat *st, const char *path, struct err *e)
+int file_open_regular(int *fd, struct stat *st, const char *path, struct err *e)
 {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not hang */
     if (*fd < 0) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
@@ -68,7 +68,7 @@ int file_read(struct buf *b, const char *path, size_t limit, struct err *e)
     int fd, rc;
     struct stat st;
     buf_clear(b);
-    rc = open_regular(&fd, &st, path, e);
+    rc = file_open_regular(&fd, &st, path, e);
     if (rc) return rc;
     size_t n = (size_t)st.st_size;
     if (n > limit) rc = err_set(e, ERR_LIMIT, "%s: %zu bytes, limit %zu", path, n, limit);
@@ -91,7 +91,7 @@ int file_map_open(struct file_map *m, const char *path, struct err *e)
     int fd, rc;
     struct stat st;
     *m = (struct file_map){(const unsigned char *)"", 0};
-    rc = open_regular(&fd, &st, path, e);
+    rc = file_open_regular(&fd, &st, path, e);
     if (rc) return rc;
     if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);

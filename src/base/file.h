@@ -8,10 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 
+/* Opens for reading what must be a regular file: not a folder, and not a fifo or device, which would not end. */
+int file_open_regular(int *fd, struct stat *st, const char *path, struct err *e) MUST_CHECK;
 /* Reads a whole regular file of at most `limit` bytes into b (cleared first). */
 int file_read(struct buf *b, const char *path, size_t limit, struct err *e) MUST_CHECK;
 
@@ -53,18 +56,22 @@ bool file_is_dir(const char *path);
 /* Removes a file; none there is no error. */
 int file_remove(const char *path, struct err *e) MUST_CHECK;
 int file_mkdir_p(const char *path, struct err *e) MUST_CHECK;
+/* One program at a time: an error with the sentence `busy` while another holds the folder.  *lock: a descriptor of it,
+ * held until file_unlock (which takes −1 too) or the end of the process. */
+int file_lock_folder(int *lock, const char *dir, const char *busy, struct err *e) MUST_CHECK;
+void file_unlock(int lock);
 /* Removes leftovers "*.tmp-*" of interrupted writers in a folder. */
 int file_clean_tmp(const char *dir, struct err *e) MUST_CHECK;
 /* "dir/name" into b (cleared first). */
 int file_join(struct buf *b, const char *dir, const char *name, struct err *e) MUST_CHECK;
 
-/* Every regular file under `path` (or `path` itself), sorted by byte order of the
- * path, links not followed.  Free with file_list_release. */
+/* Every regular file under `path` (or `path` itself), sorted by byte order of the path, links not followed.  odd (or
+ * NULL): links and special files, in no order.  Free with file_list_release. */
 struct file_list {
     char **path;
     size_t n;
 };
-int file_list_open(struct file_list *l, const char *path, struct err *e) MUST_CHECK;
+int file_list_open(struct file_list *l, struct file_list *odd, const char *path, struct err *e) MUST_CHECK;
 void file_list_release(struct file_list *l);
 
 /* Tests: the n-th write (or fsync or rename) from now fails with ENOSPC (0: none). */

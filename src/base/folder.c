@@ -1,8 +1,10 @@
 /* The part of base/file.h about folders. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +65,23 @@ int file_clean_tmp(const char *dir, struct err *e)
     return rc;
 }
 
+int file_lock_folder(int *lock, const char *dir, const char *busy, struct err *e)
+{
+    *lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0) return err_set(e, ERR_IO, "%s: cannot open the folder: %s", dir, strerror(errno));
+    if (flock(*lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        close(*lock);
+        *lock = -1;
+        return err_set(e, ERR_IO, "%s: %s", dir, busy);
+    }
+    return 0; /* a file system without locks: as it was before there were any */
+}
+
+void file_unlock(int lock)
+{
+    if (lock >= 0) close(lock);
+}
+
 /* ---- lists ---- */
 
 static int list_add(struct file_list *l, size_t *cap, const char *path, struct err *e)
@@ -81,7 +100,13 @@ static int list_add(struct file_list *l, size_t *cap, const char *path, struct e
     return 0;
 }
 
-static int walk(struct file_list *l, size_t *cap, const char *dir, int depth, struct err *e)
+/* Lists that grow; odd NULL: links and special files are passed over. */
+struct walk {
+    struct file_list *l, *odd;
+    size_t cap, odd_cap;
+};
+
+static int walk(struct walk *w, const char *dir, int depth, struct err *e)
 {
     if (depth > MAX_DEPTH) return err_set(e, ERR_LIMIT, "%s: folders nested deeper than %d", dir, MAX_DEPTH);
     DIR *d = opendir(dir);
@@ -97,8 +122,9 @@ static int walk(struct file_list *l, size_t *cap, const char *dir, int depth, st
         struct stat st;
         if ((rc = file_join(&path, dir, f->d_name, e))) break;
         if (lstat(path.p, &st)) rc = err_set(e, ERR_IO, "%s: cannot stat: %s", path.p, strerror(errno));
-        else if (S_ISREG(st.st_mode)) rc = list_add(l, cap, path.p, e);
-        else if (S_ISDIR(st.st_mode)) rc = walk(l, cap, path.p, depth + 1, e);
+        else if (S_ISREG(st.st_mode)) rc = list_add(w->l, &w->cap, path.p, e);
+        else if (S_ISDIR(st.st_mode)) rc = walk(w, path.p, depth + 1, e);
+        else if (w->odd) rc = list_add(w->odd, &w->odd_cap, path.p, e);
         if (rc) break;
     }
     buf_release(&path);
@@ -108,19 +134,22 @@ static int walk(struct file_list *l, size_t *cap, const char *dir, int depth, st
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-int file_list_open(struct file_list *l, const char *path, struct err *e)
+int file_list_open(struct file_list *l, struct file_list *odd, const char *path, struct err *e)
 {
     struct stat st;
-    size_t cap = 0;
+    struct walk w = {.l = l, .odd = odd};
     int rc;
     *l = (struct file_list){0};
+    if (odd) *odd = (struct file_list){0};
     /* What the user names is taken even through a link; what lies inside is not. */
     if (stat(path, &st)) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    if (S_ISREG(st.st_mode)) rc = list_add(l, &cap, path, e);
-    else if (S_ISDIR(st.st_mode)) rc = walk(l, &cap, path, 0, e);
+    if (S_ISREG(st.st_mode)) rc = list_add(l, &w.cap, path, e);
+    else if (S_ISDIR(st.st_mode)) rc = walk(&w, path, 0, e);
     else rc = err_set(e, ERR_IO, "%s: is neither a file nor a folder", path);
-    if (rc) file_list_release(l);
-    else if (l->n) qsort(l->path, l->n, sizeof *l->path, by_bytes);
+    if (rc) {
+        file_list_release(l);
+        if (odd) file_list_release(odd);
+    } else if (l->n) qsort(l->path, l->n, sizeof *l->path, by_bytes);
     return rc;
 }
 

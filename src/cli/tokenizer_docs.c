@@ -34,7 +34,7 @@ static int path_each(const char *path, docs_fn *fn, void *ctx, struct err *e)
         return file_each(path, fn, ctx, e);
     struct file_list l = {0};
     size_t used = 0;
-    int rc = file_list_open(&l, path, e);
+    int rc = file_list_open(&l, NULL, path, e);
     for (size_t i = 0; i < l.n && rc == 0; i++)
         if (textsrc_kind(l.path[i]) != TEXTSRC_NONE) {
             used++;

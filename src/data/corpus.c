@@ -57,11 +57,13 @@ static int file_row(const struct corpus *c, size_t i, const char **name, int64_t
     const json_t *row = json_array_get(c->files, i);
     if (!json_is_object(row))
         return err_set(e, ERR_FORMAT, "%s/manifest.json: entry %zu of \"files\" is not an object", c->dir, i);
-    int rc = json_get_str(name, row, "name", false, NULL, c->dir, e);
+    int rc = json_get_str(name, row, "name", false, NULL, "manifest.json: an entry of \"files\"", e);
     if (rc == 0)
-        rc = json_get_int(bytes, row, "bytes", 0, INT64_MAX, false, 0, c->dir, e);
-    if (rc != 0)
+        rc = json_get_int(bytes, row, "bytes", 0, INT64_MAX, false, 0, "manifest.json: an entry of \"files\"", e);
+    if (rc != 0) {
+        err_prefix(e, "%s", c->dir);
         return rc;
+    }
     *docs = strncmp(*name, "docs-", 5) == 0;
     if ((!*docs && strncmp(*name, "removed-", 8) != 0) || strchr(*name, '/'))
         return err_set(e, ERR_FORMAT, "%s/manifest.json: \"%s\" is not the name of a corpus file", c->dir, *name);
@@ -84,6 +86,8 @@ static int check_files(const struct corpus *c, struct err *e)
             break;
         if (stat(path.p, &st) != 0)
             rc = err_set(e, ERR_IO, "%s: missing, but the manifest names it", path.p);
+        else if (!S_ISREG(st.st_mode))
+            rc = err_set(e, ERR_FORMAT, "%s: is not a regular file", path.p);
         else if (st.st_size != bytes)
             rc = err_set(e, ERR_FORMAT, "%s: %lld bytes, the manifest says %lld", path.p, (long long)st.st_size,
                          (long long)bytes);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <dirent.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -96,11 +95,12 @@ static int look_at_old(struct build *b, struct corpus_counts *out, struct err *e
                    b->o->out);
 }
 
+/* docs-00000.jsonl.zst and removed-…; the folder may hold a user's docs-ko.jsonl.zst. */
 static bool ours(const char *name)
 {
-    size_t n = strlen(name);
-    return (strncmp(name, "docs-", 5) == 0 || strncmp(name, "removed-", 8) == 0) && n > 10 &&
-           strcmp(name + n - 10, ".jsonl.zst") == 0;
+    size_t stem = strncmp(name, "docs-", 5) == 0 ? 5 : strncmp(name, "removed-", 8) == 0 ? 8 : 0;
+    size_t digits = strspn(name + stem, "0123456789");
+    return stem && digits >= 5 && strcmp(name + stem + digits, ".jsonl.zst") == 0;
 }
 
 /* Removes the files of a corpus from a folder; others are left alone. */
@@ -122,12 +122,10 @@ static int prepare_folder(struct build *b, struct err *e)
     int rc = file_mkdir_p(b->o->out, e);
     if (rc != 0)
         return rc;
-    b->lock = open(b->o->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (b->lock < 0)
-        return err_set(e, ERR_IO, "%s: cannot open the folder: %s", b->o->out, strerror(errno));
-    if (flock(b->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return err_set(e, ERR_IO, "%s: another build is writing here", b->o->out);
-    rc = file_join(&b->work, b->o->out, work_name, e);
+        rc = file_lock_folder(&b->lock, b->o->out, "another build is writing here", e);
+    if (rc == 0)
+        rc = file_join(&b->work, b->o->out, work_name, e);
     if (rc == 0)
         rc = file_mkdir_p(b->work.p, e);
     if (rc == 0)
@@ -231,8 +229,7 @@ static void build_release(struct build *b)
         (void)remove_files(b->work.p, NULL);
         (void)rmdir(b->work.p);
     }
-    if (b->lock >= 0)
-        close(b->lock);
+    file_unlock(b->lock);
     mem_free(b->files.file);
     json_decref(b->files.files);
     json_decref(b->settings);
@@ -255,6 +252,8 @@ int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out
         rc = inputs_digest(&b.in, o.threads, e);
     if (rc == 0 && o.salted)
         rc = file_mkdir_p(o.out, e);
+    if (rc == 0 && o.salted)   /* before a key is made: two builds would each make one */
+        rc = file_lock_folder(&b.lock, o.out, "another build is writing here", e);
     if (rc == 0 && o.salted)
         rc = corpus_salt_make(&b.salt, o.out, e);
     if (rc == 0) {

@@ -13,6 +13,9 @@
 
 /* A quoted character takes up to six bytes, and a record has other fields too. */
 enum { QUOTED = 6, OTHER_FIELDS = 1 << 20, MAX_INPUTS = 1 << 24 };
+/* Of id, source, license and lang together: a batch holds those of 8192 documents, and quoted they must fit
+ * OTHER_FIELDS, or what a build wrote could not be read. */
+enum { MAX_OTHERS = 64 << 10 };
 
 const char *corpus_reason_name(enum corpus_reason r)
 {
@@ -67,7 +70,7 @@ static int add_input(struct inputs *l, size_t *cap, const char *in, struct err *
     if (!dir && file_exists(in) && textsrc_kind(in) == TEXTSRC_NONE)
         return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", in);
     struct file_list fl = {0};
-    int rc = file_list_open(&fl, in, e);
+    int rc = file_list_open(&fl, NULL, in, e);
     for (size_t i = 0; i < fl.n && rc == 0; i++) {
         if (textsrc_kind(fl.path[i]) == TEXTSRC_NONE)
             l->ignored++;
@@ -202,7 +205,10 @@ static int next_record(struct input_stream *s, struct input_doc *d, struct err *
         return got;
     }
     *d = (struct input_doc){t.text, t.id, t.source, t.license, t.lang, t.n, s->file - 1, KEPT};
-    if (t.bad == ERR_LIMIT || (t.bad == 0 && t.n > s->max_doc))
+    size_t others = strlen(t.id) + strlen(t.source) + strlen(t.license) + strlen(t.lang);
+    if (others > MAX_OTHERS)
+        d->id = d->source = d->license = d->lang = "";
+    if (t.bad == ERR_LIMIT || others > MAX_OTHERS || (t.bad == 0 && t.n > s->max_doc))
         d->reason = TOO_LONG;
     else if (t.bad != 0)
         d->reason = nfc_look(&look, t.text, t.n) ? BAD_RECORD : NOT_UTF8;
@@ -227,7 +233,7 @@ static int read_text(struct input_stream *s, struct err *e)
     s->buf.len = left;
     s->given = 0;
     int rc = buf_reserve(&s->buf, 2 * s->piece, e);
-    while (rc == 0 && !s->ended && s->buf.len <= s->piece) {
+    while (rc == 0 && !s->ended && s->buf.len <= s->piece + 3) { /* a byte order mark does not count */
         size_t got;
         rc = instream_read(s->text, s->buf.p + s->buf.len, 2 * s->piece - s->buf.len, &got, e);
         if (rc == 0)

@@ -25,32 +25,17 @@ struct digest corpus_leaf_of(const struct corpus_salt *s, const struct digest *t
 
 struct digest corpus_meta(const char *id, const char *source, const char *license, const char *lang)
 {
-    /* The strings are short: one block of memory instead of a streaming hash, which allocates. */
     const char *s[4] = {id, source, license, lang};
-    uint8_t small[1024];
-    size_t used = 0;
-    bool fits = true;
-    for (int i = 0; i < 4 && fits; i++) {
-        size_t n = strlen(s[i]);
-        fits = n <= sizeof small && used + 8 + n <= sizeof small;
-        for (int k = 0; k < 8 && fits; k++)
-            small[used++] = (uint8_t)((uint64_t)n >> (8 * k));
-        if (fits)
-            memcpy(small + used, s[i], n);
-        used += n;
-    }
-    if (fits)
-        return sha256_of(small, used);
-    struct sha256 *h = sha256_new();
+    struct hash_part part[8];
+    uint8_t length[4][8];
     for (int i = 0; i < 4; i++) {
-        uint64_t n = strlen(s[i]);
-        uint8_t len[8];
+        size_t n = strlen(s[i]);
         for (int k = 0; k < 8; k++)
-            len[k] = (uint8_t)(n >> (8 * k));
-        sha256_add(h, len, sizeof len);
-        sha256_add(h, s[i], (size_t)n);
+            length[i][k] = (uint8_t)((uint64_t)n >> (8 * k));
+        part[2 * i] = (struct hash_part){length[i], 8};
+        part[2 * i + 1] = (struct hash_part){s[i], n};
     }
-    return sha256_end(&h);
+    return sha256_parts(part, 8);
 }
 
 static int add_string(struct buf *b, const char *s, size_t n, struct err *e)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/mem.h"
 
@@ -132,6 +133,8 @@ static int read_zst(struct instream *s, void *out, size_t n, size_t *got, struct
         ZSTD_inBuffer i = {s->in, s->len, s->at};
         size_t left = ZSTD_decompressStream(s->zst, &o, &i);
         s->at = i.pos;
+        if (ZSTD_isError(left) && ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+            return err_set(e, ERR_NOMEM, "%s: out of memory for its window", s->path);
         if (ZSTD_isError(left))
             return err_set(e, ERR_FORMAT, "%s: not valid zstd data: %s", s->path, ZSTD_getErrorName(left));
         s->zst_inside = left != 0;

@@ -278,8 +278,9 @@ static const char *file_of(const struct safetensors *s, const struct st_tensor *
 {
     for (size_t i = 0; i < s->n_parts; i++) {
         const struct part *p = &s->part[i];
+        if (t->data < p->map.p || t->data > p->map.p + p->map.len) continue;
         const char *slash = strrchr(p->path, '/');
-        if (t->data >= p->map.p && t->data <= p->map.p + p->map.len) return slash ? slash + 1 : p->path;
+        return slash ? slash + 1 : p->path;
     }
     return "";
 }

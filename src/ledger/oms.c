@@ -19,6 +19,7 @@ static const char *const GIT[] = {".git", ".gitattributes", ".github", ".gitigno
 struct files {
     const char *dir;
     struct file_list list;   /* whole paths, sorted */
+    struct file_list odd;    /* links and special files: a signature says nothing about what they lead to */
     size_t cut;              /* of each, to the name in the folder */
     bool single;             /* `dir` is a file, whose name here is "." */
 };
@@ -26,22 +27,28 @@ struct files {
 static int files_open(struct files *f, const char *dir, struct err *e)
 {
     *f = (struct files){.dir = dir, .single = !file_is_dir(dir)};
-    int rc = file_list_open(&f->list, dir, e);
+    int rc = file_list_open(&f->list, &f->odd, dir, e);
     f->cut = strlen(dir);
     while (f->cut > 0 && dir[f->cut - 1] == '/')
         f->cut--;
     return rc;
 }
 
-static const char *files_name(const struct files *f, size_t i)
+static void files_release(struct files *f)
 {
-    if (f->single)
-        return ".";
-    const char *p = f->list.path[i] + f->cut;
-    while (*p == '/')
-        p++;
-    return p;
+    file_list_release(&f->list);
+    file_list_release(&f->odd);
 }
+
+static const char *name_in(const struct files *f, const char *path)
+{
+    path += f->cut;
+    while (*path == '/')
+        path++;
+    return path;
+}
+
+static const char *files_name(const struct files *f, size_t i) { return f->single ? "." : name_in(f, f->list.path[i]); }
 
 /* Is `name` the path, or within the folder of that path? */
 static bool within(const char *name, const char *path)
@@ -125,11 +132,14 @@ static json_t *ignored(const char *const *ignore, const char *own)
 int oms_sign(const char *dir, const char *out, const struct oms_opts *o, const struct dsse_key *k, struct digest *root,
              struct err *e)
 {
-    struct files f;
+    struct files f = {0};
     struct buf name = {0}, payload = {0}, bundle = {0};
     char hex[65];
     json_t *list = json_array(), *s = NULL;
     int rc = files_open(&f, dir, e);
+    for (size_t i = 0; rc == 0 && i < f.odd.n; i++)
+        if (!listed(name_in(&f, f.odd.path[i]), GIT) && !listed(name_in(&f, f.odd.path[i]), o ? o->ignore : NULL))
+            rc = err_set(e, ERR_VALUE, "%s: is a link or no file, and cannot be signed", f.odd.path[i]);
     /* The signature to be written may not lie there yet: then its name is what `out` says behind the folder. */
     const char *own = rc ? "" : own_name(&f, out);
     if (rc == 0 && !*own && strncmp(out, dir, f.cut) == 0 && out[f.cut] == '/')
@@ -150,7 +160,7 @@ int oms_sign(const char *dir, const char *out, const struct oms_opts *o, const s
         rc = file_replace(out, bundle.p, bundle.len, e);
     json_decref(s);
     json_decref(list);
-    file_list_release(&f.list);
+    files_release(&f);
     buf_release(&name);
     buf_release(&payload);
     buf_release(&bundle);
@@ -216,20 +226,29 @@ static int check_resource(struct check *c, const json_t *x, struct err *e)
     return 0;
 }
 
+/* Whether a signature that ignores these need not list it. */
+static bool left_out(const char *name, const json_t *ignore)
+{
+    bool out = listed(name, GIT);
+    for (size_t k = 0; !out && k < json_array_size(ignore); k++) {
+        const char *path = json_string_value(json_array_get(ignore, k));
+        out = path && *path && within(name, path);
+    }
+    return out;
+}
+
 /* Files that nobody listed: git's, the signature itself and what the signer ignored may lie there, others not. */
 static int check_others(const struct check *c, const json_t *ignore, struct err *e)
 {
     const char *own = own_name(c->f, c->sig);
     for (size_t i = 0; i < c->f->list.n; i++) {
         const char *name = files_name(c->f, i);
-        bool free = c->seen[i] || listed(name, GIT) || strcmp(name, own) == 0;
-        for (size_t k = 0; !free && k < json_array_size(ignore); k++) {
-            const char *path = json_string_value(json_array_get(ignore, k));
-            free = path && *path && within(name, path);
-        }
-        if (!free)
+        if (!c->seen[i] && strcmp(name, own) != 0 && !left_out(name, ignore))
             return err_set(e, ERR_VALUE, "%s: is not signed", c->f->list.path[i]);
     }
+    for (size_t i = 0; i < c->f->odd.n; i++)
+        if (!left_out(name_in(c->f, c->f->odd.path[i]), ignore))
+            return err_set(e, ERR_VALUE, "%s: is a link or no file, and not signed", c->f->odd.path[i]);
     return 0;
 }
 
@@ -301,7 +320,7 @@ int oms_verify(const char *dir, const char *sig, const struct dsse_key *k, struc
         (void)sha256_end(&c.all);
     mem_free(c.seen);
     json_decref(s);
-    file_list_release(&f.list);
+    files_release(&f);
     buf_release(&bundle);
     buf_release(&payload);
     return rc;

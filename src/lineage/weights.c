@@ -19,7 +19,7 @@ static int gguf_in(struct buf *b, const char *dir, struct err *e)
 {
     struct file_list l = {0};
     size_t found = 0;
-    int rc = file_list_open(&l, dir, e);
+    int rc = file_list_open(&l, NULL, dir, e);
     for (size_t i = 0; i < l.n && rc == 0; i++) {
         const char *slash = strrchr(l.path[i], '/');
         if (!ends_with(l.path[i], ".gguf") || (size_t)(slash - l.path[i]) > strlen(dir))

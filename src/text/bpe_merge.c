@@ -434,9 +434,12 @@ static int add_pair(struct run *r, uint32_t slot, int32_t left, int32_t id, bool
     if (p) { /* words old and new, in one list */
         struct pair old = *p;
         int rc = take_words(r, p, old.n_word + c->n_word);
-        if (rc)
+        if (rc) {
+            *p = old;
             return rc;
-        memcpy(p->word, old.word, old.n_word * sizeof *p->word);
+        }
+        if (old.n_word) /* a pair merged before has none */
+            memcpy(p->word, old.word, old.n_word * sizeof *p->word);
         if (old.own)
             mem_free(old.word);
     } else {

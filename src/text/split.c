@@ -90,7 +90,8 @@ static int compile(pcre2_code **code, const char *pattern, struct err *e)
         char text[160] = "out of memory";
         if (num)
             pcre2_get_error_message(num, (PCRE2_UCHAR *)text, sizeof text);
-        return err_set(e, ERR_FORMAT, "pattern \"%.200s\" cannot be compiled: %s", pattern, text);
+        bool memory = num == 0 || num == PCRE2_ERROR_HEAP_FAILED;
+        return err_set(e, memory ? ERR_NOMEM : ERR_FORMAT, "pattern \"%.200s\" cannot be compiled: %s", pattern, text);
     }
     /* Without JIT support the interpreter gives the same matches. */
     (void)!pcre2_jit_compile(*code, PCRE2_JIT_COMPLETE);

@@ -80,25 +80,27 @@ static int place_added(struct reader *r, const json_t *vocab, uint32_t *n)
 {
     struct tokenizer *t = r->t;
     json_int_t next = (json_int_t)json_object_size(vocab);
-    for (size_t i = 0; i < t->n_added; i++) {
+    json_t *before = json_object();   /* ids of added tokens that the vocabulary does not have */
+    int rc = before ? 0 : err_set(r->e, ERR_NOMEM, "%s: out of memory", r->where);
+    for (size_t i = 0; i < t->n_added && rc == 0; i++) {
         struct added_token *a = &t->added[i];
         const json_t *known = json_object_get(vocab, a->content);
-        json_int_t id = known ? json_integer_value(known) : -1;
-        for (size_t k = 0; k < i && id < 0; k++)
-            if (strcmp(t->added[k].content, a->content) == 0)
-                id = t->added[k].id;
-        if (id < 0)
-            id = next++;
-        if (id != a->id)
-            return err_set(r->e, ERR_FORMAT,
-                           "%s: field \"added_tokens[%zu].id\": \"%.60s\" is given %d but its place is %lld",
-                           r->where, i, a->content, (int)a->id, (long long)id);
-        if (id >= BPE_MAX_VOCAB)
-            return bad(r, ERR_LIMIT, "added_tokens", "ids beyond the limit");
-        if ((uint32_t)id >= *n)
+        if (!known)
+            known = json_object_get(before, a->content);
+        json_int_t id = known ? json_integer_value(known) : next++;
+        if (!known && json_object_set_new(before, a->content, json_integer(id)))
+            rc = err_set(r->e, ERR_NOMEM, "%s: out of memory", r->where);
+        else if (id != a->id)
+            rc = err_set(r->e, ERR_FORMAT,
+                         "%s: field \"added_tokens[%zu].id\": \"%.60s\" is given %d but its place is %lld",
+                         r->where, i, a->content, (int)a->id, (long long)id);
+        else if (id >= BPE_MAX_VOCAB)
+            rc = bad(r, ERR_LIMIT, "added_tokens", "ids beyond the limit");
+        else if ((uint32_t)id >= *n)
             *n = (uint32_t)id + 1;
     }
-    return 0;
+    json_decref(before);
+    return rc;
 }
 
 struct entry {
@@ -162,7 +164,6 @@ static int fill_tokens(struct reader *r, const struct entry *v, size_t total)
     return 0;
 }
 
-/* Added tokens decode to what was matched, whatever alphabet their letters happen to be in. */
 static void mark_added(struct tokenizer *t)
 {
     for (size_t i = 0; i < t->n_added; i++)

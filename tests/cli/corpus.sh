@@ -77,6 +77,19 @@ is "kill -9, then again: status" $? 0
 is "kill -9, then again: same files" "$(cd k1 && sha256sum *)" "$(cd k2 && sha256sum *)"
 [ -e k2/.building ] && bad "no leftovers" ".building" || ok "no leftovers"
 
+# A user's own files in the folder stay, whatever they are called; what only describes a text has a limit.
+mkdir own; cp in/sub/b.jsonl.zst own/docs-ko.jsonl.zst
+"$DOKJA" corpus build --in in --out own >/dev/null 2>&1; is "a build beside own files: status" $? 0
+cmp -s in/sub/b.jsonl.zst own/docs-ko.jsonl.zst && ok "own files stay" || bad "own files stay" "gone"
+printf '{"id":"%s","text":"길다"}\n{"text":"짧다"}\n' "$(head -c 70000 /dev/zero | tr '\0' i)" >ids.jsonl
+out=$("$DOKJA" corpus build --in ids.jsonl --out ids --json 2>/dev/null)
+is "a record with an id of 70 kB is left out" "$(printf %s "$out" | key docs) $(printf %s "$out" | key too-long)" "1 1"
+is "and named by its line" "$(zstd -dqc ids/removed-*.zst | key id)" "ids.jsonl#1"
+# A text as long as a piece is one document, with a byte order mark too.
+{ printf '\357\273\277'; head -c 65536 /dev/zero | tr '\0' a; } >bom.txt
+"$DOKJA" corpus build --in bom.txt --out bom >/dev/null 2>&1
+is "a byte order mark does not cut" "$(zstd -dqc bom/docs-*.zst | key id)" "bom.txt"
+
 # A line longer than 2^31 bytes is left out and counted, in bounded memory.
 if [ "${DOKJA_QUICK:-0}" = 1 ]; then echo "skip a line of 2.2 GB: not with --quick"
 else

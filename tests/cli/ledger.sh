@@ -159,7 +159,8 @@ cp -r honest moretext; cp -r twin/tokens/. moretext/tokens/
 differs "other text than declared is caught by replay" moretext 0
 says "… and says which" "is of another corpus" replay.err
 cp -r honest tuned; rm -r tuned/state
-printf '\1' | dd of=tuned/model.safetensors bs=1 seek=$(($(stat -c %s tuned/model.safetensors) - 4)) conv=notrunc 2>dd.err
+n=$(stat -c %s tuned/model.safetensors)
+printf '\1' | dd of=tuned/model.safetensors bs=1 seek=$((n - 4)) conv=notrunc 2>dd.err
 differs "a model file that training did not give, its state gone, is caught by replay" tuned last
 says "… which names it" "model.safetensors has another" replay.err
 for m in 7ff80000000000000000000000000000 3f500000000000000000000000000000 3f500000000000007ff0000000000000; do
@@ -186,5 +187,10 @@ openssl ec -in ec.pem -pubout -out ec.pub 2>/dev/null
 "$DOKJA" ledger sign --key ec.pem honest >sign.txt 2>sign.err && verify honest --model-key ec.pub &&
     ok "a signed model verifies" || bad "a signed model verifies" "$(tail -n 1 sign.err verify.err)"
 expect "its signature" model-sig pass
+ln -s ../twin/model.safetensors honest/model.safetensors.index.json
+verify honest --model-key ec.pub; expect "a link beside signed files is not signed" model-sig fail
+"$DOKJA" ledger sign --key ec.pem honest >sign.txt 2>sign.err && bad "a folder with a link is not signed" "it was" ||
+    says "a folder with a link is not signed" "index.json: is a link or no file" sign.err
+rm honest/model.safetensors.index.json
 cp -r honest touched; echo >>touched/tokenizer_config.json; verify touched --model-key ec.pub
 expect "one byte more" model-sig fail

@@ -87,7 +87,7 @@ static bool is_old(void)
 static void no_leftovers(const char *name, long n)
 {
     struct file_list l;
-    ok(file_list_open(&l, dir, &e));
+    ok(file_list_open(&l, NULL, dir, &e));
     if (l.n != 1) fail_msg("%s, failure %ld: %zu files are left", name, n, l.n);
     file_list_release(&l);
 }

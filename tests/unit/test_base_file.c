@@ -45,7 +45,7 @@ static void holds(const char *name, const char *text)
 static size_t files_in_dir(void)
 {
     struct file_list l;
-    ok(file_list_open(&l, dir, &e));
+    ok(file_list_open(&l, NULL, dir, &e));
     size_t n = l.n;
     file_list_release(&l);
     return n;
@@ -195,16 +195,20 @@ static void lists_in_byte_order(void **state)
     put("b/2", ""), put("b/1", ""), put("a", ""), put("b.x", ""), put("가", "");
     assert_int_equal(symlink(dir, in_dir("loop")), 0);
     assert_int_equal(symlink(in_dir("a"), in_dir("link")), 0);
-    struct file_list l;
-    ok(file_list_open(&l, dir, &e));
+    struct file_list l, odd;
+    ok(file_list_open(&l, &odd, dir, &e));
+    assert_int_equal(odd.n, 2);
+    bool first = strcmp(odd.path[0], in_dir("link")) == 0;
+    assert_string_equal(odd.path[first], in_dir("loop"));
+    file_list_release(&odd);
     static const char *const want[] = {"a", "b.x", "b/1", "b/2", "가"};
     assert_int_equal(l.n, 5);
     for (int i = 0; i < 5; i++) assert_string_equal(l.path[i], in_dir(want[i]));
     file_list_release(&l);
-    ok(file_list_open(&l, in_dir("link"), &e));
+    ok(file_list_open(&l, NULL, in_dir("link"), &e));
     assert_int_equal(l.n, 1);
     file_list_release(&l);
-    refused(file_list_open(&l, in_dir("none"), &e), ERR_IO, "none: cannot open");
+    refused(file_list_open(&l, NULL, in_dir("none"), &e), ERR_IO, "none: cannot open");
 }
 
 static void removes_leftovers_only(void **state)
