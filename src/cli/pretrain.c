@@ -11,6 +11,7 @@
 #include "base/opt.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/machine.h"
 #include "cli/pretrain.h"
 
 /* Share of the machine's peak that training reaches as a rule: a first guess, before it is measured. */
@@ -89,6 +90,8 @@ static int open_inputs(struct pretrain *p, struct err *e)
     p->req.bos = s.bos;
     p->req.eos = s.eos;
     rc = file_mkdir_p(p->out, e);
+    if (rc == 0)
+        rc = file_lock_folder(&p->lock, p->out, "another program trains here", e);
     if (rc == 0)
         rc = file_join(&dir, p->out, "run.json", e);
     p->resume = rc == 0 && file_exists(dir.p);
@@ -211,8 +214,12 @@ static int plan(struct pretrain *p, struct err *e)
     if (rc == 0)
         rc = file_join(&state, p->out, "state/state.safetensors", e);
     p->resume = rc == 0 && file_exists(state.p);   /* run.json without a state: killed before the first */
-    if (rc == 0)
-        rc = file_clean_tmp(p->out, e);
+    static const char *const written[] = {"", "state", "states"};
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        rc = file_join(&state, p->out, written[i], e);
+        if (rc == 0 && file_is_dir(state.p))
+            rc = file_clean_tmp(state.p, e);
+    }
     buf_release(&state);
     return rc;
 }
@@ -244,6 +251,7 @@ static void release(struct pretrain *p)
     tokenizer_close(p->tokenizer);
     corpus_close(p->corpus);
     nn_release(&p->x);
+    file_unlock(p->lock);
 }
 
 static int check(struct pretrain *p, struct err *e)
@@ -276,7 +284,7 @@ static int check(struct pretrain *p, struct err *e)
 int cmd_pretrain(int argc, char **argv, struct err *e)
 {
     struct pretrain p = {.req = {.warmup = -1, .decay = -1, .weight_decay = -1, .clip = -1}, .eval_every = -1,
-                         .save_every = 60};
+                         .save_every = 60, .lock = -1};
     struct run_request *r = &p.req;
     const struct opt opts[] = {
         {.name = "corpus", .type = OPT_STR, .dst = &p.corpus_dir, .arg = "DIR", .help = "made by dokja corpus build"},
@@ -364,11 +372,7 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         return rc > 0 ? 0 : rc;
     if ((rc = check(&p, e)))
         return rc;
-    const char *bad_isa;
-    const struct kernels *k = kernels_best(&bad_isa);
-    if (bad_isa)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected " ISA_NAMES, bad_isa);
-    if ((rc = measure_peak(&p, e)) || (rc = nn_init(&p.x, k, (int)p.threads, e)))
+    if ((rc = measure_peak(&p, e)) || (rc = cli_machine(&p.x, p.threads, e)))
         return rc;
     if ((rc = open_inputs(&p, e)) || (rc = plan(&p, e)) || (rc = train(&p, e)))
         log_progress_end();

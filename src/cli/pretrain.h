@@ -29,6 +29,7 @@ struct pretrain {
     struct journal *journal;
     double peak;
     bool resume;
+    int lock;           /* of `out` */
 };
 
 void pretrain_describe(const struct pretrain *p);   /* before the first step */

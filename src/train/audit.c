@@ -321,8 +321,10 @@ static int check_weights(struct auditor *u, struct err *e)
     int rc = u->b->has_final ? file_join(&path, u->o->dir, "state/state.safetensors", e) : 0;
     if (rc == 0 && u->b->has_final && !(u->w = mem_map(u->table.total * sizeof(real))))
         rc = err_set(e, ERR_NOMEM, "no memory for %zu parameters", u->table.total);
-    if (rc)
+    if (rc) {
+        buf_release(&path);
         return rc;
+    }
     if (!u->b->has_final) {
         say(u, "weights", CHECK_NOT_DECIDABLE, NONE, "no FINAL says what they should be");
         return 0;

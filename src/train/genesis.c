@@ -231,15 +231,9 @@ int genesis_read(struct genesis *g, struct run_config *c, struct lines *t, struc
 
 uint64_t beacon_seed(const struct digest *genesis, const char *value)
 {
-    static const char purpose[] = "run-seed";
-    struct sha256 *h = sha256_new();
     uint64_t seed = 0;
-    if (!h)
-        return 0;
-    sha256_add(h, purpose, sizeof purpose - 1);
-    sha256_add(h, genesis->b, sizeof genesis->b);
-    sha256_add(h, value, strlen(value));
-    struct digest d = sha256_end(&h);
+    struct digest d = sha256_parts((struct hash_part[]){{"run-seed", 8}, {genesis->b, sizeof genesis->b},
+                                                        {value, strlen(value)}}, 3);
     for (int i = 7; i >= 0; i--)
         seed = seed << 8 | d.b[i];
     return seed;

@@ -290,8 +290,7 @@ static int begin_at(struct journal *j, uint64_t step, const struct digest *root,
     if (rc == 0 && (s.to != step || memcmp(s.after.b, root->b, sizeof root->b) != 0))
         rc = err_set(e, ERR_FORMAT, "%s: its state at step %" PRIu64 " is not the one saved at step %" PRIu64,
                      where.p, s.to, step);
-    if (rc == 0)
-        segment_release(&s);
+    segment_release(&s);
     bool done = step == (uint64_t)j->c.schedule.steps;
     struct event v = {.what = "resumed", .step = step, .root = *root, .c = j->here};
     if (rc == 0 && !done && !j->final)

@@ -32,7 +32,15 @@ static int metrics_open(struct loop *l, struct err *e)
         l->metrics_bytes = 0;
         return 0;
     }
-    return file_truncate(l->metrics.p, l->metrics_bytes, e);
+    /* Lines are not synced as states are: after a loss of power some that the state counts may be gone. */
+    struct buf b = {0};
+    rc = file_read(&b, l->metrics.p, SIZE_MAX, e);
+    uint64_t n = rc == 0 && b.len < l->metrics_bytes ? b.len : l->metrics_bytes;
+    while (rc == 0 && n > 0 && b.p[n - 1] != '\n')
+        n--;
+    buf_release(&b);
+    l->metrics_bytes = n;
+    return rc ? rc : file_truncate(l->metrics.p, n, e);
 }
 
 static int metrics_add(struct loop *l, const char *line, struct err *e)

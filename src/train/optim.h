@@ -57,10 +57,10 @@ double optim_grad_norm(const struct nn *x, const struct param_table *t, const re
 void optim_step(const struct nn *x, struct optim *o, real *w, const real *g, int64_t step, double lr_factor,
                 double mu, double norm);
 
-/* u (rows, cols) ← the matrix Muon subtracts for momentum u, before learning rate and shape factor, by the
- * first thread's means: for tests. */
 /* NorMuon's evening out of u's rows; v (rows): moving averages of their mean squares, updated.  For tests. */
 void optim_even_rows(const struct optim *o, real *u, real *v, int rows, int cols);
+/* u (rows, cols) ← the matrix Muon subtracts for momentum u, before learning rate and shape factor, by the
+ * first thread's means: for tests. */
 void optim_orthogonalise(const struct optim *o, real *u, int rows, int cols);
 
 const char *optim_name(enum optim_kind k);

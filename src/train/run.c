@@ -170,6 +170,24 @@ static int get_optim(struct optim_config *c, const json_t *run, const char *wher
     return rc ? rc : get_reals(o, f, sizeof f / sizeof *f, where, e);
 }
 
+/* What run.json's reader holds each figure to holds for one that a ledger gives too. */
+static int check_reals(const struct run_config *c, const char *where, struct err *e)
+{
+    const struct optim_config *o = &c->optim;
+    const struct {
+        const char *what;
+        double v, hi;
+    } f[] = {{"heldout", c->heldout, 1}, {"warmup", c->schedule.warmup, 1}, {"decay", c->schedule.decay, 1},
+             {"floor", c->schedule.floor, 1}, {"lr_matrix", o->lr_matrix, 100}, {"lr_embed", o->lr_embed, 100},
+             {"lr_head", o->lr_head, 100}, {"lr_gain", o->lr_gain, 100}, {"momentum", o->momentum, 1},
+             {"beta1", o->beta1, 1}, {"beta2", o->beta2, 1}, {"eps", o->eps, 1}, {"beta2_row", o->beta2_row, 1},
+             {"decay_matrix", o->decay_matrix, 100}, {"decay_embed", o->decay_embed, 100}, {"clip", o->clip, 1e9}};
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
+        if (!(f[i].v >= 0 && f[i].v <= f[i].hi))
+            return err_set(e, ERR_FORMAT, "%s: %s is %g, expected 0 to %g", where, f[i].what, f[i].v, f[i].hi);
+    return 0;
+}
+
 int run_check(const struct run_config *c, const char *where, struct err *e)
 {
     enum { MAX_SEQ = 1 << 20, MAX_WORKERS = 1 << 16 };
@@ -190,7 +208,12 @@ int run_check(const struct run_config *c, const char *where, struct err *e)
     if (c->seq % c->seq_start || c->seq_start % OP_ROWS)
         return err_set(e, ERR_FORMAT, "%s: seq_start is %d, expected a divisor of seq %d and a multiple of %d", where,
                        c->seq_start, c->seq, OP_ROWS);
-    return 0;
+    if (c->seq > c->model.max_pos)
+        return err_set(e, ERR_FORMAT, "%s: seq is %d, the model has %d positions", where, c->seq, c->model.max_pos);
+    if ((double)c->schedule.steps * (double)c->batch_tokens > 0x1p60)
+        return err_set(e, ERR_FORMAT, "%s: %" PRId64 " steps of %" PRId64 " tokens are more than can be counted", where,
+                       c->schedule.steps, c->batch_tokens);
+    return check_reals(c, where, e);
 }
 
 static int read_run(struct run_config *c, const json_t *o, const char *where, struct err *e)

@@ -69,6 +69,12 @@ same "kill -9 at $struck random moments, then the same root" killed.json "$whole
 n=$(grep -c '"loss"' killed/metrics.jsonl)
 [ "$n" = 200 ] && ok "metrics.jsonl has each step once" || bad "metrics.jsonl has each step once" "$n lines"
 cmp -s whole/model.safetensors killed/model.safetensors && ok "same model file" || bad "same model file" "differs"
+touch killed/state/state.safetensors.tmp-1-1
+flock killed sleep 3 & sleep 0.5
+"$DOKJA" pretrain $T --out killed $long >busy.json 2>busy.err; rc=$?
+[ $rc = 1 ] && grep -q "killed: another program trains here" busy.err && ok "one program at a time trains a run" ||
+    bad "one program at a time trains a run" "exit $rc: $(tail -n 1 busy.err)"
+wait; train killed $long
 ls killed/*.tmp-* killed/state/*.tmp-* >/dev/null 2>&1 && bad "no leftovers" "temporary files" || ok "no leftovers"
 
 # Ctrl-C saves and says so.
