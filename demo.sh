@@ -37,7 +37,7 @@ mkdir -p "$out"
 if [ ${#own[@]} -gt 0 ]; then
     step "1  Your text: a corpus"
     "$dokja" corpus build --in "${own[@]}" --out "$out/corpus"
-    bytes=$("$dokja" corpus stats "$out/corpus" --json | sed 's/.*"bytes":\([0-9]*\).*/\1/')
+    bytes=$("$dokja" corpus stats "$out/corpus" --json | grep -o '"bytes":[0-9]*' | head -n 1 | cut -d: -f2)
     # About one merge for each 500 bytes of text: what a small text can support.
     vocab=$((272 + bytes / 500)); [ "$vocab" -le 4096 ] || vocab=4096
     heldout=0.02
@@ -60,7 +60,7 @@ length="--minutes $left"; [ ! -f "$out/run/run.json" ] || length=
     --heldout $heldout $length
 if [ ${#own[@]} -gt 0 ]; then
     step "4  It writes on from the beginning of your first document"
-    line=$("$dokja" corpus show "$out/corpus" | sed -n 2p) || true
+    line=$("$dokja" corpus show "$out/corpus" | awk 'NR > 1 && NF && !done { print; done = 1 }') || true
     "$dokja" generate -m "$out/run" -p "${line:0:12}" --max-tokens 80
 else
     step "4  Questions about facts that the textbook does not contain"

@@ -2,8 +2,9 @@
  *
  * Link with libdokja.a and the libraries of its pkg-config list (see Makefile, PKGS).  Handles are opaque; a
  * function that can fail returns 0 or a negative code and leaves one sentence in the caller's message buffer.
- * A model may be shared by several contexts; a context belongs to one thread at a time.  Results are the same
- * bits on any machine, instruction set and thread count (docs/numerics.md). */
+ * A model may be shared by several contexts; one thread at a time uses a model and its contexts, and models are
+ * opened by one thread at a time.  Calls leave the calling thread flushing subnormal numbers to zero.  Results are
+ * the same bits on any machine, instruction set and thread count (docs/numerics.md). */
 #ifndef DOKJA_H
 #define DOKJA_H
 

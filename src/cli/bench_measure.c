@@ -4,19 +4,17 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/bench.h"
+#include "cli/machine.h"
 
 enum { MAX_RUNS = 101, READ_BYTES = 256 << 20 };
 
 int bench_machine_open(struct bench_machine *m, int threads, struct err *e)
 {
-    const char *bad;
     *m = (struct bench_machine){0};
-    const struct kernels *k = kernels_best(&bad);
-    if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes " ISA_NAMES, bad);
-    int rc = nn_init(&m->nn, k, threads, e);
+    int rc = cli_machine(&m->nn, threads, e);
     if (rc)
         return rc;
+    const struct kernels *k = m->nn.k;
     m->peak = peak_get(k->isa);
     m->unit = k->gemm.name;
     m->unit_loop = k->isa == ISA_AMX ? m->peak.amx_bf16 : k->isa == ISA_AVX512BF16 ? m->peak.dot_bf16 : m->peak.fma_f32;

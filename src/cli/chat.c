@@ -188,6 +188,8 @@ static int answer(struct chat *c, const char *line, struct err *e)
     if (rc == 0 && c->said.n >= (size_t)room && before > 0) {
         log_line("(the context of %d tokens is full: what was said before is forgotten)", room);
         reset(c);
+        before = 0;
+        told = false;
         rc = add_turn(c, line, e);
     }
     if (rc == 0 && c->said.n >= (size_t)room)
@@ -203,8 +205,10 @@ static int answer(struct chat *c, const char *line, struct err *e)
         rc = c->json ? cli_print_result(&r, c->c.m, clock_seconds() - t0, e) : (putchar('\n'), fflush(stdout), 0);
     if (rc == 0)
         rc = end_turn(c, &r, e);
-    if (rc != 0 && session_len(c->s) <= (int)before) {
-        c->said.n = before; /* nothing was read: as if it had not been said */
+    if (rc != 0) { /* as if it had not been said */
+        if (session_len(c->s) > (int)before)
+            session_reset(c->s, (int)before);
+        c->said.n = before;
         c->system_told = told;
     }
     gen_result_release(&r);

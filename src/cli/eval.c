@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "cli/cli.h"
+#include "cli/machine.h"
 #include "eval/primer_eval.h"
 
 struct eval_args {
@@ -84,9 +85,7 @@ static int eval_primer(const struct eval_args *a, struct err *e)
     const struct primer_eval_opts o = {.items = (int)a->items, .seed = (uint64_t)a->seed, .seen = a->seen,
         .on_item = on_item, .user = &w};
     double start = clock_seconds();
-    const char *bad = NULL;
-    int rc = nn_init(&x, kernels_best(&bad), 0, e);
-
+    int rc = cli_machine(&x, 0, e);
     if (rc)
         return rc;
     rc = infer_model_open(&m, &x, a->model, e);

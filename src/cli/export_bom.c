@@ -152,9 +152,10 @@ static json_t *corpus(const struct export *x)
     add_count(&p, "dokja:documents-to-train-on", g->train_docs);
     add_count(&p, "dokja:documents-held-out", g->heldout_docs);
     for (size_t i = 0; x->census && i < x->census->table[CENSUS_LANG].n; i++) {
-        char name[80];
-        snprintf(name, sizeof name, "dokja:bytes:language:%s", x->census->table[CENSUS_LANG].row[i].name);
-        add_count(&p, name, x->census->table[CENSUS_LANG].row[i].bytes);
+        const struct census_row *r = &x->census->table[CENSUS_LANG].row[i];
+        char bytes[24];
+        snprintf(bytes, sizeof bytes, "%" PRIu64, r->bytes);
+        export_push(&p, json_pack("{s:s+,s:s}", "name", "dokja:bytes:language:", r->name, "value", bytes));
     }
     json_t *c = json_pack("{s:s,s:s,s:s,s:s,s:s,s:[{s:s,s:s,s:s}],s:o}", "type", "data", "bom-ref", "corpus", "name",
                           "training corpus", "version", x->corpus_root, "description",

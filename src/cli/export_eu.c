@@ -123,12 +123,16 @@ int export_eu_json(struct buf *d, const struct export *x, struct err *e)
 
 /* ---- as a text ---- */
 
-/* A cell: no line ends, no bars. */
+/* A cell: no line ends, and nothing of a record that Markdown would read as bars, links, HTML or escapes. */
 static int cell(struct buf *d, const char *s, struct err *e)
 {
     int rc = 0;
-    for (; *s && rc == 0; s++)
-        rc = *s == '|' ? buf_adds(d, "\\|", e) : buf_addc(d, (unsigned char)*s < ' ' ? ' ' : *s, e);
+    for (; *s && rc == 0; s++) {
+        if (strchr("|<>&[]\\`", *s))
+            rc = buf_printf(d, e, "&#%d;", *s);
+        else
+            rc = buf_addc(d, (unsigned char)*s < ' ' ? ' ' : *s, e);
+    }
     return rc;
 }
 

@@ -5,17 +5,14 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/machine.h"
 
 int cli_model_open(struct cli_model *c, const char *path, int threads, struct err *e)
 {
-    const char *bad;
     *c = (struct cli_model){0};
     if (!path)
         return err_set(e, ERR_USAGE, "-m MODEL is missing: a run or model folder");
-    const struct kernels *k = kernels_best(&bad);
-    if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes " ISA_NAMES, bad);
-    int rc = nn_init(&c->x, k, threads, e);
+    int rc = cli_machine(&c->x, threads, e);
     return rc == 0 ? infer_model_open(&c->m, &c->x, path, e) : rc;
 }
 

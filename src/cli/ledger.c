@@ -9,20 +9,12 @@
 #include "cli/ledger_page.h"
 #include "cli/ledger_show.h"
 #include "cli/ledger_sub.h"
+#include "cli/machine.h"
 #include "data/corpus.h"
 #include "ledger/oms.h"
 #include "train/audit.h"
 
 /* ---- what several subcommands need ---- */
-
-int ledger_machine(struct nn *x, int64_t threads, struct err *e)
-{
-    const char *bad;
-    const struct kernels *k = kernels_best(&bad);
-    if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU=%s: expected " ISA_NAMES, bad);
-    return nn_init(x, k, (int)threads, e);
-}
 
 int ledger_book_open(struct logbook **b, const char *run, struct err *e)
 {
@@ -40,7 +32,7 @@ int ledger_run_audit(struct audit *a, const char *run, const struct ledger_wish 
     struct digest genesis;
     if (w->genesis && digest_parse(&genesis, w->genesis) != 0)
         return err_set(e, ERR_USAGE, "--genesis %.80s: expected 64 hex digits", w->genesis);
-    int rc = ledger_machine(&x, w->threads, e);
+    int rc = cli_machine(&x, w->threads, e);
     struct audit_opts o = {.x = &x, .dir = run, .corpus = w->corpus, .genesis = w->genesis ? &genesis : NULL,
                            .checkpoint = w->checkpoint, .model_key = w->model_key};
     if (rc == 0)

@@ -9,6 +9,7 @@
 #include "base/opt.h"
 #include "cli/ledger_page.h"
 #include "cli/ledger_sub.h"
+#include "cli/machine.h"
 #include "data/corpus.h"
 #include "data/tokens.h"
 #include "text/tokenizer.h"
@@ -89,7 +90,7 @@ static void on_step(void *user, uint64_t done, uint64_t all)
 
 static int replay_open(struct replay *p, struct err *e)
 {
-    int rc = ledger_machine(&p->x, p->threads, e);
+    int rc = cli_machine(&p->x, p->threads, e);
     if (rc == 0)
         rc = ledger_book_open(&p->b, p->run, e);
     if (rc == 0 && !p->b->has_init)

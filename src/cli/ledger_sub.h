@@ -14,7 +14,6 @@ int ledger_used(int argc, char **argv, struct err *e);
 
 /* ---- shared ---- */
 
-int ledger_machine(struct nn *x, int64_t threads, struct err *e) MUST_CHECK;
 /* What the user wants checked against. */
 struct ledger_wish {
     const char *genesis, *checkpoint, *corpus, *model_key;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "cli/cli.h"
+#include "cli/machine.h"
 #include "lineage/lineage.h"
 #include "lineage/calibration.h"
 
@@ -18,7 +19,7 @@ struct lineage {
     int64_t draws, seed, threads;
     double run_limit;
     const char *text;
-    bool json, matrix;
+    bool json;
     struct nn x;
     struct subject *s;
     int n;
@@ -124,7 +125,11 @@ static int print_json(const struct lineage *l, double seconds, struct err *e)
     struct buf b = {0};
     json_t *pairs = json_array(), *root;
     for (int i = 0; i < l->n_pairs; i++)
-        json_array_append_new(pairs, pair_json(&l->p[i]));
+        if (json_array_append_new(pairs, pair_json(&l->p[i]))) {
+            json_decref(pairs);
+            return err_set(e, ERR_VALUE, "%s, %s: out of memory for the report, or a name is not UTF-8",
+                           l->p[i].a->v.path, l->p[i].b->v.path);
+        }
     root = json_pack("{s:o, s:i, s:I, s:f}", "pairs", pairs, "control_pairs", calibration_pairs(), "peak_rss_bytes",
                      (json_int_t)mem_peak_rss(), "seconds", seconds);
     int rc = root ? json_print(&b, root, 0, e) : err_set(e, ERR_NOMEM, "out of memory for the report");
@@ -238,10 +243,9 @@ int cmd_lineage(int argc, char **argv, struct err *e)
         int64_t tests = (int64_t)N_TESTS * l.n * (l.n - 1) / 2;
         l.draws = 200 * tests < DRAWS ? DRAWS : 200 * tests - 1 < MOST_DRAWS ? 200 * tests - 1 : MOST_DRAWS;
     }
-    const char *bad;
     l.s = mem_new((size_t)l.n, sizeof *l.s);
     l.p = mem_new(MAX_PAIRS, sizeof *l.p);
-    rc = l.s && l.p ? nn_init(&l.x, kernels_best(&bad), (int)l.threads, e) : err_set(e, ERR_NOMEM, "out of memory");
+    rc = l.s && l.p ? cli_machine(&l.x, l.threads, e) : err_set(e, ERR_NOMEM, "out of memory");
     if (rc == 0)
         rc = run(&l, argv, e);
     for (int i = 0; l.s && i < l.n; i++)

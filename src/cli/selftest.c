@@ -4,6 +4,7 @@
 
 #include "base/opt.h"
 #include "cli/cli.h"
+#include "cli/machine.h"
 #include "nn/selftest.h"
 
 int cmd_selftest(int argc, char **argv, struct err *e)
@@ -25,14 +26,11 @@ int cmd_selftest(int argc, char **argv, struct err *e)
     if (rc != 0)
         return rc > 0 ? 0 : rc;
 
-    const char *bad;
-    const struct kernels *k = kernels_best(&bad);
-    if (bad)
-        return err_set(e, ERR_USAGE, "DOKJA_CPU is \"%s\"; it takes " ISA_NAMES, bad);
     struct nn x;
-    rc = nn_init(&x, k, (int)threads, e);
+    rc = cli_machine(&x, threads, e);
     if (rc != 0)
         return rc;
+    const struct kernels *k = x.k;
     struct digest d;
     rc = selftest_digest(&d, &x, e);
     nn_release(&x);

@@ -422,7 +422,8 @@ int view_open(struct view *v, const char *path, struct err *e)
     }
     if (rc == 0 && v->d_model > 0)
         rc = survey_layers(v, e);
-    find_heads(v);
+    if (rc == 0)
+        find_heads(v);
     for (size_t i = 0; i < v->w.n; i++)
         v->params += (double)v->w.t[i].rows * (double)v->w.t[i].cols;
     if (rc)

@@ -143,11 +143,13 @@ void vocab_release(struct vocab *t)
 int vocab_shared(struct token_pairs *s, const struct vocab *a, const struct vocab *b, const struct view *va,
                  const struct view *vb, struct err *e)
 {
-    int rows = va->vocab < vb->vocab ? va->vocab : vb->vocab;
+    /* By text: texts are distinct, but a file may give many of them one id, so rows are no limit. */
+    int rows = va->vocab < vb->vocab ? va->vocab : vb->vocab, texts = a->n < b->n ? a->n : b->n;
+    int most = rows > texts ? rows : texts;
     *s = (struct token_pairs){.jaccard = -1};
-    s->p = mem_new((size_t)rows, sizeof *s->p);
+    s->p = mem_new((size_t)most, sizeof *s->p);
     if (!s->p)
-        return err_set(e, ERR_NOMEM, "no memory for %d shared tokens", rows);
+        return err_set(e, ERR_NOMEM, "no memory for %d shared tokens", most);
     if (!a->n && !b->n && va->vocab == vb->vocab) {
         s->by_id = true;
         for (; s->n < rows; s->n++)

@@ -1,7 +1,7 @@
 #include "ui/chart.h"
 
 #include <assert.h>
-#include <stdint.h>
+#include <math.h>
 
 /* Units of the drawing; a label stands over its bar, so that long names fit a narrow screen. */
 enum { WIDTH = 520, PLOT = 420, ROW = 42, BAR_TOP = 20, BAR = 16, AXIS = 24, TICKS = 5 };
@@ -95,8 +95,8 @@ static double at_y(const struct frame *f, double y)
     return CURVE_BOTTOM - (CURVE_BOTTOM - CURVE_TOP) * (y - f->y0) / (f->y1 - f->y0);
 }
 
-/* Point i of those that are drawn: the mean of its part. */
-static void point(const struct chart_curve *c, size_t points, size_t i, double *x, double *y)
+/* Point i of those that are drawn: the mean of its part.  False: no number to draw; a ledger may hold any. */
+static bool point(const struct chart_curve *c, size_t points, size_t i, double *x, double *y)
 {
     size_t lo = i * c->n / points, hi = (i + 1) * c->n / points;
     *x = *y = 0;
@@ -104,6 +104,7 @@ static void point(const struct chart_curve *c, size_t points, size_t i, double *
         *x += c->x[j] / (double)(hi - lo);
         *y += c->y[j] / (double)(hi - lo);
     }
+    return fabs(*y) < 1e100;
 }
 
 static void curve_axes(struct html *h, const struct chart_curve *c, const struct frame *f)
@@ -112,10 +113,12 @@ static void curve_axes(struct html *h, const struct chart_curve *c, const struct
     for (int i = 0; sx * i <= f->x1; i++)
         html_addf(h, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.10g</text>\n",
                   at_x(f, sx * i), CURVE_BOTTOM + 16, sx * i);
-    for (double y = f->y0; y <= f->y1 + sy / 2; y += sy)
+    for (int i = 0; f->y0 + i * sy <= f->y1 + sy / 2 && i < 4 * TICKS; i++) {
+        double y = f->y0 + i * sy;
         html_addf(h, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>"
                   "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", CURVE_LEFT, at_y(f, y),
                   WIDTH, at_y(f, y), CURVE_LEFT - 5, at_y(f, y) + 4, y);
+    }
     html_addf(h, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH, CURVE_BOTTOM + 32);
     html_text(h, c->x_unit);
     html_addf(h, "</text><text class=\"tick\" x=\"%d\" y=\"%d\">", CURVE_LEFT - 30, CURVE_TOP - 11);
@@ -125,18 +128,22 @@ static void curve_axes(struct html *h, const struct chart_curve *c, const struct
 
 static struct frame frame_of(const struct chart_curve *c, size_t points)
 {
-    double lo = 0, hi = 0;
+    double lo = INFINITY, hi = -INFINITY;
     for (size_t i = 0; i < points; i++) {
         double x, y;
-        point(c, points, i, &x, &y);
-        lo = i == 0 || y < lo ? y : lo;
-        hi = i == 0 || y > hi ? y : hi;
+        if (!point(c, points, i, &x, &y))
+            continue;
+        lo = fmin(lo, y);
+        hi = fmax(hi, y);
     }
-    if (!(hi > lo))
-        hi = lo + 1;
+    if (!(lo <= hi))
+        lo = hi = 0;
+    /* A range that is nothing beside its values has no steps. */
+    double least = fmax(fabs(lo), fabs(hi)) * 1e-9;
+    if (!(hi - lo > least))
+        hi = lo + fmax(1, least);
     double step = chart_step(hi - lo, TICKS);
-    double floor_ = (double)(int64_t)(lo / step) * step;
-    return (struct frame){c->x[c->n - 1], floor_ > lo ? floor_ - step : floor_, hi};
+    return (struct frame){c->x[c->n - 1], floor(lo / step) * step, hi};
 }
 
 void chart_line(struct html *h, const struct chart_curve *c)
@@ -152,10 +159,13 @@ void chart_line(struct html *h, const struct chart_curve *c)
     html_add(h, "</desc>\n");
     curve_axes(h, c, &f);
     html_add(h, "<path class=\"curve\" d=\"");
+    char move = 'M';
     for (size_t i = 0; i < points; i++) {
         double x, y;
-        point(c, points, i, &x, &y);
-        html_addf(h, "%c%.1f %.1f", i ? 'L' : 'M', at_x(&f, x), at_y(&f, y));
+        if (!point(c, points, i, &x, &y))
+            continue;
+        html_addf(h, "%c%.1f %.1f", move, at_x(&f, x), at_y(&f, y));
+        move = 'L';
     }
     html_add(h, "\"/></svg>\n");
 }

@@ -62,6 +62,8 @@ fails "contradictory options" 2 "temperature" "$DOKJA" generate -m run -p a --te
 fails "two prompts" 2 "not both" "$DOKJA" generate -m run -p a --prompt-file prompt.txt
 fails "no model" 2 "-m MODEL" "$DOKJA" generate -p a
 fails "not a model" 1 "config.json" "$DOKJA" generate -m corpus -p a
+fails "bad DOKJA_CPU for eval" 2 "DOKJA_CPU" env DOKJA_CPU=z80 "$DOKJA" eval -m run --tasks primer
+fails "bad DOKJA_CPU for lineage" 2 "DOKJA_CPU" env DOKJA_CPU=z80 "$DOKJA" lineage run run
 fails "bad DOKJA_CPU" 2 "DOKJA_CPU" env DOKJA_CPU=z80 "$DOKJA" generate -m run -p a
 cp -r run cut && head -c 5000 run/model.safetensors >cut/model.safetensors
 fails "damaged weights" 1 "safetensors" "$DOKJA" generate -m cut -p a

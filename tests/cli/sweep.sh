@@ -83,6 +83,9 @@ has "the page names it" "$(cat f/sweep.html)" "odd failed"
 run f f.tsv; is "tried again, the others not" "$? $(sort begun | uniq -c | tr -s ' \n' ' ')" \
     "1  1 f/fine/run 1 f/late/run 2 f/odd/run "
 
+head -n 2 f.tsv >g.tsv; run g g.tsv; is "all runs fail: status" $? 1
+has "all runs fail: there is a page" "$(cat g/sweep.html 2>&1)" "odd failed"
+
 # Ctrl-C: the run saves, the same command goes on.
 printf 'name steps depth\nx 400 1\ny 5 1\n' >c.txt
 DOKJA=./counted "$sweep" c.txt --out c $S >out.txt 2>err.txt & pid=$!

@@ -143,8 +143,8 @@ for i in range(128, 128 + 2 * 20000, 2):
     d[i] ^= 1
 open("train.tokens", "wb").write(d)
 END
-copy; rm -r forged/state
-printf '\1' | dd of=forged/model.safetensors bs=1 seek=$(($(stat -c %s forged/model.safetensors) - 4)) conv=notrunc 2>dd.err
+copy; rm -r forged/state; n=$(stat -c %s forged/model.safetensors)
+printf '\1' | dd of=forged/model.safetensors bs=1 seek=$((n - 4)) conv=notrunc 2>dd.err
 "$V" forged --replay last --json >v.out 2>v.err; rc=$?
 [ $rc = 1 ] && grep -q '"what":"model.safetensors: ' v.out &&
     ok "a model file that training did not give, its state gone: replay fails" ||

@@ -90,6 +90,25 @@ static void nothing_to_draw_is_drawn(void **state)
     html_release(&h);
 }
 
+/* Someone else's ledger may hold any losses. */
+static void any_curve_is_drawn(void **state)
+{
+    (void)state;
+    static const double x[4] = {0, 1, 2, 3};
+    const double y[][4] = {{3, 2, 1.5, 1.4}, {NAN, 2, 1, 1}, {NAN, NAN, NAN, NAN}, {1e17, 1e17 + 16, 1e17, 1e17},
+                           {1e300, -1e300, 0, 1}, {INFINITY, 1, -INFINITY, 2}, {0, 0, 0, 0}, {5e-324, 0, 0, 0},
+                           {9007199254740993.0, 9007199254740993.0, 9007199254740993.0, 9007199254740993.0}};
+    for (size_t i = 0; i < sizeof y / sizeof *y; i++) {
+        struct html h = {0};
+        chart_line(&h, &(struct chart_curve){"x3", "t", "d", "tokens", "loss", x, y[i], 4});
+        assert_int_equal(h.rc, 0);
+        assert_in_range(h.b.len, 100, 8000);
+        assert_null(strstr(h.b.p, "nan"));
+        assert_null(strstr(h.b.p, "inf"));
+        html_release(&h);
+    }
+}
+
 /* Whichever allocation fails, the page says so at the end. */
 static void a_failed_allocation_is_kept(void **state)
 {
@@ -120,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_round_enough_and_few), cmocka_unit_test(bars_are_as_long_as_their_values),
         cmocka_unit_test(texts_are_escaped), cmocka_unit_test(nothing_to_draw_is_drawn),
+        cmocka_unit_test(any_curve_is_drawn),
         cmocka_unit_test(a_failed_allocation_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "formats/safetensors.h"
 #include "lineage/lineage.h"
 #include "lineage/calibration.h"
+#include "lineage/vocab.h"
 
 enum { D = 64, FF = 96, LAYERS = 3, VOCAB = 300, PER_LAYER = 9, N = LAYERS * PER_LAYER + 2 };
 static const char *const part[PER_LAYER] = {"input_layernorm", "self_attn.q_proj", "self_attn.k_proj",
@@ -274,12 +275,35 @@ static void tails_are_right(void **state)
         assert_true(fabs(p[i] - want[i]) < 1e-12);
 }
 
+/* A tokenizer file may give one id to more texts than the embedding has rows. */
+static void many_texts_of_one_id_are_paired(void **state)
+{
+    (void)state;
+    enum { TEXTS = 5000, ROWS = 4 };
+    struct vocab_entry *v = mem_new(TEXTS, sizeof *v);
+    char *text = mem_new(TEXTS, 8);
+    for (int i = 0; i < TEXTS; i++) {
+        snprintf(text + 8 * i, 8, "t%05d", i);
+        v[i] = (struct vocab_entry){text + 8 * i, i % ROWS};
+    }
+    const struct vocab a = {v, TEXTS, NULL}, b = {v + 10, TEXTS - 10, NULL};
+    const struct view rows = {.vocab = ROWS};
+    struct token_pairs s;
+    assert_int_equal(vocab_shared(&s, &a, &b, &rows, &rows, &e), 0);
+    assert_int_equal(s.n, TEXTS - 10);
+    assert_int_equal(s.p[0].a, 10 % ROWS);
+    token_pairs_release(&s);
+    mem_free(v);
+    mem_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest t[] = {
         cmocka_unit_test(independent_models_are_not_flagged), cmocka_unit_test(relatives_are_found),
         cmocka_unit_test(shared_parts_are_named), cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(permutation_p_is_honest), cmocka_unit_test(tails_are_right),
+        cmocka_unit_test(many_texts_of_one_id_are_paired),
     };
     return cmocka_run_group_tests(t, NULL, NULL);
 }

@@ -87,5 +87,6 @@ def html(results, failed, x, by):
 
 def write(folder, results, failed, x, by):
     if results or failed:
-        replace(os.path.join(folder, "sweep.svg"), chart(results, x, by))
+        if results:
+            replace(os.path.join(folder, "sweep.svg"), chart(results, x, by))
         replace(os.path.join(folder, "sweep.html"), html(results, failed, x, by))
