@@ -49,7 +49,7 @@ else
 fi
 step "2  A tokenizer from that text"
 [ -f "$out/tokenizer/tokenizer.json" ] ||
-    "$dokja" tokenizer train --corpus "$out/corpus" --vocab $vocab --out "$out/tokenizer"
+    "$dokja" tokenizer train --corpus "$out/corpus" --vocab $vocab --heldout $heldout --out "$out/tokenizer"
 step "3  A model from random weights"
 # Questions and answers at the end take about half a minute.
 left=$(awk -v m="$minutes" -v s="$start" -v n="$(date +%s)" \
