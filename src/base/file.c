@@ -14,7 +14,7 @@
 
 enum { NEW_BUF = 1 << 18 };
 
-/* ---- the shim: every change to a file system passes here ---- */
+/* ---- the shim: what others rely on is written, synced, moved and removed through here ---- */
 
 static atomic_long fail_in;
 
@@ -48,6 +48,18 @@ static int write_all(int fd, const unsigned char *p, size_t n)
 static int sync_fd(int fd) { return fault() ? -1 : fsync(fd); }
 
 static int rename_path(const char *from, const char *to) { return fault() ? -1 : rename(from, to); }
+
+int file_move(const char *from, const char *to, struct err *e)
+{
+    return rename_path(from, to) ? err_set(e, ERR_IO, "%s: cannot move to %s: %s", from, to, strerror(errno)) : 0;
+}
+
+int file_remove(const char *path, struct err *e)
+{
+    if ((fault() || unlink(path)) && errno != ENOENT)
+        return err_set(e, ERR_IO, "%s: cannot remove: %s", path, strerror(errno));
+    return 0;
+}
 
 /* ---- reading ---- */
 

@@ -55,6 +55,8 @@ bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 /* Removes a file; none there is no error. */
 int file_remove(const char *path, struct err *e) MUST_CHECK;
+/* Within a file system, over what is there; the folder is not synced. */
+int file_move(const char *from, const char *to, struct err *e) MUST_CHECK;
 int file_mkdir_p(const char *path, struct err *e) MUST_CHECK;
 /* One program at a time: an error with the sentence `busy` while another holds the folder.  *lock: a descriptor of it,
  * held until file_unlock (which takes −1 too) or the end of the process. */

@@ -40,12 +40,6 @@ int file_mkdir_p(const char *path, struct err *e)
     return rc;
 }
 
-int file_remove(const char *path, struct err *e)
-{
-    if (unlink(path) && errno != ENOENT) return err_set(e, ERR_IO, "%s: cannot remove: %s", path, strerror(errno));
-    return 0;
-}
-
 int file_join(struct buf *b, const char *dir, const char *name, struct err *e)
 {
     size_t n = strlen(dir);

@@ -23,7 +23,7 @@ static const struct command commands[] = {
     {"score", "-m MODEL --in FILE…", "bits per byte and per character of any text", cmd_score},
     {"eval", "-m MODEL --tasks …", "questions of the primer, answers counted", cmd_eval},
     {"lineage", "A B…", "weight-lineage audit of models, ours or foreign", cmd_lineage},
-    {"bench", "peak|gemm|train|prefill|decode", "speed beside the hardware's measured limit", cmd_bench},
+    {"bench", "peak|gemm|train|prefill|decode|encode|report", "speed beside the hardware's measured limit", cmd_bench},
     {"selftest", "", "check the numeric profile and print its digest", cmd_selftest},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

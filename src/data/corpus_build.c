@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <dirent.h>
@@ -170,8 +169,8 @@ static int move_up(struct build *b, const char *name, struct err *e)
     int rc = file_join(&b->path, b->work.p, name, e);
     if (rc == 0)
         rc = file_join(&to, b->o->out, name, e);
-    if (rc == 0 && rename(b->path.p, to.p) != 0)
-        rc = err_set(e, ERR_IO, "%s: cannot move into place: %s", b->path.p, strerror(errno));
+    if (rc == 0)
+        rc = file_move(b->path.p, to.p, e);
     buf_release(&to);
     return rc;
 }
@@ -180,8 +179,8 @@ static int move_up(struct build *b, const char *name, struct err *e)
 static int install(struct build *b, struct err *e)
 {
     int rc = file_join(&b->path, b->o->out, "manifest.json", e);
-    if (rc == 0 && unlink(b->path.p) != 0 && errno != ENOENT)
-        rc = err_set(e, ERR_IO, "%s: cannot remove: %s", b->path.p, strerror(errno));
+    if (rc == 0)
+        rc = file_remove(b->path.p, e);
     if (rc == 0)
         rc = remove_files(b->o->out, e);
     for (size_t i = 0; i < json_array_size(b->files.files) && rc == 0; i++)

@@ -1,7 +1,5 @@
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -272,8 +270,8 @@ static int make(struct prep *p, const char *manifest, struct err *e)
     if (rc == 0)
         rc = passes(p, e);
     /* Without its manifest the folder is an unfinished build, whichever of the shards is new. */
-    if (rc == 0 && unlink(manifest) != 0 && errno != ENOENT)
-        rc = err_set(e, ERR_IO, "%s: cannot remove: %s", manifest, strerror(errno));
+    if (rc == 0)
+        rc = file_remove(manifest, e);
     for (int s = 0; s < 2 && rc == 0; s++)
         rc = shard_new_commit(&p->out[s], e);
     return rc == 0 ? write_manifest(p, manifest, e) : rc;
