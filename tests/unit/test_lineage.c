@@ -281,10 +281,10 @@ static void many_texts_of_one_id_are_paired(void **state)
     (void)state;
     enum { TEXTS = 5000, ROWS = 4 };
     struct vocab_entry *v = mem_new(TEXTS, sizeof *v);
-    char *text = mem_new(TEXTS, 8);
+    char *text = mem_new(TEXTS, 16);
     for (int i = 0; i < TEXTS; i++) {
-        snprintf(text + 8 * i, 8, "t%05d", i);
-        v[i] = (struct vocab_entry){text + 8 * i, i % ROWS};
+        snprintf(text + 16 * i, 16, "t%05d", i);
+        v[i] = (struct vocab_entry){text + 16 * i, i % ROWS};
     }
     const struct vocab a = {v, TEXTS, NULL}, b = {v + 10, TEXTS - 10, NULL};
     const struct view rows = {.vocab = ROWS};
