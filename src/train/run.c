@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -125,10 +126,23 @@ struct field_int {
     const char *key;
     int64_t *dst, lo, hi;
 };
+/* Reals from 0 to hi, whether run.json or a ledger gives them. */
 struct field_real {
     const char *key;
-    double *dst, lo, hi;
+    size_t at;      /* in struct run_config */
+    double hi;
 };
+#define AT(field) offsetof(struct run_config, field)
+static const struct field_real run_reals[] = {{"heldout", AT(heldout), 1}, {"warmup", AT(schedule.warmup), 1},
+                                              {"decay", AT(schedule.decay), 1}, {"floor", AT(schedule.floor), 1}};
+static const struct field_real optim_reals[] = {
+    {"lr_matrix", AT(optim.lr_matrix), 100}, {"lr_embed", AT(optim.lr_embed), 100},
+    {"lr_head", AT(optim.lr_head), 100}, {"lr_gain", AT(optim.lr_gain), 100}, {"momentum", AT(optim.momentum), 1},
+    {"beta1", AT(optim.beta1), 1}, {"beta2", AT(optim.beta2), 1}, {"eps", AT(optim.eps), 1},
+    {"beta2_row", AT(optim.beta2_row), 1}, {"decay_matrix", AT(optim.decay_matrix), 100},
+    {"decay_embed", AT(optim.decay_embed), 100}, {"clip", AT(optim.clip), 1e9}};
+#undef AT
+enum { N_RUN = sizeof run_reals / sizeof *run_reals, N_OPTIM = sizeof optim_reals / sizeof *optim_reals };
 
 static int get_ints(const json_t *o, const struct field_int *f, size_t n, const char *where, struct err *e)
 {
@@ -140,52 +154,40 @@ static int get_ints(const json_t *o, const struct field_int *f, size_t n, const 
     return 0;
 }
 
-static int get_reals(const json_t *o, const struct field_real *f, size_t n, const char *where, struct err *e)
+static int get_reals(struct run_config *c, const json_t *o, const struct field_real *f, size_t n, const char *where,
+                     struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
-        int rc = json_get_real(f[i].dst, o, f[i].key, f[i].lo, f[i].hi, false, 0, where, e);
+        double *to = (double *)((char *)c + f[i].at);
+        int rc = json_get_real(to, o, f[i].key, 0, f[i].hi, false, 0, where, e);
         if (rc)
             return rc;
     }
     return 0;
 }
 
-static int get_optim(struct optim_config *c, const json_t *run, const char *where, struct err *e)
+static int check_reals(const struct run_config *c, const struct field_real *f, size_t n, const char *where,
+                       struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        double v = *(const double *)((const char *)c + f[i].at);
+        if (!(v >= 0 && v <= f[i].hi))
+            return err_set(e, ERR_FORMAT, "%s: %s is %g, expected 0 to %g", where, f[i].key, v, f[i].hi);
+    }
+    return 0;
+}
+
+static int get_optim(struct run_config *c, const json_t *run, const char *where, struct err *e)
 {
     const char *kind;
     const json_t *o = json_object_get(run, "optimizer");
     if (!json_is_object(o))
         return err_set(e, ERR_FORMAT, "%s: optimizer is missing or not an object", where);
     int rc = json_get_str(&kind, o, "kind", false, NULL, where, e);
-    if (rc == 0 && optim_parse(&c->kind, kind) != 0)
+    if (rc == 0 && optim_parse(&c->optim.kind, kind) != 0)
         rc = err_set(e, ERR_FORMAT, "%s: optimizer.kind is \"%.40s\", expected normuon, muon or adamw", where,
                      kind);
-    const struct field_real f[] = {{"lr_matrix", &c->lr_matrix, 0, 100}, {"lr_embed", &c->lr_embed, 0, 100},
-                                   {"lr_head", &c->lr_head, 0, 100}, {"lr_gain", &c->lr_gain, 0, 100},
-                                   {"momentum", &c->momentum, 0, 1}, {"beta1", &c->beta1, 0, 1},
-                                   {"beta2", &c->beta2, 0, 1}, {"eps", &c->eps, 0, 1},
-                                   {"beta2_row", &c->beta2_row, 0, 1},
-                                   {"decay_matrix", &c->decay_matrix, 0, 100},
-                                   {"decay_embed", &c->decay_embed, 0, 100}, {"clip", &c->clip, 0, 1e9}};
-    return rc ? rc : get_reals(o, f, sizeof f / sizeof *f, where, e);
-}
-
-/* What run.json's reader holds each figure to holds for one that a ledger gives too. */
-static int check_reals(const struct run_config *c, const char *where, struct err *e)
-{
-    const struct optim_config *o = &c->optim;
-    const struct {
-        const char *what;
-        double v, hi;
-    } f[] = {{"heldout", c->heldout, 1}, {"warmup", c->schedule.warmup, 1}, {"decay", c->schedule.decay, 1},
-             {"floor", c->schedule.floor, 1}, {"lr_matrix", o->lr_matrix, 100}, {"lr_embed", o->lr_embed, 100},
-             {"lr_head", o->lr_head, 100}, {"lr_gain", o->lr_gain, 100}, {"momentum", o->momentum, 1},
-             {"beta1", o->beta1, 1}, {"beta2", o->beta2, 1}, {"eps", o->eps, 1}, {"beta2_row", o->beta2_row, 1},
-             {"decay_matrix", o->decay_matrix, 100}, {"decay_embed", o->decay_embed, 100}, {"clip", o->clip, 1e9}};
-    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
-        if (!(f[i].v >= 0 && f[i].v <= f[i].hi))
-            return err_set(e, ERR_FORMAT, "%s: %s is %g, expected 0 to %g", where, f[i].what, f[i].v, f[i].hi);
-    return 0;
+    return rc ? rc : get_reals(c, o, optim_reals, N_OPTIM, where, e);
 }
 
 int run_check(const struct run_config *c, const char *where, struct err *e)
@@ -213,7 +215,8 @@ int run_check(const struct run_config *c, const char *where, struct err *e)
     if ((double)c->schedule.steps * (double)c->batch_tokens > 0x1p60)
         return err_set(e, ERR_FORMAT, "%s: %" PRId64 " steps of %" PRId64 " tokens are more than can be counted", where,
                        c->schedule.steps, c->batch_tokens);
-    return check_reals(c, where, e);
+    int rc = check_reals(c, run_reals, N_RUN, where, e);
+    return rc ? rc : check_reals(c, optim_reals, N_OPTIM, where, e);
 }
 
 static int read_run(struct run_config *c, const json_t *o, const char *where, struct err *e)
@@ -230,13 +233,11 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
                                    {"eval_tokens", &c->eval_tokens, 1, 1LL << 40},
                                    {"final_eval_tokens", &c->final_eval_tokens, 1, 1LL << 40},
                                    {"eval_every", &c->eval_every, 0, 1LL << 40}};
-    const struct field_real fr[] = {{"heldout", &c->heldout, 0, 1}, {"warmup", &c->schedule.warmup, 0, 1},
-                                    {"decay", &c->schedule.decay, 0, 1}, {"floor", &c->schedule.floor, 0, 1}};
     /* A run that does not speak of short rows has none. */
     if (rc || (rc = get_ints(o, fi, sizeof fi / sizeof *fi, where, e)) ||
         (rc = json_get_int(&seq_start, o, "seq_start", OP_ROWS, seq, true, seq, where, e)) ||
         (rc = json_get_int(&c->start_steps, o, "start_steps", 0, c->schedule.steps, true, 0, where, e)) ||
-        (rc = get_reals(o, fr, sizeof fr / sizeof *fr, where, e)) ||
+        (rc = get_reals(c, o, run_reals, N_RUN, where, e)) ||
         (rc = json_get_str(&kind, o, "schedule", false, NULL, where, e)) || (rc = get_seed(c, o, where, e)) ||
         (rc = get_digest(&c->corpus_root, o, "corpus_root", where, e)) ||
         (rc = get_digest(&c->tokenizer, o, "tokenizer", where, e)))
@@ -247,7 +248,7 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
     c->seq_start = (int)seq_start;
     c->workers = (int)workers;
     rc = run_check(c, where, e);
-    return rc ? rc : get_optim(&c->optim, o, where, e);
+    return rc ? rc : get_optim(c, o, where, e);
 }
 
 int run_read(struct run_config *c, const char *dir, struct err *e)
