@@ -49,16 +49,7 @@ forged() { # name of the copy, then edits: the honest run, forged
     ./forge records "$to" "$key" "$@" || bad "forging $to" "$*"
 }
 
-flip() { # file: one bit of its last number
-    python3 - "$1" <<'END'
-import sys
-f = open(sys.argv[1], "r+b")
-f.seek(-4, 2)
-b = f.read(1)[0]
-f.seek(-4, 2)
-f.write(bytes([b ^ 1]))
-END
-}
+flip() { python3 "$here/flip.py" "$1"; }
 
 # ---- honest ----
 train honest --corpus corpus --key key.pem --holder "시험 기관" --threads 1 --keep-states 1

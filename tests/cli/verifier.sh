@@ -53,16 +53,7 @@ not_replayed() { # name, run, what differs
     if [ $rc = 1 ] && grep -q "$3" v.out v.err; then ok "$1: replay fails"
     else bad "$1: replay fails" "exit $rc: $(cat v.out v.err)"; fi
 }
-flip() { # file: one bit of its last number
-    python3 - "$1" <<'END'
-import sys
-f = open(sys.argv[1], "r+b")
-f.seek(-4, 2)
-b = f.read(1)[0]
-f.seek(-4, 2)
-f.write(bytes([b ^ 1]))
-END
-}
+flip() { python3 "$here/tests/cli/flip.py" "$1"; }
 copy() { rm -rf forged; cp -r base forged; }
 forge() { python3 "$here/tests/cli/forge_ledger.py" "$@"; }
 
