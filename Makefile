@@ -39,14 +39,15 @@ CFLAGS_ALL += $(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CROSS_CFLAGS)
 ISA_avx2   := -mavx2 -mfma -mf16c
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
 ISA_amx    := $(ISA_avx512) -mamx-tile -mamx-bf16 -mamx-int8
-isaflags    = $(foreach i,avx2 avx512 avx512bf16 amx,$(if $(findstring src/kernels/$(i)/,$(1)),$(ISA_$(i)) $(PLAIN)))
+isaflags    = $(foreach i,avx2 avx512 avx512bf16 avx512vnni amx,$(if $(findstring src/kernels/$(i)/,$(1)),$(ISA_$(i)) $(PLAIN)))
 # clang 14 needs minutes for instrumented, unrolled vector kernels; guard pages watch over those (tests/kernels).
 PLAIN      := $(if $(filter asan-clang,$(V)-$(CCNAME)),-fno-sanitize=all -O2)
 
 SRC     := $(filter-out src/reference/%,$(sort $(wildcard src/*/*.c src/kernels/*/*.c)))
 ifneq ($(ARCH),x86_64)
-SRC     := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/avx512bf16/% src/kernels/amx/%,$(SRC))
+SRC     := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/avx512bf16/% src/kernels/avx512vnni/% src/kernels/amx/%,$(SRC))
 endif
 LIBSRC  := $(filter-out src/cli/%,$(SRC))
 CLISRC  := $(filter src/cli/%,$(SRC))
@@ -66,10 +67,10 @@ VEROBJ  := $(filter-out $(VERMAIN),$(patsubst %.c,$(B)/%.o,$(sort $(wildcard ver
 
 # The same reference kernels, ops and network in binary64, for gradient tests.
 DSRC    := $(filter src/kernels/ref/% src/kernels/%.c src/nn/% src/base/% src/model/net%.c src/model/params%.c,$(SRC))
-DSRC    := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/avx512bf16/% src/kernels/amx/%,$(DSRC))
+DSRC    := $(filter-out src/kernels/avx2/% src/kernels/avx512/% src/kernels/avx512bf16/% src/kernels/avx512vnni/% src/kernels/amx/%,$(DSRC))
 DLIB    := $(B)/libdokja-double.a
-# The AMX and VDPBF16PS kernels once more on emulated instructions (docs/conventions.md, SIMD 4).
-EMUL    := $(patsubst src/%.c,$(B)/emulated/%.o,$(filter src/kernels/amx/% src/kernels/avx512bf16/gemm%,$(SRC)))
+# The AMX, VDPBF16PS and VPDPBUSD kernels once more on emulated instructions (docs/conventions.md, SIMD 4).
+EMUL    := $(patsubst src/%.c,$(B)/emulated/%.o,$(filter src/kernels/amx/% src/kernels/avx512bf16/gemm% src/kernels/avx512vnni/%,$(SRC)))
 
 UNIT    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c tests/fault/test_*.c)))
 KERN    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/kernels/test_*.c)))
@@ -91,7 +92,7 @@ $(B)/double/%.o: src/%.c
 	$(CC) $(CFLAGS_ALL) $(CFLAGS) -DDK_DOUBLE -MMD -MP -c $< -o $@
 $(B)/emulated/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(CFLAGS) $(ISA_avx512) -DDK_TILE_EMULATED -DDK_DOT_EMULATED -MMD -MP -c $< -o $@
+	$(CC) $(CFLAGS_ALL) $(CFLAGS) $(ISA_avx512) -DDK_TILE_EMULATED -DDK_DOT_EMULATED -DDK_VNNI_EMULATED -MMD -MP -c $< -o $@
 $(LIB): $(call obj,$(LIBSRC))
 	@rm -f $@
 	@ar rcs $@ $^

@@ -124,12 +124,12 @@ run_cli() {
     done
 }
 
-digest() { # digest BUILD CPU THREADS → "DIGEST ISA"
+digest() { # digest BUILD CPU THREADS → "DIGESTS ISA", one of each profile
     DOKJA_CPU=$2 OMP_NUM_THREADS=$3 timeout 300 "$1/dokja" selftest --json 2>"$work/selftest.err" |
-        python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["digest"], d["isa"])' 2>/dev/null
+        python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["digest"] + "+" + d["t2"], d["isa"])' 2>/dev/null
 }
 
-# Every build, instruction set and thread count must give one digest: that is the numeric profile.
+# Every build, instruction set and thread count must give the same digests: those are the numeric profiles.
 run_digests() { # run_digests WANT BUILD CPUS THREADS
     local b=$2 cpu n got isa
     for cpu in $3; do

@@ -1,7 +1,8 @@
 /* The checks of docs/ledger.md in its order; those of movement are motion.c's. */
 #include "verify/verify.h"
 
-static const char T1_SELFTEST[] = "5e906e106cc2e7c07d78fb85145d300ceb747370c756409742706a67c19088ae";
+static const char *const selftest[] = {"5e906e106cc2e7c07d78fb85145d300ceb747370c756409742706a67c19088ae", /* T1, T2 */
+                                       "73c941e1e1e726571e4505ddce4266bb4904dde6c677aa20628d7824ab4c7884"};
 static const double NONE = (double)NAN;
 
 void say(struct audit *a, enum result r, double figure, const char *fmt, ...)
@@ -50,8 +51,10 @@ static void profile(struct audit *a)
 {
     char hex[65];
     hex_of(hex, &a->s->r.selftest);
-    if (strcmp(hex, T1_SELFTEST) != 0) refuse("the self-test of GENESIS is %s, not that of T1", hex);
-    say(a, PASS, NONE, "T1, by whose reference kernels this program computes; it runs no self-test of its own");
+    int p = a->s->r.train.profile;
+    if (strcmp(hex, selftest[p]) != 0) refuse("the self-test of GENESIS is %s, not that of %s", hex, profile_names[p]);
+    say(a, PASS, NONE, "%s, by whose reference kernels this program computes; it runs no self-test of its own",
+        profile_names[p]);
 }
 static void seed(struct audit *a)
 {

@@ -126,7 +126,10 @@ static void run_check(const struct run *run, const char *where)
         r->start_steps > r->steps || (r->workers & (r->workers - 1)) || r->batch_tokens % (r->seq * r->workers) ||
         (double)r->steps * (double)r->batch_tokens > 0x1p60)
         refuse("%s: seq, seq_start, workers, batch_tokens and steps do not fit together", where);
+    if (r->profile == REF_T2 && (r->seq % I8_GROUP || r->seq_start % I8_GROUP))
+        refuse("%s: in profile T2 seq and seq_start are multiples of %d", where, I8_GROUP);
 }
+const char *const profile_names[] = {"T1", "T2", NULL};
 const char *const schedule_names[] = {"wsd", "cosine", NULL};
 const char *const optimizer_names[] = {"normuon", "muon", "adamw", NULL};
 
@@ -140,12 +143,14 @@ static int named(struct text *t, const char *shape, const char *const *names)
 }
 static void genesis(struct run *r, struct text *t)
 {
-    char spec[TEXT], profile[TEXT];
+    char spec[TEXT];
     uint64_t ancestors;
-    scan(t, "w spec w profile d selftest D source W compiler W holder W created d key w beacon c ancestors", spec,
-         profile, &r->selftest, &r->key, r->beacon, &ancestors);
-    if (strcmp(spec, "dokja-ledger/1") != 0 || strcmp(profile, "T1") != 0 || ancestors > 16)
-        refuse("%s: is %s of profile %.40s with %llu ancestors", t->where, spec, profile, N(ancestors));
+    scan(t, "w spec", spec);
+    r->train.profile = (enum ref_profile)named(t, "w profile", profile_names);
+    scan(t, "d selftest D source W compiler W holder W created d key w beacon c ancestors", &r->selftest, &r->key,
+         r->beacon, &ancestors);
+    if (strcmp(spec, "dokja-ledger/1") != 0 || ancestors > 16)
+        refuse("%s: is %s with %llu ancestors", t->where, spec, N(ancestors));
     for (uint64_t i = 0; i < ancestors; i++) scan(t, "D ancestor");
     scan(t, "d corpus_root d tokenizer C corpus_docs C corpus_bytes c train_docs c train_tokens C heldout_docs "
          "C heldout_tokens w arch", &r->corpus, &r->tokenizer, &r->train_docs,
@@ -230,7 +235,8 @@ void config_compare(const struct story *s, const char *dir)
     hex_of(corpus, &r->corpus);
     hex_of(tokenizer, &r->tokenizer);
     snprintf(seed, sizeof seed, "0x%016llx", N(r->train.seed));
-    const char *const said[][2] = {{"rseed", s->has[BEACON] ? seed : "beacon"}, {"rcorpus_root", corpus},
+    const char *const said[][2] = {{"rprofile", profile_names[r->train.profile]},
+                                   {"rseed", s->has[BEACON] ? seed : "beacon"}, {"rcorpus_root", corpus},
                                    {"rtokenizer", tokenizer}, {"rschedule", schedule_names[r->train.schedule]},
                                    {"rkind", optimizer_names[r->train.optimizer]},
                                    {"cmodel_type", qwen ? "qwen3" : "llama"}};

@@ -62,7 +62,7 @@ uint64_t ledger_signed(const struct ledger *l, const uint8_t key[32]); /* record
 
 /* ---- records.c: what they say ---- */
 enum { TEXT = 160, MAX_FILES = 64 };
-extern const char *const schedule_names[], *const optimizer_names[];
+extern const char *const profile_names[], *const schedule_names[], *const optimizer_names[];
 struct run { /* GENESIS, and BEACON's seed */
     struct digest selftest, corpus, tokenizer, key;
     uint64_t train_docs;

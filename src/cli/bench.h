@@ -14,7 +14,7 @@
 struct bench_machine {
     struct nn nn;
     struct peak peak;
-    const char *unit;  /* "amx-bf16", "dot-bf16" or "fma-f32": the limit of training and prefill */
+    const char *unit;  /* a gemm_unit's name: the limit of training and prefill */
     struct peak_loop unit_loop;
     const char *limit_name;  /* of that unit */
     char *memory;      /* for reading; mapped by the first measurement that needs it */
@@ -26,6 +26,8 @@ void bench_machine_close(struct bench_machine *m);
 /* Rates in GFLOP/s (or GOP/s) and GB/s of all threads together, over about `seconds`; < 0 where
  * the machine lacks the unit. */
 double bench_loop_rate(const struct bench_machine *m, struct peak_loop loop, double seconds);
+/* From here on m->unit is the one of 8-bit integers. */
+void bench_use_i8(struct bench_machine *m);
 double bench_unit_rate(const struct bench_machine *m, double seconds); /* of m->unit */
 double bench_read_rate(struct bench_machine *m, double seconds);
 double bench_update_rate(struct bench_machine *m, double seconds); /* read and written in place, both counted */

@@ -72,12 +72,12 @@ static void drop(struct mat *m)
 }
 
 static int measure(struct gemm_bench *b, const struct form *f, const int64_t dim[3], bool out_bf16,
-                   int runs, struct bench_result *r, struct err *e)
+                   bool i8, int runs, struct bench_result *r, struct err *e)
 {
     int m = (int)dim[0], n = (int)dim[1], k = (int)dim[2];
     struct gemm_args *g = &b->g;
     enum dtype b_type = f->accumulate ? DT_BF16 : DT_F32; /* weights are f32, activations bf16 */
-    *g = (struct gemm_args){.a_trans = f->a_trans, .b_trans = f->b_trans};
+    *g = (struct gemm_args){.a_trans = f->a_trans, .b_trans = f->b_trans, .i8 = i8};
     b->flops = 2.0 * m * n * k;
     int rc = operand(&g->a, DT_BF16, f->a_trans ? k : m, f->a_trans ? m : k, 1, e);
     if (!rc)
@@ -106,6 +106,8 @@ static int record_result(const char *path, const struct gemm_bench *b, const cha
                   : snprintf(what, sizeof what, "%d × %d × %d", (int)dim[0], (int)dim[1], (int)dim[2]);
     if (strcmp(form, "y") != 0)
         snprintf(what + at, sizeof what - (size_t)at, ", %s", form);
+    if (b->g.i8)
+        l.who = "dokja int8";
     bench_line_set(&l, r, 1);
     return bench_record(path, &b->m, &l, argc, argv, e);
 }
@@ -114,7 +116,7 @@ int bench_gemm(int argc, char **argv, struct err *e)
 {
     int64_t threads = 0, size = 2048, dim[3] = {0}, runs = 7;
     const char *form = "y", *record = NULL;
-    bool json = false, out_bf16 = false;
+    bool json = false, out_bf16 = false, i8 = false;
     const struct opt opts[] = {
         {"size", 's', OPT_INT, &size, "N", "m = n = k = N (default 2048)", 1, 65536, NULL},
         {"m", 'm', OPT_INT, &dim[0], "N", "rows of the result", 1, 1 << 20, NULL},
@@ -122,6 +124,7 @@ int bench_gemm(int argc, char **argv, struct err *e)
         {"k", 'k', OPT_INT, &dim[2], "N", "depth", 1, 1 << 20, NULL},
         {"form", 0, OPT_STR, &form, "F", "y = x·Wᵀ, dx = dy·W or dw: dW += dyᵀ·x (default y)", 0, 0, NULL},
         {"bf16", 0, OPT_FLAG, &out_bf16, NULL, "write the result as bf16", 0, 0, NULL},
+        {"int8", 0, OPT_FLAG, &i8, NULL, "by 8-bit integers (profile T2)", 0, 0, NULL},
         {"runs", 0, OPT_INT, &runs, "N", "alternations of limit and work (default 7)", 1, 101, NULL},
         {"threads", 't', OPT_INT, &threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"record", 0, OPT_STR, &record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},
@@ -147,7 +150,9 @@ int bench_gemm(int argc, char **argv, struct err *e)
     struct bench_result r;
     if ((rc = bench_machine_open(&b.m, (int)threads, e)))
         return rc;
-    rc = measure(&b, f, dim, out_bf16, (int)runs, &r, e);
+    if (i8)
+        bench_use_i8(&b.m);
+    rc = measure(&b, f, dim, out_bf16, i8, (int)runs, &r, e);
     if (!rc && json)
         printf("{\"gflops\":%.2f,\"limit\":%.2f,\"fraction_of_limit\":%.4f,\"runs\":%d,\"unit\":\"%s\","
                "\"isa\":\"%s\",\"threads\":%d,\"form\":\"%s\",\"m\":%d,\"n\":%d,\"k\":%d}\n",

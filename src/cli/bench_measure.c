@@ -1,5 +1,6 @@
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -20,6 +21,21 @@ int bench_machine_open(struct bench_machine *m, int threads, struct err *e)
     m->unit_loop = k->isa == ISA_AMX ? m->peak.amx_bf16 : k->isa == ISA_AVX512BF16 ? m->peak.dot_bf16 : m->peak.fma_f32;
     m->limit_name = k->isa == ISA_AMX ? "AMX bf16 peak" : k->isa == ISA_AVX512BF16 ? "VDPBF16PS peak" : "FMA f32 peak";
     return 0;
+}
+
+void bench_use_i8(struct bench_machine *m)
+{
+    m->unit = m->nn.k->gemm_i8.name;
+    const struct {
+        const char *unit, *name;
+        struct peak_loop loop;
+    } known[] = {{"amx-int8", "AMX int8 peak", m->peak.amx_int8}, {"dot-int8", "VPDPBUSD peak", m->peak.vnni_int8},
+                 {"madd-int8", "VPMADDWD peak", m->peak.madd_int16}, {"c-int8", "FMA f32 peak", m->peak.fma_f32}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(m->unit, known[i].unit) == 0) {
+            m->unit_loop = known[i].loop;
+            m->limit_name = known[i].name;
+        }
 }
 
 void bench_machine_close(struct bench_machine *m)

@@ -67,6 +67,7 @@ int bench_peak(int argc, char **argv, struct err *e)
                {"amx_int8_gops", "AMX int8", "GOP/s", loop_rates(&m, m.peak.amx_int8)},
                {"dot_bf16_gflops", "VDPBF16PS", "GFLOP/s", loop_rates(&m, m.peak.dot_bf16)},
                {"fma_f32_gflops", "FMA f32", "GFLOP/s", loop_rates(&m, m.peak.fma_f32)},
+               {"madd_int16_gops", "VPMADDWD int16", "GOP/s", loop_rates(&m, m.peak.madd_int16)},
                {"vnni_int8_gops", "VNNI int8", "GOP/s", loop_rates(&m, m.peak.vnni_int8)},
                {"read_gb_s", "memory read", "GB/s", read_rates(&m)}};
     bench_machine_name(machine);

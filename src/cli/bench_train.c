@@ -124,7 +124,7 @@ static void close_bench(struct train_bench *b)
 struct train_request {
     int64_t depth, vocab, seq, batch, steps, threads;
     const char *config, *optimizer, *record;
-    bool json, profile, checkpoint;
+    bool json, profile, checkpoint, i8;
 };
 
 static int open_watch(struct train_bench *b, struct err *e)
@@ -155,11 +155,14 @@ static int open_bench(struct train_bench *b, const struct train_request *q, stru
     if (b->micro > b->rows)
         b->micro = b->rows;
     b->flops = model_flops_per_token(&b->c, b->seq);
-    struct net_opts o = {.max_rows = b->micro, .max_len = b->seq, .checkpoint = q->checkpoint, .backward = true};
+    struct net_opts o = {.max_rows = b->micro, .max_len = b->seq, .checkpoint = q->checkpoint, .i8 = q->i8,
+                         .backward = true};
     if ((rc = bench_machine_open(&b->m, (int)q->threads, e)) || (rc = param_table_new(&b->t, &b->c, e)) ||
         (q->profile && (rc = open_watch(b, e))) || (rc = net_new(&b->net, &b->m.nn, &b->c, &b->t, &o, e)) ||
         (rc = open_optim(b, q->optimizer, e)))
         return rc;
+    if (q->i8)
+        bench_use_i8(&b->m);
     return open_data(b, e);
 }
 
@@ -200,6 +203,8 @@ static int record_result(const struct train_bench *b, const struct train_request
     struct bench_line l = {.bench = "train", .what = what, .unit = "GFLOP/s"};
     snprintf(what, sizeof what, "%d × %d, vocabulary %d, sequence %d, %d tokens a step, %s", b->c.d_model, b->c.n_layer,
              b->c.vocab, b->seq, b->rows, strcmp(q->optimizer, "adamw") == 0 ? "AdamW" : q->optimizer);
+    if (q->i8)
+        l.who = "dokja int8";
     bench_line_set(&l, r, 1);
     return bench_record(q->record, &b->m, &l, argc, argv, e);
 }
@@ -217,6 +222,7 @@ int bench_train(int argc, char **argv, struct err *e)
         {"steps", 0, OPT_INT, &q.steps, "N", "measured steps, after one to warm up (default 5)", 1, MAX_STEPS, NULL},
         {"optimizer", 0, OPT_STR, &q.optimizer, "NAME", "normuon (default), muon, adamw or none", 0, 0, NULL},
         {"checkpoint", 0, OPT_FLAG, &q.checkpoint, NULL, "keep layer inputs only", 0, 0, NULL},
+        {"int8", 0, OPT_FLAG, &q.i8, NULL, "matrix products by 8-bit integers (profile T2)", 0, 0, NULL},
         {"profile", 0, OPT_FLAG, &q.profile, NULL, "time, rates and waiting of each op", 0, 0, NULL},
         {"threads", 't', OPT_INT, &q.threads, "N", "threads (default: OMP_NUM_THREADS or all cores)", 1, 1024, NULL},
         {"record", 0, OPT_STR, &q.record, "FILE", "append the result to FILE for `bench report`", 0, 0, NULL},

@@ -64,8 +64,9 @@ static json_t *internal(const struct export *x)
     snprintf(seed, sizeof seed, "0x%016" PRIx64, b->config.seed);
     digest_hex(selftest, &b->genesis.selftest);
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:s,s:s},s:s,s:s}", "genesis", x->genesis, "stateRoot", x->root,
-                     "numericProfile", "T1", "selftest", selftest, "seed", seed, "beacon", "source", b->beacon.source,
-                     "value", b->beacon.value, "compiler", b->genesis.compiler, "isa", b->final.c.isa);
+                     "numericProfile", profile_name(b->config.profile), "selftest", selftest, "seed", seed, "beacon",
+                     "source", b->beacon.source, "value", b->beacon.value, "compiler", b->genesis.compiler, "isa",
+                     b->final.c.isa);
 }
 
 int export_slsa(struct buf *d, const struct export *x, struct err *e)

@@ -42,7 +42,8 @@ static void facts(struct html *h, const char *run, const struct logbook *b)
     fact(h, (struct two){"Holder", "수행 기관"}, "%s", g->holder);
     fact(h, (struct two){"GENESIS", "GENESIS"}, "%s, %s", hash, g->created);
     fact(h, (struct two){"Signing key", "서명 키"}, "%s", key);
-    fact(h, (struct two){"Program", "프로그램"}, "source %s, %s, T1", source, g->compiler);
+    fact(h, (struct two){"Program", "프로그램"}, "source %s, %s, %s", source, g->compiler,
+         profile_name(c->profile));
     fact(h, (struct two){"Ancestors", "물려받은 가중치"}, g->n_ancestors ? "%d" : "0: random weights / 무작위 가중치",
          g->n_ancestors);
     fact(h, (struct two){"Corpus", "말뭉치"}, "%s · %" PRIu64 " documents / 문서 · %.2f MB", corpus, g->corpus_docs,

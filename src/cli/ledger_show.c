@@ -31,7 +31,7 @@ static void show_beginning(const char *run, const struct logbook *b)
     printf("run        %s\n", run);
     printf("holder     %s\n", g->holder);
     printf("genesis    %s, %s\n", hash, g->created);
-    printf("program    source %.16s…, %s, numeric profile T1\n", source, g->compiler);
+    printf("program    source %.16s…, %s, numeric profile %s\n", source, g->compiler, profile_name(c->profile));
     if (g->n_ancestors == 0)
         printf("from       random weights\n");
     for (int i = 0; i < g->n_ancestors; i++) {
@@ -170,7 +170,8 @@ int ledger_show_json(const struct logbook *b, struct err *e)
     for (int i = 0; i < g->n_ancestors; i++)
         json_array_append_new(ancestors, hex_json(&g->ancestor[i]));
     json_t *v = json_pack(
-        "{s:o,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:s?,s:s?,s:s?,s:o,s:o,s:o}", "genesis", hex_json(&b->hash),
+        "{s:o,s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:s?,s:s?,s:s?,s:o,s:o,s:o}", "genesis", hex_json(&b->hash),
+        "profile", profile_name(b->config.profile),
         "holder", g->holder, "created", g->created, "source", hex_json(&g->source), "compiler", g->compiler,
         "ancestors", ancestors, "corpus_root", hex_json(&b->config.corpus_root), "tokenizer",
         hex_json(&b->config.tokenizer), "corpus_docs", (json_int_t)g->corpus_docs, "train_tokens",

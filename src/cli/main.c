@@ -24,7 +24,7 @@ static const struct command commands[] = {
     {"eval", "-m MODEL --tasks …", "questions of the primer, answers counted", cmd_eval},
     {"lineage", "A B…", "weight-lineage audit of models, ours or foreign", cmd_lineage},
     {"bench", "peak|gemm|train|prefill|decode|encode|report", "speed beside the hardware's measured limit", cmd_bench},
-    {"selftest", "", "check the numeric profile and print its digest", cmd_selftest},
+    {"selftest", "", "check the numeric profiles and print their digests", cmd_selftest},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

@@ -121,13 +121,15 @@ static int open_inputs(struct pretrain *p, struct err *e)
     return rc;
 }
 
-/* The machine's own limit, for the share of it that training reaches. */
+/* The machine's own limit, for the share of it that training reaches.  Before the run is known, that of T1. */
 static int measure_peak(struct pretrain *p, struct err *e)
 {
     struct bench_machine m;
     int rc = bench_machine_open(&m, (int)p->threads, e);
     if (rc)
         return rc;
+    if (p->run.profile == PROFILE_T2)
+        bench_use_i8(&m);
     p->peak = 1e9 * bench_unit_rate(&m, 0.3);
     bench_machine_close(&m);
     return 0;
@@ -278,6 +280,7 @@ static int check(struct pretrain *p, struct err *e)
     r->eval_tokens = (int64_t)p->eval_tokens;
     r->seed = (uint64_t)p->seed;
     r->untied = p->untied;
+    r->int8 = p->int8;
     return 0;
 }
 
@@ -358,6 +361,8 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         {.name = "keep-states", .type = OPT_INT, .dst = &p.keep_states, .arg = "N",
          .help = "states on the way that stay in RUN/states, evenly spaced: a replay can begin there", .lo = 0,
          .hi = 10000},
+        {.name = "int8", .type = OPT_FLAG, .dst = &p.int8,
+         .help = "matrix products of training by 8-bit integers (profile T2); sequences of multiples of 256 tokens"},
         {.name = "untied", .type = OPT_FLAG, .dst = &p.untied, .help = "separate output head"},
         {.name = "json", .type = OPT_FLAG, .dst = &p.json, .help = "JSON lines on stdout"},
         {0}};
@@ -374,7 +379,10 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         return rc;
     if ((rc = measure_peak(&p, e)) || (rc = cli_machine(&p.x, p.threads, e)))
         return rc;
-    if ((rc = open_inputs(&p, e)) || (rc = plan(&p, e)) || (rc = train(&p, e)))
+    rc = open_inputs(&p, e);
+    if (rc == 0 && p.run.profile == PROFILE_T2)
+        rc = measure_peak(&p, e);
+    if (rc || (rc = plan(&p, e)) || (rc = train(&p, e)))
         log_progress_end();
     release(&p);
     return rc;

@@ -14,7 +14,7 @@ struct pretrain {
     int64_t depth, seq, seq_start, workers, threads, memory, keep_states;
     double batch, steps, eval_every, eval_tokens;
     int64_t seed;
-    bool json, untied;
+    bool json, untied, int8;
     double save_every;
     struct run_request req;
     struct run_ledger ledger;

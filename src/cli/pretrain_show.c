@@ -82,8 +82,9 @@ void pretrain_describe(const struct pretrain *p)
              p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
              schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
              tokens_docs(p->tokens, TOKENS_TRAIN));
-    log_line("%s on %d threads; %d sequences at once%s; memory planned %.2f GB", isa_name(p->x.k->isa), p->x.threads,
-             plan_.micro_rows, plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
+    log_line("profile %s, %s on %d threads; %d sequences at once%s; memory planned %.2f GB",
+             profile_name(p->run.profile), isa_name(p->x.k->isa), p->x.threads, plan_.micro_rows,
+             plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
 }
 
 void pretrain_report(const struct pretrain *p, const struct loop_result *r)

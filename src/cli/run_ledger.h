@@ -16,10 +16,10 @@ struct run_ledger {
     const struct nn *x;
     const struct corpus *corpus;
     const struct tokens *tokens;
-    struct digest selftest;  /* run_ledger_selftest's */
+    struct digest selftest[N_PROFILES]; /* run_ledger_selftest's */
 };
 
-/* This machine and build compute by T1, or ERR_NUMERIC; before the run takes its memory. */
+/* This machine and build compute by all profiles, or ERR_NUMERIC; before the run takes its memory. */
 int run_ledger_selftest(struct run_ledger *l, struct err *e) MUST_CHECK;
 
 /* Begins the ledger of a new run and settles the seed (c->seed, c->seed_awaited). */

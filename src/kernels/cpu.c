@@ -43,6 +43,19 @@ bool cpu_has_dot(void)
            gemm_avx512bf16_usable();
 }
 
+/* Leaf 7, subleaf 0.  Integers leave nothing to be tested. */
+bool cpu_has_vnni(void)
+{
+    unsigned a, b, c, d;
+    return cpu_isa() >= ISA_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1u << 11));
+}
+
+bool cpu_has_amx_int8(void)
+{
+    unsigned a, b, c, d;
+    return cpu_isa() == ISA_AMX && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 25));
+}
+
 /* Cycles of one run, the least of a few: another program may take the core away. */
 static uint64_t cycles(void (*run)(long), long n)
 {
@@ -70,5 +83,7 @@ bool cpu_dot_pays(void)
 enum isa cpu_isa(void) { return ISA_REF; }
 bool cpu_has_dot(void) { return false; }
 bool cpu_dot_pays(void) { return false; }
+bool cpu_has_vnni(void) { return false; }
+bool cpu_has_amx_int8(void) { return false; }
 
 #endif

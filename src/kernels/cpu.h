@@ -16,5 +16,9 @@ bool cpu_has_dot(void);
 /* … and VDPBF16PS makes clearly more multiply-adds than FMA: on AMD twice as many, on Intel half.  Measured, some
  * microseconds; the bits are the same either way. */
 bool cpu_dot_pays(void);
+/* AVX512_VNNI is there. */
+bool cpu_has_vnni(void);
+/* AMX-INT8 is there. */
+bool cpu_has_amx_int8(void);
 
 #endif

@@ -20,6 +20,7 @@ static void fill_x86(struct kernels *k, enum isa isa)
 {
     if (isa >= ISA_AVX2) {
         gemm_fill_avx2(k);
+        gemm_i8_fill_avx2(k);
         elem_fill_avx2(k);
         attn_fill_avx2(k);
     }
@@ -27,13 +28,18 @@ static void fill_x86(struct kernels *k, enum isa isa)
         gemm_fill_avx512(k);
         elem_fill_avx512(k);
         attn_fill_avx512(k);
+        if (cpu_has_vnni())
+            gemm_i8_fill_avx512vnni(k);
     }
     if (isa == ISA_AVX512BF16) {
         gemm_fill_avx512bf16(k);
         elem_fill_avx512bf16(k);
     }
-    if (isa >= ISA_AMX)
+    if (isa >= ISA_AMX) {
         gemm_fill_amx(k);
+        if (cpu_has_amx_int8())
+            gemm_i8_fill_amx(k);
+    }
 }
 
 #else
@@ -50,6 +56,7 @@ static void fill_table(enum isa isa)
 {
     struct kernels *k = &table[isa];
     gemm_fill_ref(k);
+    gemm_i8_fill_ref(k);
     elem_fill_ref(k);
     attn_fill_ref(k);
     fill_x86(k, isa);

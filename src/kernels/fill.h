@@ -6,10 +6,12 @@
 #include "kernels/kernels.h"
 
 void gemm_fill_ref(struct kernels *k);
+void gemm_i8_fill_ref(struct kernels *k); /* after gemm_fill_ref */
 void elem_fill_ref(struct kernels *k);
 void attn_fill_ref(struct kernels *k);
 
 void gemm_fill_avx2(struct kernels *k);
+void gemm_i8_fill_avx2(struct kernels *k);
 void elem_fill_avx2(struct kernels *k);
 void attn_fill_avx2(struct kernels *k);
 
@@ -25,10 +27,17 @@ void elem_fill_avx512bf16(struct kernels *k);
 /* The known-answer tests of VDPBF16PS and VCVTNE2PS2BF16, on a machine that has them. */
 bool gemm_avx512bf16_usable(void);
 
+#ifdef DK_VNNI_EMULATED
+#define gemm_i8_fill_avx512vnni gemm_i8_fill_avx512vnni_emulated
+#endif
+void gemm_i8_fill_avx512vnni(struct kernels *k);
+
 #ifdef DK_TILE_EMULATED
 #define gemm_fill_amx gemm_fill_amx_emulated
+#define gemm_i8_fill_amx gemm_i8_fill_amx_emulated
 #endif
 void gemm_fill_amx(struct kernels *k);
+void gemm_i8_fill_amx(struct kernels *k);
 /* Asks the kernel for tile state, once, before threads start; false where there is none or the
  * known-answer test fails. */
 bool gemm_amx_usable(void);

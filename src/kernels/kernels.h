@@ -20,7 +20,7 @@ enum dtype { DT_F32, DT_BF16 }; /* DT_F32 is `real` */
 
 /* A matrix operand as it lies in memory.  trans == false: element (row, kk) of an A operand
  * (or (col, kk) of a B operand) is p[row*ld + kk], i.e. k is contiguous.  trans == true:
- * p[kk*ld + row], i.e. k is strided.  f32 sources are rounded to bf16 when packed. */
+ * p[kk*ld + row], i.e. k is strided.  f32 sources are rounded when packed. */
 struct gemm_src {
     const void *p;
     enum dtype dtype;
@@ -28,20 +28,24 @@ struct gemm_src {
     ptrdiff_t ld;
 };
 
-/* One matrix-product unit: tile shape, packing and inner loop belong together (NUMERICS §3).
+/* One matrix-product unit: tile shape, packing and inner loop belong together.  There are two of them: products of
+ * bf16 (NUMERICS §3) and products of 8-bit integers (§3a).
  *
- * A panel holds mr rows × kp, B panel nr columns × kp, where kp = k rounded up to 32 and the
- * padding (k beyond the end, rows or columns beyond m or n) is +0.  Panels follow each other
- * at gemm_panel_bytes.  Packed buffers must be 64-byte aligned. */
+ * A panel holds mr rows × kp, B panel nr columns × kp, where kp is k rounded up to k_pad and the
+ * padding (k beyond the end, rows or columns beyond m or n) is +0.  Panels follow each other.
+ * Packed buffers must be 64-byte aligned. */
 struct gemm_unit {
-    const char *name; /* "fma-f32", "dot-bf16" or "amx-bf16" */
+    const char *name; /* "fma-f32", "dot-bf16" or "amx-bf16"; "c-int8", "madd-int8", "dot-int8" or "amx-int8" */
     int mr, nr;
-    size_t elem;   /* bytes of one packed element: 4 when expanded to f32, 2 for bf16 */
+    int k_pad;     /* 32; 64 for 8-bit integers */
+    int k_cut;     /* where depth may be cut into blocks that are packed apart: 32; I8_GROUP */
+    size_t elem;   /* bytes of one packed element: 4 when expanded to f32, 2 for bf16 or 16 bits, 1 */
+    size_t a_head, b_head; /* bytes before each k_cut of a panel: the scales of 8-bit integers */
     int layout_id; /* equal ids: equal packed bytes */
     void (*pack_a)(void *dst, struct gemm_src src, int m, int k);
     void (*pack_b)(void *dst, struct gemm_src src, int n, int k);
-    /* c[0..m)[0..n) = (zero ? +0 : c) then T1 accumulation over the k blocks of 32 of the
-     * packed operands, ascending. Any m, n ≥ 0; never writes outside. k is a multiple of 32. */
+    /* c[0..m)[0..n) = (zero ? +0 : c) then accumulation over the blocks (of 32 k; groups of I8_GROUP) of the
+     * packed operands, ascending. Any m, n ≥ 0; never writes outside. k is that of gemm_depth. */
     void (*block)(real *c, ptrdiff_t ldc, const void *a, const void *b, int m, int n, int k,
                   bool zero);
     /* Per-thread unit state (AMX tile configuration); called around a run of block calls. */
@@ -49,14 +53,24 @@ struct gemm_unit {
     void (*leave)(void);
 };
 
+/* The k of one scale in products of 8-bit integers; sums of so many products are below 2^24. */
+enum { I8_GROUP = 256 };
+
+/* Depth of panels of bf16, and of a unit. */
 static inline int gemm_kp(int k) { return (k + 31) & ~31; }
+static inline int gemm_depth(const struct gemm_unit *u, int k) { return (k + u->k_pad - 1) / u->k_pad * u->k_pad; }
+/* Bytes of one panel of `wide` rows or columns. */
+static inline size_t gemm_panel_bytes(const struct gemm_unit *u, int wide, size_t head, int k)
+{
+    return (size_t)wide * (size_t)gemm_depth(u, k) * u->elem + (size_t)((k + u->k_cut - 1) / u->k_cut) * head;
+}
 static inline size_t gemm_a_bytes(const struct gemm_unit *u, int m, int k)
 {
-    return (size_t)((m + u->mr - 1) / u->mr) * (size_t)u->mr * (size_t)gemm_kp(k) * u->elem;
+    return (size_t)((m + u->mr - 1) / u->mr) * gemm_panel_bytes(u, u->mr, u->a_head, k);
 }
 static inline size_t gemm_b_bytes(const struct gemm_unit *u, int n, int k)
 {
-    return (size_t)((n + u->nr - 1) / u->nr) * (size_t)u->nr * (size_t)gemm_kp(k) * u->elem;
+    return (size_t)((n + u->nr - 1) / u->nr) * gemm_panel_bytes(u, u->nr, u->b_head, k);
 }
 
 /* Weights kept as bf16 panels for inference: WP_NR output columns × k pairs, so that one
@@ -78,6 +92,7 @@ struct rope_table {
 struct kernels {
     enum isa isa;
     struct gemm_unit gemm;
+    struct gemm_unit gemm_i8;
 
     /* y[n] = (zero ? +0 : y[n]) + Σ_k x[k]·W[k][n] by NUMERICS §3 for m ≤ 8 rows against
      * wp-packed weights: y is (m, ldy), columns [n0, n1) of it are written, n0 a multiple of

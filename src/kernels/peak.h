@@ -16,7 +16,7 @@ struct peak_loop {
 };
 
 struct peak {
-    struct peak_loop fma_f32, vnni_int8, dot_bf16, amx_bf16, amx_int8;
+    struct peak_loop fma_f32, madd_int16, vnni_int8, dot_bf16, amx_bf16, amx_int8;
     uint64_t (*read)(const void *p, size_t bytes); /* bytes a multiple of 256 */
 };
 

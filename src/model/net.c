@@ -50,7 +50,7 @@ void net_forward(struct net *n, const real *w, const struct batch *b, real *loss
 {
     forward(n, w, b);
     op_head_loss(n->x, loss, (struct mat){0}, NULL, argmax, mat_bf16(n->h, b->n, n->c.d_model),
-                 head_weight(n, w), b->target, 1, n->head_space);
+                 head_weight(n, w), b->target, 1, false, n->head_space);
 }
 
 void net_step(struct net *n, const real *w, real *g, const struct batch *b, real *loss, real scale)
@@ -58,9 +58,10 @@ void net_step(struct net *n, const real *w, real *g, const struct batch *b, real
     int d = n->c.d_model, last = n->c.n_layer - 1;
     struct mat dx = mat_f32(n->dx, b->n, d), dh = mat_bf16(n->dh, b->n, d);
     assert(n->o.backward);
+    n->i8 = n->o.i8;
     forward(n, w, b);
     op_head_loss(n->x, loss, dh, g + n->p.head, NULL, mat_bf16(n->h, b->n, d), head_weight(n, w), b->target,
-                 scale, n->head_space);
+                 scale, n->i8, n->head_space);
     op_zero(n->x, n->dx, (size_t)b->n * (size_t)d * sizeof(real));
     op_rmsnorm_bwd(n->x, dx, g + n->p.norm, dh, final_stream(n, b->n), n->rstd, w + n->p.norm);
     nn_mark(n->x, WATCH_NORM_BWD);
@@ -74,6 +75,7 @@ void net_step(struct net *n, const real *w, real *g, const struct batch *b, real
     }
     op_embed_bwd(n->x, n->c.tied ? n->dembed : g + n->p.embed, dx, b->tok);
     nn_mark(n->x, WATCH_EMBED_BWD);
+    n->i8 = false;
 }
 
 void net_grad_end(struct net *n, real *g)

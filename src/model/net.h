@@ -25,6 +25,8 @@ struct net_opts {
     int max_rows;         /* rows of the largest micro-batch, multiple of OP_ROWS */
     int max_len;          /* longest segment */
     bool checkpoint;      /* keep layer inputs only, run each layer's forward again in the backward */
+    bool i8;              /* net_step's matrix products by 8-bit integers (profile T2), rows of a multiple of I8_GROUP;
+                           * net_forward's never are */
     bool backward;        /* false: evaluation only, one layer buffer shared */
 };
 
@@ -44,7 +46,7 @@ void net_forward(struct net *n, const real *w, const struct batch *b, real *loss
  * A tied table is both embedding and head, and its two gradients arrive in an order that depends on how the
  * rows were cut into micro-batches; so net_step adds only the head's to g and keeps the embedding's apart
  * until net_grad_end, which must follow the last micro-batch that goes into g. Any cut into whole sequences
- * and blocks of OP_ROWS rows then gives the same bits. */
+ * and blocks of OP_ROWS rows, with i8 of I8_GROUP rows, then gives the same bits. */
 void net_step(struct net *n, const real *w, real *g, const struct batch *b, real *loss, real scale);
 void net_grad_end(struct net *n, real *g);
 

@@ -14,20 +14,20 @@ static struct mat weight(const real *w, size_t at, int rows, int cols)
 /* y = init + a·Wᵀ */
 static void linear(struct net *n, struct mat y, struct mat init, struct mat a, struct mat w)
 {
-    gemm(n->x, &(struct gemm_args){.c = y, .init = init, .a = a, .b = w, .b_trans = true});
+    gemm(n->x, &(struct gemm_args){.c = y, .init = init, .a = a, .b = w, .b_trans = true, .i8 = n->i8});
 }
 
 /* dx = dy·W */
 static void linear_dx(struct net *n, struct mat dx, struct mat dy, struct mat w)
 {
-    gemm(n->x, &(struct gemm_args){.c = dx, .a = dy, .b = w});
+    gemm(n->x, &(struct gemm_args){.c = dx, .a = dy, .b = w, .i8 = n->i8});
 }
 
 /* dW += dyᵀ·x */
 static void linear_dw(struct net *n, real *g, size_t at, struct mat dy, struct mat in)
 {
     struct mat dw = mat_f32(g + at, dy.cols, in.cols);
-    gemm(n->x, &(struct gemm_args){.c = dw, .init = dw, .a = dy, .a_trans = true, .b = in});
+    gemm(n->x, &(struct gemm_args){.c = dw, .init = dw, .a = dy, .a_trans = true, .b = in, .i8 = n->i8});
 }
 
 /* ---- attention ---- */

@@ -36,6 +36,7 @@ struct plan {
     int kb, mc, nc, ns;
     int group;      /* rows of c per thread that are computed together */
     int threads, row_threads, col_threads;
+    bool i8;
     bool keep_c;    /* bf16 result of several depths: c of the group rests in scratch */
     bool lower;     /* blocks above the diagonal of c are left out */
     struct mat post; /* see gemm_args */
@@ -103,15 +104,15 @@ static size_t b_part(const struct nn *x, int threads)
 static void choose_blocks(struct plan *p)
 {
     const struct gemm_unit *u = p->u;
-    int kp = gemm_kp(p->k);
+    int kp = gemm_depth(u, p->k);
     choose_grid(p);
     p->b_part = b_part(p->x, p->threads);
-    int deepest = (int)(p->b_part / ((size_t)u->nr * u->elem)) / 32 * 32;
+    int deepest = (int)(p->b_part / gemm_b_bytes(u, u->nr, u->k_cut)) * u->k_cut;
     assert(deepest > 0);
-    p->kb = gemm_kp(kp / parts(kp, min_int(deepest, (int)(KB_BYTES / u->elem))));
+    p->kb = round_up(kp / parts(kp, min_int(deepest, (int)(KB_BYTES / u->elem))), u->k_cut);
     if (p->kb == 0)
-        p->kb = 32;
-    size_t row = (size_t)p->kb * u->elem;
+        p->kb = u->k_cut;
+    size_t row = (gemm_a_bytes(u, u->mr, p->kb) + (size_t)u->mr - 1) / (size_t)u->mr;
     size_t a_space = p->x->l2 / 2;
     if (a_space > p->x->scratch_bytes / 4)
         a_space = p->x->scratch_bytes / 4;
@@ -122,7 +123,7 @@ static void choose_blocks(struct plan *p)
     if (p->ns < u->nr)
         p->ns = u->nr;
 
-    int most = (int)(p->b_part / (row * (size_t)u->nr)) * u->nr;
+    int most = (int)(p->b_part / gemm_b_bytes(u, u->nr, p->kb)) * u->nr;
     int rows = longest_share(p->m, u->mr, p->row_threads);
     p->group = rows;
     p->keep_c = p->c.dtype == DT_BF16 && p->kb < kp;
@@ -190,7 +191,7 @@ static void strip(const struct plan *p, const struct tile *t, const void *a, con
     bool init = p->init.p != NULL;
     if (first && init && t->p != mat_f(p->init) + t->row * p->init.stride + t->col)
         tile_load(p, t);
-    p->u->block(t->p, t->ld, a, b, t->rows, t->cols, gemm_kp(depth), first && !init);
+    p->u->block(t->p, t->ld, a, b, t->rows, t->cols, gemm_depth(p->u, depth), first && !init);
     if (last && p->post.p)
         tile_post(p, t);
     if (last && p->c.dtype == DT_BF16)
@@ -261,7 +262,7 @@ static void run(struct plan *p)
     if (p->m == 0 || p->n == 0)
         return;
     assert(!p->init.p || (p->init.dtype == DT_F32 && p->init.rows == p->m && p->init.cols == p->n));
-    p->u = &p->x->k->gemm;
+    p->u = p->i8 ? &p->x->k->gemm_i8 : &p->x->k->gemm;
     if (p->x->threads == 1) { /* within a thread of an optimizer, say: a region of its own costs a microsecond */
         p->threads = 1;
         choose_blocks(p);
@@ -305,6 +306,7 @@ void gemm(const struct nn *x, const struct gemm_args *g)
                      .m = g->c.rows,
                      .n = g->c.cols,
                      .k = k,
+                     .i8 = g->i8,
                      .lower = g->lower,
                      .post = g->post,
                      .post_scale = g->post_scale,

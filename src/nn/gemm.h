@@ -21,6 +21,7 @@
 struct gemm_args {
     struct mat c, init, a, b;
     bool a_trans, b_trans;
+    bool i8;                /* by 8-bit integers (NUMERICS §3a; profile T2), not bf16 (§3) */
     bool lower;             /* c is known to be symmetric: only blocks that touch its lower triangle are computed,
                                what lies in the others is undefined; see gemm_mirror */
     struct mat post;        /* post.p != NULL (f32, not c): once finished, c = fma(post_scale, post, scale·c) */

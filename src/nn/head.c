@@ -79,9 +79,9 @@ static void chunk_loss(const struct nn *x, const struct chunk *c)
 }
 
 /* With p = softmax(h·Wᵀ) of a row and t its target: dlogits = scale·(p − e_t), dh = dlogits·W,
- * dW += dlogitsᵀ·h. */
+ * dW += dlogitsᵀ·h.  The last two are never made of 8-bit integers (NUMERICS §3a). */
 void op_head_loss(const struct nn *x, real *loss, struct mat dh, real *dw, int *argmax, struct mat h,
-                  struct mat w, const int *target, real scale, void *space)
+                  struct mat w, const int *target, real scale, bool i8, void *space)
 {
     int chunk = chunk_rows(w.rows) < h.rows ? chunk_rows(w.rows) : h.rows;
     bf16 *dz = (bf16 *)((char *)space + logits_bytes(w.rows, chunk));
@@ -95,7 +95,7 @@ void op_head_loss(const struct nn *x, real *loss, struct mat dh, real *dw, int *
                           .scale = scale};
         if (dh.p)
             c.dlogits = mat_bf16(dz, n, w.rows);
-        gemm(x, &(struct gemm_args){.c = c.logits, .a = hc, .b = w, .b_trans = true});
+        gemm(x, &(struct gemm_args){.c = c.logits, .a = hc, .b = w, .b_trans = true, .i8 = i8});
         nn_mark(x, WATCH_LOGITS);
         chunk_loss(x, &c);
         nn_mark(x, WATCH_LOSS);

@@ -43,11 +43,12 @@ void op_to_bf16(const struct nn *x, struct mat y, struct mat in);
  * h (rows, d) bf16, w (vocab, d) f32, target (rows), −1: no loss there.
  *   loss[r] = −log softmax(logits[r])[target[r]]
  * With dh != NULL also dh (bf16, written) and dw += dlogitsᵀ·h, for the loss sum times `scale`.
+ * i8: the logits are made of 8-bit integers.
  * argmax (rows) or NULL: the most likely token (lowest id on ties). `space` holds
  * op_head_space(vocab, rows, dh != NULL) bytes. */
 size_t op_head_space(int vocab, int rows, bool backward);
 void op_head_loss(const struct nn *x, real *loss, struct mat dh, real *dw, int *argmax, struct mat h,
-                  struct mat w, const int *target, real scale, void *space);
+                  struct mat w, const int *target, real scale, bool i8, void *space);
 
 /* Binary64 sum of f32 values: sum16 per block of 4096 elements, blocks ascending. */
 double op_sum(const struct nn *x, const real *v, size_t n);

@@ -5,12 +5,30 @@
 #include "nn/selftest_parts.h"
 
 enum { ARENA_BYTES = 64 << 20 };
-static const uint64_t KEY = 0x6f6b646a61543100u;
+static const uint64_t KEY_T1 = 0x6f6b646a61543100u, KEY_T2 = 0x6f6b646a61543200u;
 
 static const struct {
+    const char *name, *digest;
+} profiles[N_PROFILES] = {{"T1", SELFTEST_T1}, {"T2", SELFTEST_T2}};
+
+const char *profile_name(enum profile p) { return profiles[p].name; }
+const char *profile_digest(enum profile p) { return profiles[p].digest; }
+
+int profile_parse(enum profile *p, const char *name)
+{
+    for (int i = 0; i < N_PROFILES; i++)
+        if (strcmp(name, profiles[i].name) == 0) {
+            *p = (enum profile)i;
+            return 0;
+        }
+    return -1;
+}
+
+struct part {
     const char *name;
     void (*run)(struct battery *b);
-} parts[] = {
+};
+static const struct part parts[] = {
     {"math", st_math},
     {"rope", st_rope},
     {"vectors", st_vectors},
@@ -29,6 +47,13 @@ static const struct {
     {"head", st_head},
     {"tiny", st_tiny},
 };
+static const struct part parts_int8[] = {
+    {"int8 unit", st_int8_unit},
+    {"int8 brims", st_int8_brims},
+    {"int8 gemm", st_int8_gemm},
+    {"int8 head", st_int8_head},
+};
+#define COUNT(table) (sizeof (table) / sizeof *(table))
 
 /* ---- inputs ---- */
 
@@ -160,7 +185,9 @@ void st_hash_doubles(struct battery *b, const double *v, size_t n)
 
 /* ---- the battery ---- */
 
-int selftest_digest(struct digest *out, const struct nn *x, struct err *e)
+/* Each part with a random stream of its own, into a digest that begins with what `first` points to. */
+static int battery(struct digest *out, const struct nn *x, const struct part *part, size_t n, uint64_t key,
+                   const struct digest *first, struct err *e)
 {
     struct battery b = {.x = x, .hash = sha256_new()};
     b.arena = (struct arena){mem_map(ARENA_BYTES), 0, ARENA_BYTES};
@@ -168,15 +195,35 @@ int selftest_digest(struct digest *out, const struct nn *x, struct err *e)
     if (!b.hash || !b.arena.base)
         rc = err_set(e, ERR_NOMEM, "no memory for the self-test (%d MiB)", ARENA_BYTES >> 20);
     kernels_fp_enter();
-    for (size_t i = 0; rc == 0 && i < sizeof parts / sizeof *parts; i++) {
+    if (rc == 0 && first)
+        sha256_add(b.hash, first->b, sizeof first->b);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         b.arena.used = 0;
-        rng_init(&b.rng, KEY, RNG_TEST, (uint32_t)i);
-        sha256_add(b.hash, parts[i].name, strlen(parts[i].name) + 1);
-        parts[i].run(&b);
+        rng_init(&b.rng, key, RNG_TEST, (uint32_t)i);
+        sha256_add(b.hash, part[i].name, strlen(part[i].name) + 1);
+        part[i].run(&b);
     }
     if (b.arena.base)
         mem_unmap(b.arena.base, ARENA_BYTES);
     if (b.hash)
         *out = sha256_end(&b.hash);
     return rc;
+}
+
+int selftest_digests(struct digest out[N_PROFILES], const struct nn *x, struct err *e)
+{
+    int rc = battery(&out[PROFILE_T1], x, parts, COUNT(parts), KEY_T1, NULL, e);
+    return rc ? rc : battery(&out[PROFILE_T2], x, parts_int8, COUNT(parts_int8), KEY_T2, &out[PROFILE_T1], e);
+}
+
+int selftest_check(const struct digest d[N_PROFILES], struct err *e)
+{
+    char hex[65];
+    for (int i = 0; i < N_PROFILES; i++) {
+        digest_hex(hex, &d[i]);
+        if (strcmp(hex, profiles[i].digest) != 0)
+            return err_set(e, ERR_NUMERIC, "this build does not compute by profile %s: its self-test gives %.16s…, "
+                           "expected %.16s…", profiles[i].name, hex, profiles[i].digest);
+    }
+    return 0;
 }

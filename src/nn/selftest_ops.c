@@ -5,33 +5,7 @@
 #include "nn/ops.h"
 #include "nn/selftest_parts.h"
 
-static void hash_mat(struct battery *b, struct mat m)
-{
-    for (int r = 0; r < m.rows; r++) {
-        struct mat row = mat_rows(m, r, 1);
-        if (m.dtype == DT_F32)
-            st_hash_reals(b, mat_f(row), (size_t)m.cols);
-        else
-            st_hash_halves(b, mat_b(row), (size_t)m.cols);
-    }
-}
-
-static struct mat reals(struct battery *b, int rows, int cols, enum st_input kind)
-{
-    return mat_f32(st_reals(b, (size_t)rows * (size_t)cols, kind), rows, cols);
-}
-
-static struct mat halves(struct battery *b, int rows, int cols, enum st_input kind)
-{
-    return mat_bf16(st_halves(b, (size_t)rows * (size_t)cols, kind), rows, cols);
-}
-
 /* ---- the unit: packed panels differ by instruction set, what comes out of them does not ---- */
-
-static struct gemm_src src_of(struct mat m, bool trans)
-{
-    return (struct gemm_src){m.p, m.dtype, trans, m.stride};
-}
 
 static void unit(struct battery *b, int m, int n, int k, bool trans, enum dtype type, enum st_input kind)
 {
@@ -272,7 +246,7 @@ void st_head(struct battery *b)
     for (int r = 0; r < ROWS; r += 9)
         target[r] = -1;
     void *space = arena_take(&b->arena, op_head_space(VOCAB, ROWS, true), 1);
-    op_head_loss(b->x, loss, dh, dw, best, h, w, target, 0x1p-6f, space);
+    op_head_loss(b->x, loss, dh, dw, best, h, w, target, 0x1p-6f, false, space);
     st_hash_reals(b, loss, ROWS);
     hash_mat(b, dh);
     st_hash_reals(b, dw, VOCAB * D);

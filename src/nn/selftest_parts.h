@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kernels/kernels.h"
 #include "nn/nn.h"
 
 /* One part at a time: its own random stream and an empty arena. */
@@ -35,6 +36,34 @@ void st_hash_reals(struct battery *b, const real *v, size_t n);
 void st_hash_halves(struct battery *b, const bf16 *v, size_t n);
 void st_hash_doubles(struct battery *b, const double *v, size_t n);
 
+/* ---- the same as matrices ---- */
+
+static inline void hash_mat(struct battery *b, struct mat m)
+{
+    for (int r = 0; r < m.rows; r++) {
+        struct mat row = mat_rows(m, r, 1);
+        if (m.dtype == DT_F32)
+            st_hash_reals(b, mat_f(row), (size_t)m.cols);
+        else
+            st_hash_halves(b, mat_b(row), (size_t)m.cols);
+    }
+}
+
+static inline struct mat reals(struct battery *b, int rows, int cols, enum st_input kind)
+{
+    return mat_f32(st_reals(b, (size_t)rows * (size_t)cols, kind), rows, cols);
+}
+
+static inline struct mat halves(struct battery *b, int rows, int cols, enum st_input kind)
+{
+    return mat_bf16(st_halves(b, (size_t)rows * (size_t)cols, kind), rows, cols);
+}
+
+static inline struct gemm_src src_of(struct mat m, bool trans)
+{
+    return (struct gemm_src){m.p, m.dtype, trans, m.stride};
+}
+
 /* selftest_elem.c */
 void st_math(struct battery *b);
 void st_rope(struct battery *b);
@@ -55,5 +84,10 @@ void st_ops(struct battery *b);
 void st_head(struct battery *b);
 /* selftest_tiny.c */
 void st_tiny(struct battery *b);
+/* selftest_int8.c */
+void st_int8_unit(struct battery *b);
+void st_int8_brims(struct battery *b);
+void st_int8_gemm(struct battery *b);
+void st_int8_head(struct battery *b);
 
 #endif

@@ -13,6 +13,8 @@ struct network {
     const struct ref_state *s;
     void *(*take)(uint64_t n, size_t size);
     int rows, d;
+    /* of the linear layers and the logits */
+    void (*product)(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, int m, int n, int k, bool zero);
     struct kept *layer;
     float *end, *rstd, *cos, *sin, *part, *dx, *dq, *dk, *dv;
     float *wide;                        /* a result before it is rounded */
@@ -51,6 +53,7 @@ struct network *network_new(const struct ref_state *s, int rows, void *(*take)(u
     struct network *n = take(1, sizeof *n);
     int64_t d = r->d_model, most = d, q_most = 0, dh = r->layer[0].d_head;
     *n = (struct network){.r = r, .s = s, .take = take, .rows = rows, .d = (int)d};
+    n->product = r->profile == REF_T2 ? ref_product_i8 : ref_product;
     n->layer = take((uint64_t)r->n_layer, sizeof *n->layer);
     for (int i = 0; i < r->n_layer; i++) {
         const struct ref_layer *l = &r->layer[i];
@@ -78,7 +81,7 @@ static struct gemm_src full(const float *p, ptrdiff_t ld, bool t) { return (stru
 /* y (rows, cols) bf16 = A·Bᵀ over k */
 static void rounded(struct network *n, bf16 *y, struct gemm_src a, struct gemm_src b, int cols, int k)
 {
-    ref_product(n->wide, cols, a, b, n->rows, cols, k, true);
+    n->product(n->wide, cols, a, b, n->rows, cols, k, true);
     T1.bf16_from_f32(y, n->wide, (size_t)n->rows * (size_t)cols);
 }
 
@@ -86,7 +89,7 @@ static void rounded(struct network *n, bf16 *y, struct gemm_src a, struct gemm_s
 static void residual(struct network *n, float *y, const float *x, const bf16 *a, const float *w, int k)
 {
     memcpy(y, x, (size_t)n->rows * (size_t)n->d * sizeof *y);
-    ref_product(y, n->d, half(a, k, false), full(w, k, false), n->rows, n->d, k, false);
+    n->product(y, n->d, half(a, k, false), full(w, k, false), n->rows, n->d, k, false);
 }
 
 /* For y = x·Wᵀ, W (out, in): dx = bf16(dy·W), dW += dyᵀ·x. */
@@ -95,7 +98,7 @@ static void linear_bwd(struct network *n, bf16 *dx, float *dw, struct gemm_src d
 {
     rounded(n, dx, dy, full(w, in, true), in, out);
     dy.trans = true;
-    ref_product(dw, in, dy, half(x, in, true), out, in, n->rows, false);
+    n->product(dw, in, dy, half(x, in, true), out, in, n->rows, false);
 }
 
 static void norm(struct network *n, bf16 *y, float *rstd, const float *x, const float *gain)
@@ -260,7 +263,7 @@ static void head(struct network *n, const float *w, float *g, const int *target,
     int vocab = (int)n->r->vocab, d = n->d;
     for (ptrdiff_t r0 = 0; r0 < n->rows; r0 += ROWS) {
         const bf16 *h = n->h + r0 * d;
-        ref_product(n->z, vocab, half(h, d, false), full(w, d, false), ROWS, vocab, d, true);
+        n->product(n->z, vocab, half(h, d, false), full(w, d, false), ROWS, vocab, d, true);
         for (ptrdiff_t r = 0; r < ROWS; r++)
             T1.cross_entropy(n->dz + r * vocab, &loss[r0 + r], n->z + r * vocab, vocab, target[r0 + r], scale);
         ref_product(n->wide, d, half(n->dz, vocab, false), full(w, d, true), ROWS, d, vocab, true);

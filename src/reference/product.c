@@ -75,6 +75,52 @@ void ref_product(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, 
             panel(c, ldc, a, b, m, j, n - j < TILE ? n - j : TILE, k0, k, zero && k0 == 0);
 }
 
+/* ---- §3a: 8-bit integers ---- */
+
+/* Group [k0, k0 + n) of a row as integers, out[(kk − k0)·step].  Returns its scale. */
+static float quantise(float *out, int step, struct gemm_src s, ptrdiff_t row, int k0, int n)
+{
+    float v[I8_GROUP], most = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        ptrdiff_t at = s.trans ? (k0 + i) * s.ld + row : row * s.ld + k0 + i;
+        v[i] = s.dtype == DT_BF16 ? bf16_expand(((const bf16 *)s.p)[at]) : ((const float *)s.p)[at];
+        most = most >= fabsf(v[i]) || most != most ? most : fabsf(v[i]); /* a NaN stays */
+    }
+    bool some = most >= 0x1p-100f && most < INFINITY;
+    float times = some ? 127 / most : 0;
+    for (int i = 0; i < n; i++) /* to nearest, ties to even */
+        out[i * step] = some ? (v[i] * times + 0x1.8p23f) - 0x1.8p23f : 0;
+    return some ? most / 127 : most < 0x1p-100f ? 0 : NAN;
+}
+
+/* Sums of integers are below 2^24, so exact in any order. */
+static void panel_i8(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, int m, int j0, int w, int k0, int n,
+                     bool zero)
+{
+    float wide[I8_GROUP * TILE], row[I8_GROUP], sb[TILE] = {0};
+    memset(wide, 0, sizeof wide);
+    for (int j = 0; j < w; j++)
+        sb[j] = quantise(wide + j, TILE, b, j0 + j, k0, n);
+    for (int i = 0; i < m; i++) {
+        float sum[TILE] = {0}, *ci = c + i * ldc + j0, sa = quantise(row, 1, a, i, k0, n);
+        for (int k = 0; k < n; k++)
+            for (int j = 0; j < TILE; j++)
+                sum[j] += row[k] * wide[k * TILE + j];
+        for (int j = 0; j < w; j++)
+            ci[j] = real_fma(sum[j], real_mul(sa, sb[j]), zero ? 0 : ci[j]);
+    }
+}
+
+void ref_product_i8(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, int m, int n, int k, bool zero)
+{
+    for (int i = 0; k == 0 && zero && i < m; i++)
+        memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+    for (int j = 0; j < n; j += TILE)
+        for (int k0 = 0; k0 < k; k0 += I8_GROUP)
+            panel_i8(c, ldc, a, b, m, j, n - j < TILE ? n - j : TILE, k0, k - k0 < I8_GROUP ? k - k0 : I8_GROUP,
+                     zero && k0 == 0);
+}
+
 double ref_sum(const float *v, size_t n, bool squares)
 {
     enum { SUMMED = 4096, LANES = 16 };

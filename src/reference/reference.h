@@ -1,6 +1,6 @@
-/* NUMERICS, computed: what a training step of profile T1 (docs/numerics.md) is, from the seed to the new weights, in
- * the plainest order, on one thread and on the reference kernels.  It is slow.  dokja-verify replays with it, and tests
- * compare the engine with it bit for bit; so the engine may not use it.
+/* NUMERICS, computed: what a training step of profile T1 or T2 (docs/numerics.md) is, from the seed to the new weights,
+ * in the plainest order, on one thread and on the reference kernels.  It is slow.  dokja-verify replays with it, and
+ * tests compare the engine with it bit for bit; so the engine may not use it.
  *
  * Nothing here prints or ends the program; only ref_step can fail.  Memory comes from the `take` of a ref_…_new: n
  * times size bytes, zeroed, aligned for any type, never NULL (it may leave by longjmp).  It is taken there and at no
@@ -16,6 +16,7 @@
 #include "kernels/kernels.h"
 
 enum { REF_MAX_LAYERS = 256, REF_MAX_WORKERS = 1 << 16, REF_ROWS = 32 }; /* ROWS: of a partial sum, NUMERICS §4 */
+enum ref_profile { REF_T1, REF_T2 };
 enum ref_schedule { REF_WSD, REF_COSINE };
 enum ref_optimizer { REF_NORMUON, REF_MUON, REF_ADAMW };
 
@@ -27,13 +28,14 @@ struct ref_layer {
 
 /* What a run is a function of, beside its text.  The caller checks it: what the comments say is assumed. */
 struct ref_run {
+    enum ref_profile profile;
     int64_t vocab, d_model, n_layer;      /* d_model a multiple of 16 */
     int64_t tied;                         /* 1: the embedding is the head's weights too */
     double norm_eps, rope_theta;
     struct ref_layer layer[REF_MAX_LAYERS];
-    int64_t seq;                          /* tokens of a row, a multiple of REF_ROWS */
+    int64_t seq;                          /* tokens of a row, a multiple of REF_ROWS; in T2 of I8_GROUP */
     int64_t seq_start, start_steps;       /* so many first steps have rows of seq_start, which divides seq and is a
-                                             multiple of REF_ROWS */
+                                             multiple of the same */
     int64_t batch_tokens;                 /* of a step: whole rows of seq for each worker */
     int64_t workers;                      /* virtual ones, a power of two, at most REF_MAX_WORKERS */
     int64_t steps;                        /* at least start_steps */
@@ -52,6 +54,8 @@ struct ref_run {
 void ref_begin(void);
 /* c = (zero ? +0 : c) + A·Bᵀ by NUMERICS §3: c (m, n) in rows of ldc, A (m, k), B (n, k). */
 void ref_product(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, int m, int n, int k, bool zero);
+/* The same by §3a. */
+void ref_product_i8(float *c, ptrdiff_t ldc, struct gemm_src a, struct gemm_src b, int m, int n, int k, bool zero);
 /* Σ v or Σ v² in blocks of 4096 by NUMERICS §4. */
 double ref_sum(const float *v, size_t n, bool squares);
 

@@ -133,15 +133,20 @@ static void check_witnessed(struct auditor *u)
 
 static int check_profile(struct auditor *u, struct err *e)
 {
-    struct digest mine;
+    struct digest mine[N_PROFILES];
     char hex[65];
-    int rc = selftest_digest(&mine, u->o->x, e);
+    const enum profile p = u->b->config.profile;
+    int rc = selftest_digests(mine, u->o->x, e);
     if (rc)
         return rc;
     digest_hex(hex, &u->b->genesis.selftest);
-    bool same = memcmp(mine.b, u->b->genesis.selftest.b, sizeof mine.b) == 0 && strcmp(hex, SELFTEST_T1) == 0;
-    say(u, "profile", same ? CHECK_PASS : CHECK_FAIL, NONE, same ? "T1, self-test %.16s…"
-        : "the self-test of GENESIS is %.16s…, not that of T1 or of this machine", hex);
+    bool same = memcmp(mine[p].b, u->b->genesis.selftest.b, sizeof mine[p].b) == 0 &&
+                strcmp(hex, profile_digest(p)) == 0;
+    if (same)
+        say(u, "profile", CHECK_PASS, NONE, "%s, self-test %.16s…", profile_name(p), hex);
+    else
+        say(u, "profile", CHECK_FAIL, NONE, "the self-test of GENESIS is %.16s…, not that of %s or of this machine",
+            hex, profile_name(p));
     return 0;
 }
 

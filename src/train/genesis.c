@@ -119,12 +119,12 @@ static int fields_read(const struct fields *f, void *base, struct lines *t, stru
 
 /* ---- GENESIS ---- */
 
-static int write_head(struct buf *b, const struct genesis *g, struct err *e)
+static int write_head(struct buf *b, const struct genesis *g, enum profile profile, struct err *e)
 {
     struct digest key;
     int rc;
     memcpy(key.b, g->key.b, sizeof key.b);
-    if ((rc = lines_add(b, "spec", GENESIS_SPEC, e)) || (rc = lines_add(b, "profile", "T1", e)) ||
+    if ((rc = lines_add(b, "spec", GENESIS_SPEC, e)) || (rc = lines_add(b, "profile", profile_name(profile), e)) ||
         (rc = lines_add_digest(b, "selftest", &g->selftest, e)) ||
         (rc = lines_add_digest(b, "source", &g->source, e)) || (rc = lines_add(b, "compiler", g->compiler, e)) ||
         (rc = lines_add(b, "holder", g->holder, e)) || (rc = lines_add(b, "created", g->created, e)) ||
@@ -138,7 +138,7 @@ static int write_head(struct buf *b, const struct genesis *g, struct err *e)
 
 int genesis_text(struct buf *b, const struct genesis *g, const struct run_config *c, struct err *e)
 {
-    int rc = write_head(b, g, e);
+    int rc = write_head(b, g, c->profile, e);
     if (rc || (rc = lines_add_digest(b, "corpus_root", &c->corpus_root, e)) ||
         (rc = lines_add_digest(b, "tokenizer", &c->tokenizer, e)) || (rc = fields_write(b, &text_fields, g, e)) ||
         (rc = lines_add(b, "arch", c->model.arch, e)) || (rc = fields_write(b, &model_fields, &c->model, e)))
@@ -164,12 +164,21 @@ static int take_word(struct lines *t, const char *key, const char *want, struct 
     return rc;
 }
 
-static int read_head(struct genesis *g, struct lines *t, struct err *e)
+static int read_profile(enum profile *p, struct lines *t, struct err *e)
+{
+    char got[GENESIS_TEXT];
+    int rc = lines_take_text(got, sizeof got, t, "profile", e);
+    if (rc == 0 && profile_parse(p, got) != 0)
+        rc = err_set(e, ERR_FORMAT, "%s: profile is %.60s, expected T1 or T2", t->where, got);
+    return rc;
+}
+
+static int read_head(struct genesis *g, enum profile *profile, struct lines *t, struct err *e)
 {
     struct digest key;
     uint64_t n = 0;
     int rc;
-    if ((rc = take_word(t, "spec", GENESIS_SPEC, e)) || (rc = take_word(t, "profile", "T1", e)) ||
+    if ((rc = take_word(t, "spec", GENESIS_SPEC, e)) || (rc = read_profile(profile, t, e)) ||
         (rc = lines_take_digest(t, "selftest", &g->selftest, e)) ||
         (rc = lines_take_digest(t, "source", &g->source, e)) ||
         (rc = lines_take_text(g->compiler, sizeof g->compiler, t, "compiler", e)) ||
@@ -218,7 +227,7 @@ int genesis_read(struct genesis *g, struct run_config *c, struct lines *t, struc
 {
     *g = (struct genesis){0};
     *c = (struct run_config){0};
-    int rc = read_head(g, t, e);
+    int rc = read_head(g, &c->profile, t, e);
     if (rc || (rc = lines_take_digest(t, "corpus_root", &c->corpus_root, e)) ||
         (rc = lines_take_digest(t, "tokenizer", &c->tokenizer, e)) || (rc = fields_read(&text_fields, g, t, e)) ||
         (rc = read_model(&c->model, t, e)) || (rc = fields_read(&run_fields, c, t, e)) ||

@@ -18,7 +18,7 @@ enum { GENESIS_MAX_ANCESTORS = 16, GENESIS_TEXT = 160 };
 
 /* What GENESIS says besides the configuration. */
 struct genesis {
-    struct digest selftest, source;         /* of the numeric profile; of the program's source (base/build.h) */
+    struct digest selftest, source;         /* of the run's profile; of the program's source (base/build.h) */
     char compiler[GENESIS_TEXT];            /* informative */
     char holder[GENESIS_TEXT];              /* who trains, in their own words */
     char created[GENESIS_TEXT];             /* UTC, informative */

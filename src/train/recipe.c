@@ -93,12 +93,14 @@ static int resolve_model(struct run_config *c, const struct run_request *r, stru
     c->seq_start = r->seq_start > 0 ? r->seq_start : r->seq <= 0 && fits ? c->seq / 2 : c->seq;
     if (!r->config_path)
         c->model.max_pos = c->seq;
-    if (c->seq % OP_ROWS)
-        return err_set(e, ERR_VALUE, "--seq %d: the sequence length must be a multiple of %d", c->seq, OP_ROWS);
-    if (c->seq % c->seq_start || c->seq_start % OP_ROWS)
+    const int unit = run_row_unit(c->profile);
+    const char *why = r->int8 ? ", the tokens of a group of 8-bit integers" : "";
+    if (c->seq % unit)
+        return err_set(e, ERR_VALUE, "--seq %d: the sequence length must be a multiple of %d%s", c->seq, unit, why);
+    if (c->seq % c->seq_start || c->seq_start % unit)
         return err_set(e, ERR_VALUE,
-                       "--seq-start %d: expected a divisor of the sequence length %d and a multiple of %d",
-                       c->seq_start, c->seq, OP_ROWS);
+                       "--seq-start %d: expected a divisor of the sequence length %d and a multiple of %d%s",
+                       c->seq_start, c->seq, unit, why);
     if (r->untied)
         c->model.tied = false;
     c->model.bos = r->bos;
@@ -136,7 +138,8 @@ static int resolve_optim(struct run_config *c, const struct run_request *r, stru
 
 int run_resolve_shape(struct run_config *c, const struct run_request *r, struct err *e)
 {
-    *c = (struct run_config){.corpus_root = r->corpus_root, .tokenizer = r->tokenizer};
+    *c = (struct run_config){.profile = r->int8 ? PROFILE_T2 : PROFILE_T1, .corpus_root = r->corpus_root,
+                             .tokenizer = r->tokenizer};
     int rc = resolve_model(c, r, e);
     if (rc == 0)
         rc = resolve_optim(c, r, e);
@@ -153,7 +156,8 @@ int run_resolve_shape(struct run_config *c, const struct run_request *r, struct 
 void run_fit_text(struct run_config *c, const struct run_request *r, uint64_t text_tokens)
 {
     enum { LEAST = 64 };
-    while (r->seq <= 0 && c->seq > LEAST && c->seq % (2 * OP_ROWS) == 0 && text_tokens < (uint64_t)c->seq + 1) {
+    const int unit = run_row_unit(c->profile);
+    while (r->seq <= 0 && c->seq > LEAST && c->seq % (2 * unit) == 0 && text_tokens < (uint64_t)c->seq + 1) {
         c->seq /= 2;
         c->seq_start = c->seq % c->seq_start ? c->seq : c->seq_start;
         if (!r->config_path)
@@ -266,5 +270,8 @@ int run_agrees(const struct run_config *c, const struct run_request *r, const ch
     if (r->optimizer && strcmp(r->optimizer, optim_name(c->optim.kind)) != 0)
         return err_set(e, ERR_VALUE, "%s/run.json: this run's optimizer is %s, you ask for %s", dir,
                        optim_name(c->optim.kind), r->optimizer);
+    if (r->int8 && c->profile != PROFILE_T2)
+        return err_set(e, ERR_VALUE, "%s/run.json: this run's profile is %s, you ask for %s (--int8)", dir,
+                       profile_name(c->profile), profile_name(PROFILE_T2));
     return 0;
 }

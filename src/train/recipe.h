@@ -10,6 +10,7 @@ struct run_request {
     int depth;
     const char *config_path;    /* a Hugging Face config.json instead of depth */
     int vocab;                  /* of the tokenizer */
+    bool int8;                  /* profile T2 */
     int seq, seq_start, workers;
     double seq_switch;          /* fraction of the steps with rows of seq_start */
     int64_t batch_tokens;

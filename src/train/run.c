@@ -10,6 +10,8 @@
 #include "base/json.h"
 #include "nn/ops.h"
 
+int run_row_unit(enum profile p) { return p == PROFILE_T2 ? I8_GROUP : OP_ROWS; }
+
 int64_t run_batch_rows(const struct run_config *c) { return c->batch_tokens / c->seq; }
 
 int run_seq_at(const struct run_config *c, int64_t step) { return step < c->start_steps ? c->seq_start : c->seq; }
@@ -79,9 +81,10 @@ int run_write(const struct run_config *c, const char *dir, struct err *e)
     struct buf path = {0};
     json_t *o = json_pack(
         "{s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:I,s:I,s:i,s:I,s:I,s:f,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:o}",
-        "format", "dokja-run-1", "profile", "T1", "seed", seed_json(c), "corpus_root", hex256(&c->corpus_root),
-        "tokenizer", hex256(&c->tokenizer), "seq", c->seq, "seq_start", c->seq_start,
-        "start_steps", (json_int_t)c->start_steps, "batch_tokens", (json_int_t)c->batch_tokens,
+        "format", "dokja-run-1", "profile", profile_name(c->profile), "seed", seed_json(c),
+        "corpus_root", hex256(&c->corpus_root), "tokenizer", hex256(&c->tokenizer), "seq", c->seq,
+        "seq_start", c->seq_start, "start_steps", (json_int_t)c->start_steps,
+        "batch_tokens", (json_int_t)c->batch_tokens,
         "workers", c->workers, "segment_steps", (json_int_t)c->segment_steps,
         "steps", (json_int_t)c->schedule.steps, "heldout", c->heldout,
         "eval_tokens", (json_int_t)c->eval_tokens, "final_eval_tokens", (json_int_t)c->final_eval_tokens,
@@ -119,6 +122,16 @@ static int get_seed(struct run_config *c, const json_t *o, const char *where, st
     c->seed_awaited = rc == 0 && strcmp(s, "beacon") == 0;
     if (rc == 0 && !c->seed_awaited && (sscanf(s, "0x%16" SCNx64 "%n", &c->seed, &used) != 1 || s[used]))
         rc = err_set(e, ERR_FORMAT, "%s: seed is \"%.40s\", expected 0x and 16 hex digits, or beacon", where, s);
+    return rc;
+}
+
+/* A run that does not speak of its profile is of T1. */
+static int get_profile(struct run_config *c, const json_t *o, const char *where, struct err *e)
+{
+    const char *s;
+    int rc = json_get_str(&s, o, "profile", true, "T1", where, e);
+    if (rc == 0 && profile_parse(&c->profile, s) != 0)
+        rc = err_set(e, ERR_FORMAT, "%s: profile is \"%.40s\", expected T1 or T2", where, s);
     return rc;
 }
 
@@ -210,6 +223,9 @@ int run_check(const struct run_config *c, const char *where, struct err *e)
     if (c->seq % c->seq_start || c->seq_start % OP_ROWS)
         return err_set(e, ERR_FORMAT, "%s: seq_start is %d, expected a divisor of seq %d and a multiple of %d", where,
                        c->seq_start, c->seq, OP_ROWS);
+    if (c->seq % run_row_unit(c->profile) || c->seq_start % run_row_unit(c->profile))
+        return err_set(e, ERR_FORMAT, "%s: seq is %d and seq_start %d, profile %s needs multiples of %d", where, c->seq,
+                       c->seq_start, profile_name(c->profile), run_row_unit(c->profile));
     if (c->seq > c->model.max_pos)
         return err_set(e, ERR_FORMAT, "%s: seq is %d, the model has %d positions", where, c->seq, c->model.max_pos);
     if ((double)c->schedule.steps * (double)c->batch_tokens > 0x1p60)
@@ -234,7 +250,8 @@ static int read_run(struct run_config *c, const json_t *o, const char *where, st
                                    {"final_eval_tokens", &c->final_eval_tokens, 1, 1LL << 40},
                                    {"eval_every", &c->eval_every, 0, 1LL << 40}};
     /* A run that does not speak of short rows has none. */
-    if (rc || (rc = get_ints(o, fi, sizeof fi / sizeof *fi, where, e)) ||
+    if (rc || (rc = get_profile(c, o, where, e)) ||
+        (rc = get_ints(o, fi, sizeof fi / sizeof *fi, where, e)) ||
         (rc = json_get_int(&seq_start, o, "seq_start", OP_ROWS, seq, true, seq, where, e)) ||
         (rc = json_get_int(&c->start_steps, o, "start_steps", 0, c->schedule.steps, true, 0, where, e)) ||
         (rc = get_reals(c, o, run_reals, N_RUN, where, e)) ||

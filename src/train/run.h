@@ -7,15 +7,17 @@
 
 #include "base/digest.h"
 #include "model/config.h"
+#include "nn/selftest.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 
 struct run_config {
+    enum profile profile;       /* T2: training's matrix products by 8-bit integers */
     struct model_config model;
     struct optim_config optim;
     struct schedule schedule;   /* schedule.steps is the length of the run */
-    int seq;                    /* tokens of a row; multiple of OP_ROWS */
-    int seq_start;              /* tokens of a row in the first steps; divides seq */
+    int seq;                    /* tokens of a row; multiple of run_row_unit */
+    int seq_start;              /* tokens of a row in the first steps; divides seq, multiple of run_row_unit */
     int64_t start_steps;        /* how many of those */
     int64_t batch_tokens;       /* of the global batch; whole rows for each worker */
     int workers;                /* virtual workers V, a power of two (NUMERICS §8) */
@@ -35,6 +37,9 @@ int run_write(const struct run_config *c, const char *dir, struct err *e) MUST_C
 int run_read(struct run_config *c, const char *dir, struct err *e) MUST_CHECK;
 /* Ranges, and that lengths fit together; sentences begin with `where`. */
 int run_check(const struct run_config *c, const char *where, struct err *e) MUST_CHECK;
+/* What lengths of rows are multiples of: a block of OP_ROWS rows, in T2 a group of I8_GROUP.  The products of gradients
+ * of weights take their groups over tokens; with whole ones in each row no micro-batch cuts one. */
+int run_row_unit(enum profile p);
 int64_t run_batch_rows(const struct run_config *c);
 /* Tokens of a row at that step, counted from 0. */
 int run_seq_at(const struct run_config *c, int64_t step);

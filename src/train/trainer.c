@@ -81,7 +81,7 @@ static uint64_t fixed_bytes(const struct trainer *t)
 static struct net_opts net_options(const struct trainer *t, int rows, bool checkpoint)
 {
     return (struct net_opts){.max_rows = rows * t->c.seq, .max_len = t->c.seq, .checkpoint = checkpoint,
-                             .backward = true};
+                             .i8 = t->c.profile == PROFILE_T2, .backward = true};
 }
 
 /* The largest micro-batch that fits, evened out over the worker's share; checkpointing only when a single
@@ -222,7 +222,8 @@ void trainer_init(struct trainer *t)
 
 void trainer_set_run(struct trainer *t, const struct run_config *c)
 {
-    assert(c->seq == t->c.seq && c->batch_tokens == t->c.batch_tokens && c->workers == t->c.workers);
+    assert(c->seq == t->c.seq && c->batch_tokens == t->c.batch_tokens && c->workers == t->c.workers &&
+           c->profile == t->c.profile);
     t->c = *c;
 }
 

@@ -91,6 +91,12 @@ train four --corpus corpus --workers 4 --threads 2; verify four && ok "four work
 train adamw --corpus corpus --optimizer adamw --untied --schedule cosine
 verify adamw && ok "AdamW, untied, cosine pass" ||
     bad "AdamW, untied, cosine pass" "$(tail -n 1 verify.err)"
+train eight --corpus corpus --seq 256 --steps 12 --int8; verify eight && ok "8-bit integers pass" ||
+    bad "8-bit integers pass" "$(tail -n 1 verify.err)"
+expect "… by their own profile" profile pass
+says "… which show names" "numeric profile T2" <("$DOKJA" ledger show eight)
+"$DOKJA" ledger replay eight --all --threads 3 >replay.txt 2>replay.err && ok "8-bit integers replayed" ||
+    bad "8-bit integers replayed" "$(tail -n 1 replay.err)"
 
 # A seed from a beacon.
 lodged=$("$DOKJA" pretrain $T --corpus corpus --out beacon --lodge "drand 77" 2>/dev/null | sed -n 's/^genesis //p')
@@ -156,6 +162,11 @@ forged dropped key.pem drop:5; verify dropped; expect "a dropped segment" segmen
 forged faster key.pem 0:lr_matrix=0x3fa47ae147ae147b
 verify faster; expect "another rate than run.json's" files fail
 differs "a changed rate is caught by replay" faster 0
+rm -rf lighter; cp -r eight lighter; sed -i 's/"profile": "T2"/"profile": "T1"/' lighter/run.json
+verify lighter; expect "another profile than GENESIS'" files fail
+./forge records lighter eight/state/key.pem 0:profile=T1
+verify lighter; expect "another profile, its self-test left" profile fail
+differs "another profile is caught by replay" lighter 0
 verify honest --corpus other; expect "another corpus" corpus fail
 cp -r honest moretext; cp -r twin/tokens/. moretext/tokens/
 differs "other text than declared is caught by replay" moretext 0

@@ -51,6 +51,25 @@ train grow --depth 1 --steps 24 --seq-start 32 --seq-switch 0.5; grow=$(root gro
 train grow-3 --depth 1 --steps 24 --seq-start 32 --seq-switch 0.5 --threads 3 --memory 90M
 same "short rows first, 3 threads, small memory" grow-3.json "$grow"
 
+# Products of 8-bit integers are a profile of their own: other bits, and those the same everywhere.
+I="--depth 1 --seq 256 --batch-tokens 8192 --int8"
+train i8 $I --steps 3 --threads 1; i8=$(root i8.json)
+train i8-not --depth 1 --seq 256 --batch-tokens 8192 --steps 3
+[ -n "$i8" ] && [ "$i8" != "$(root i8-not.json)" ] && ok "8-bit integers" || bad "8-bit integers" "root ${i8:-none}"
+train i8-3 $I --steps 3 --threads 3 --memory 80M; same "8-bit integers, 3 threads, small memory" i8-3.json "$i8"
+[ "$(grep -o "[0-9]* sequences at once" i8.json.err i8-3.json.err | cut -d : -f 2 | sort -u | wc -l)" = 2 ] &&
+    ok "… in other micro-batches" || bad "… in other micro-batches" "$(grep -h "at once" i8.json.err i8-3.json.err)"
+for isa in ref avx2 avx512; do
+    DOKJA_CPU=$isa train i8-$isa $I --steps 3; same "8-bit integers with DOKJA_CPU=$isa" i8-$isa.json "$i8"
+done
+i8_long="$I --batch-tokens 2048 --seq 512 --seq-start 256 --seq-switch 0.6 --workers 2 --steps 60"
+train i8-whole $i8_long --threads 1
+"$DOKJA" pretrain $T --out i8-killed $i8_long --save-every 0 >i8-killed.json 2>i8-killed.json.err & pid=$!
+while [ ! -f i8-killed/state/state.safetensors ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+"$DOKJA" pretrain --corpus corpus --tokenizer tok --out i8-killed --json >i8-killed.json 2>i8-killed.json.err
+same "8-bit integers, killed and resumed" i8-killed.json "$(root i8-whole.json)"
+
 # kill -9 at random moments, before and after rows grow; the same command again goes on to the same bits.
 kills=${DOKJA_KILLS:-20} struck=0
 long="--depth 2 --steps 200 --seq-start 32 --seq-switch 0.5"
@@ -98,6 +117,18 @@ refuse "sequence not a multiple" "multiple of" 1 \
 refuse "first rows that do not divide" "seq-start 48" 1 "$DOKJA" pretrain $T --out x7 --seq-start 48 --steps 1
 refuse "another switch on the same run" "seq-switch" 1 \
     "$DOKJA" pretrain $T --out grow --depth 1 --steps 24 --seq-start 32 --seq-switch 0.25
+refuse "rows that are not whole groups of 8-bit integers" "--seq 320: .* multiple of 256, the tokens of a group" 1 \
+    "$DOKJA" pretrain $T --out x8 --int8 --seq 320 --batch-tokens 1280 --steps 1
+refuse "first rows that are not whole groups" "--seq-start 128: .* multiple of 256, the tokens of a group" 1 \
+    "$DOKJA" pretrain $T --out x9 --int8 --seq 512 --seq-start 128 --steps 1
+refuse "another profile on the same run" "profile is T1, you ask for T2" 1 \
+    "$DOKJA" pretrain $T --out base --depth 1 --steps 24 --int8
+cp -r i8 i8-edited && sed -i 's/"profile": "T2"/"profile": "T1"/' i8-edited/run.json
+refuse "another profile written into run.json" "its profile is not that of i8-edited/run.json" 1 \
+    "$DOKJA" pretrain $T --out i8-edited --seq 256 --batch-tokens 8192
+sed -i 's/"profile": "T1"/"profile": "T9"/' i8-edited/run.json
+refuse "an unknown profile in run.json" 'run.json: profile is "T9", expected T1 or T2' 1 \
+    "$DOKJA" pretrain $T --out i8-edited --seq 256 --batch-tokens 8192
 refuse "workers not a power of two" "power of two" 1 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
 refuse "no memory" "needs" 1 "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
 refuse "corpus missing" "nowhere" 1 "$DOKJA" pretrain --corpus nowhere --tokenizer tok --out x5

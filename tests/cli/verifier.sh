@@ -63,7 +63,9 @@ train adamw --seq 128 --batch-tokens 512 --steps 6 --untied --optimizer adamw --
 train muon --seq 96 --batch-tokens 384 --steps 6 --workers 4 --optimizer muon --clip 0 --threads 3
 DOKJA_CPU=ref train slow --seq 64 --batch-tokens 512 --steps 8 --threads 1
 train fast --seq 64 --batch-tokens 512 --steps 8 --threads 3
-for r in base adamw muon slow fast; do honest $r; done
+sed 's/"max_position_embeddings": 128/"max_position_embeddings": 512/' tiny.json >long.json
+train eight --config long.json --seq 512 --seq-start 256 --seq-switch 0.5 --batch-tokens 1024 --steps 4 --int8
+for r in base adamw muon slow fast eight; do honest $r; done
 root() { sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
 a=$(root slow.json) b=$(root fast.json)
 [ -n "$a" ] && [ "$a" = "$b" ] && ok "one root on all instruction sets" ||
@@ -107,6 +109,12 @@ caught "another model file" weights
 copy; flip forged/state/state.safetensors
 caught "another state" weights
 copy; sed -i 's/"lr_gain": 0.003/"lr_gain": 0.004/' forged/run.json; caught "another run.json" files
+rm -rf forged; cp -r eight forged; sed -i 's/"profile": "T2"/"profile": "T1"/' forged/run.json
+caught "another profile in run.json" files
+forge forged eight/state/key.pem set GENESIS profile T1; caught "another profile in GENESIS" profile
+not_replayed "another profile in GENESIS" forged '"step":1,"what":"loss"'
+forge forged eight/state/key.pem set GENESIS profile T9; caught "a profile that is not known" chain
+copy; forge forged base/state/key.pem set GENESIS profile T2; caught "rows that are not whole groups" chain
 copy; cp slow-ledger-cut forged/ledger.bin
 "$V" forged --json >v.out
 grep -q '"verdict":"incomplete"' v.out && ok "a cut ledger is incomplete" ||

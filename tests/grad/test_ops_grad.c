@@ -165,7 +165,7 @@ static double head_loss(void *p)
     struct head *t = p;
     double s = 0;
     op_head_loss(&x, t->loss, (struct mat){0}, NULL, NULL, b16(t->h, t->rows, t->d), f32(t->w, t->vocab, t->d),
-                 t->target, t->scale, t->space);
+                 t->target, t->scale, false, t->space);
     for (int i = 0; i < t->rows; i++)
         s += t->loss[i];
     return s * t->scale;
@@ -181,7 +181,7 @@ static void head_case(int rows, int vocab, int d, size_t samples)
     for (int i = 0; i < rows; i++)
         t.target[i] = i % 5 == 3 ? -1 : (i * 3) % vocab;
     op_head_loss(&x, t.loss, b16(dh, rows, d), dw, NULL, b16(t.h, rows, d), f32(t.w, vocab, d), t.target, t.scale,
-                 t.space);
+                 false, t.space);
     for (int i = 0; i < rows; i++)
         if (t.target[i] < 0)
             assert_true(t.loss[i] == 0);

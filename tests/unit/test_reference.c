@@ -11,7 +11,7 @@
 #include "reference/reference.h"
 #include "train/trainer.h"
 
-enum { VOCAB = 90, BOS = 3, EOS = 4, DOCS = 40, LONGEST = 300, BATCH = 256, STEPS = 4 };
+enum { VOCAB = 90, BOS = 3, EOS = 4, DOCS = 40, LONGEST = 300, BATCH = 256, BATCH_T2 = 1024, STEPS = 4 };
 
 static struct err e;
 static char dir[300];
@@ -112,35 +112,44 @@ static int teardown(void **state)
 
 static const struct run_case {
     const char *name;
+    enum profile profile;
     enum optim_kind kind;
     bool tied, llama, cosine;    /* llama: no norm of queries and keys */
     int n_kv, d_head, window;    /* of 4 heads; the window is the first layer's */
     int d_ff, seq, seq_start, start_steps, workers;
     double clip;
 } cases[] = {
-    {"AdamW, tied", OPTIM_ADAMW, true, false, true, 4, 8, 0, 48, 64, 64, 0, 1, 0.5},
-    {"AdamW, untied, two lengths", OPTIM_ADAMW, false, true, false, 2, 12, 33, 40, 128, 32, 2, 2, 0},
-    {"Muon, tied, window, four workers", OPTIM_MUON, true, false, false, 1, 12, 20, 32, 64, 64, 0, 4, 0.1},
-    {"Muon, untied", OPTIM_MUON, false, false, true, 2, 8, 0, 72, 96, 96, 0, 1, 0},
-    {"NorMuon, tied, two lengths, four workers", OPTIM_NORMUON, true, false, false, 2, 12, 40, 48, 64, 32, 3, 4, 1},
-    {"NorMuon, untied, long rows", OPTIM_NORMUON, false, false, false, 4, 10, 70, 20, 256, 64, 1, 1, 0},
-    {"NorMuon, one head for all, no norm", OPTIM_NORMUON, true, true, true, 1, 16, 7, 64, 128, 64, 2, 1, 0.2},
+    {"AdamW, tied", PROFILE_T1, OPTIM_ADAMW, true, false, true, 4, 8, 0, 48, 64, 64, 0, 1, 0.5},
+    {"AdamW, untied, two lengths", PROFILE_T1, OPTIM_ADAMW, false, true, false, 2, 12, 33, 40, 128, 32, 2, 2, 0},
+    {"Muon, tied, window, four workers", PROFILE_T1, OPTIM_MUON, true, false, false, 1, 12, 20, 32, 64, 64, 0, 4, 0.1},
+    {"Muon, untied", PROFILE_T1, OPTIM_MUON, false, false, true, 2, 8, 0, 72, 96, 96, 0, 1, 0},
+    {"NorMuon, tied, two lengths, four workers", PROFILE_T1, OPTIM_NORMUON, true, false, false, 2, 12, 40, 48, 64, 32,
+     3, 4, 1},
+    {"NorMuon, untied, long rows", PROFILE_T1, OPTIM_NORMUON, false, false, false, 4, 10, 70, 20, 256, 64, 1, 1, 0},
+    {"NorMuon, one head for all, no norm", PROFILE_T1, OPTIM_NORMUON, true, true, true, 1, 16, 7, 64, 128, 64, 2, 1,
+     0.2},
+    {"integers, NorMuon, tied, several rows", PROFILE_T2, OPTIM_NORMUON, true, false, false, 2, 12, 40, 300, 256, 256,
+     0, 1, 1},
+    {"integers, AdamW, untied, two lengths, two workers", PROFILE_T2, OPTIM_ADAMW, false, true, true, 4, 10, 0, 72, 512,
+     256, 2, 2, 0.5},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
 static struct run_config config_of(const struct run_case *k)
 {
+    const int batch = k->profile == PROFILE_T2 ? BATCH_T2 : BATCH, unit = k->seq * k->workers;
     struct run_config c = {
+        .profile = k->profile,
         .optim = {.kind = k->kind, .lr_matrix = 0.02, .lr_embed = 0.01, .lr_head = 0.004, .lr_gain = 0.003,
                   .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.97, .eps = 1e-10, .beta2_row = 0.95, .decay_matrix = 0.1,
                   .decay_embed = 0.05, .clip = k->clip},
         .schedule = {.kind = k->cosine ? SCHEDULE_COSINE : SCHEDULE_WSD, .steps = STEPS, .warmup = 0.3, .decay = 0.5,
                      .floor = 0.1},
         .seq = k->seq, .seq_start = k->seq_start, .start_steps = k->start_steps,
-        .batch_tokens = BATCH / (k->seq * k->workers) * k->seq * k->workers,
+        .batch_tokens = batch / unit * unit,
         .workers = k->workers, .segment_steps = 1, .heldout = 0.1, .eval_tokens = 64, .final_eval_tokens = 64,
         .seed = 0x0123456789abcdefULL + (uint64_t)k->seq};
-    model_config_shape(&c.model, 2, 64, VOCAB, 256);
+    model_config_shape(&c.model, 2, 64, VOCAB, 512);
     snprintf(c.model.arch, sizeof c.model.arch, "%s", k->llama ? "LlamaForCausalLM" : "Qwen3ForCausalLM");
     c.model.d_model = 48;
     c.model.tied = k->tied;
@@ -161,6 +170,7 @@ static struct ref_run reference_of(const struct run_config *c)
                                               [OPTIM_NORMUON] = REF_NORMUON};
     const struct optim_config *o = &c->optim;
     struct ref_run r = {
+        .profile = c->profile == PROFILE_T2 ? REF_T2 : REF_T1,
         .vocab = c->model.vocab, .d_model = c->model.d_model, .n_layer = c->model.n_layer, .tied = c->model.tied,
         .norm_eps = c->model.norm_eps, .rope_theta = c->model.rope_theta, .seq = c->seq, .seq_start = c->seq_start,
         .start_steps = c->start_steps, .batch_tokens = c->batch_tokens, .workers = c->workers,
@@ -204,7 +214,7 @@ static void batch_of(const struct ref_run *r, int step, int *tok, int *pos, int 
 
 static void course_of(struct course *c, const struct ref_run *r)
 {
-    int tok[BATCH], pos[BATCH], target[BATCH];
+    int tok[BATCH_T2], pos[BATCH_T2], target[BATCH_T2];
     struct ref_state s;
     ref_state_new(&s, r, take);
     struct ref_trainer *t = ref_trainer_new(&s, take);
@@ -297,7 +307,7 @@ static void what_is_not_finite_changes_nothing(void **state)
     (void)state;
     static struct ref_run r;
     static struct run_config c;
-    int tok[BATCH], pos[BATCH], target[BATCH];
+    int tok[BATCH_T2], pos[BATCH_T2], target[BATCH_T2];
     double loss, norm;
     struct ref_state s;
     struct course before = {.n = 0};

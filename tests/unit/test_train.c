@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "train/recipe.h"
@@ -408,6 +409,64 @@ static void test_state_file(void **state)
     param_table_release(&t);
 }
 
+/* run.json in dir with another profile; "": none. */
+static void rewrite_profile(const char *dir, const char *name)
+{
+    char path[64];
+    struct err e;
+    json_t *o;
+    snprintf(path, sizeof path, "%s/run.json", dir);
+    assert_int_equal(json_read(&o, path, 1 << 20, &e), 0);
+    if (*name)
+        json_object_set_new(o, "profile", json_string(name));
+    else
+        json_object_del(o, "profile");
+    assert_int_equal(json_write(path, o, &e), 0);
+    json_decref(o);
+}
+
+/* T2 has rows of whole groups, whoever chooses them, and stays what it is. */
+static void test_run_profile(const char *dir)
+{
+    static const int lengths[][2] = {{320, 0}, {128, 0}, {512, 128}, {768, 0}, {512, 256}};
+    struct run_request r = {.depth = 2, .vocab = 512, .steps = 30, .seq_start = 256, .int8 = true};
+    struct run_config a, b;
+    struct err e;
+    assert_int_equal(run_resolve_shape(&a, &r, &e), 0);
+    assert_int_equal(run_resolve_length(&a, &r, &e), 0);
+    assert_int_equal(run_write(&a, dir, &e), 0);
+    assert_int_equal(run_read(&b, dir, &e), 0);
+    assert_int_equal(b.profile, PROFILE_T2);
+    r.int8 = false;
+    assert_int_equal(run_agrees(&b, &r, dir, &e), 0);
+    rewrite_profile(dir, "T3");
+    assert_int_equal(run_read(&b, dir, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.msg, "run.json: profile is \"T3\""));
+    rewrite_profile(dir, "");
+    assert_int_equal(run_read(&b, dir, &e), 0);
+    assert_int_equal(b.profile, PROFILE_T1);
+    r.int8 = true;
+    assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
+    assert_non_null(strstr(e.msg, "profile is T1"));
+    for (int i = 0; i < 5; i++) {
+        r = (struct run_request){.depth = 2, .vocab = 512, .seq = lengths[i][0], .seq_start = lengths[i][1],
+                                 .int8 = true};
+        assert_int_equal(run_resolve_shape(&b, &r, &e), i < 3 ? ERR_VALUE : 0);
+        a.seq = lengths[i][0];
+        a.seq_start = i < 2 ? a.seq : 256;
+        a.batch_tokens = a.seq;
+        a.model.max_pos = a.seq;
+        assert_int_equal(run_check(&a, "a run", &e), i < 2 ? ERR_FORMAT : 0);
+    }
+    a.seq_start = 128;
+    assert_int_equal(run_check(&a, "a run", &e), ERR_FORMAT);
+    r = (struct run_request){.vocab = 512, .budget = 1e15, .int8 = true};
+    assert_int_equal(run_resolve_shape(&b, &r, &e), 0);
+    assert_true(b.seq == 512 && b.seq_start == 256);
+    run_fit_text(&b, &r, 100);
+    assert_true(b.seq == 256 && b.seq_start == 256);
+}
+
 static void test_run_file(void **state)
 {
     (void)state;
@@ -441,6 +500,7 @@ static void test_run_file(void **state)
     assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
     r = (struct run_request){.depth = 2, .vocab = 512, .workers = 3};
     assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
+    test_run_profile(dir);
     snprintf(path, sizeof path, "%s/run.json", dir);
     unlink(path);
     snprintf(path, sizeof path, "%s/config.json", dir);

@@ -8,16 +8,6 @@
 enum { MR = 32, NR = 32, LAYOUT = 4 };
 enum { TILE_BYTES = 1024, STEP_BYTES = 2 * TILE_BYTES }; /* of one tile; of 32 k in a panel */
 
-/* Numbers, not an enum: gcc 12 pastes them into the instruction. */
-#define C00 0
-#define C01 1
-#define C10 2
-#define C11 3
-#define A0 4
-#define A1 5
-#define B0 6
-#define B1 7
-
 /* c (32 × 32 at stride bytes) from two panels. */
 static void tile_2x2(float *c, ptrdiff_t stride, const char *a, const char *b, int k, bool zero)
 {
@@ -161,6 +151,8 @@ void gemm_fill_amx(struct kernels *k)
     k->gemm = (struct gemm_unit){.name = "amx-bf16",
                                  .mr = MR,
                                  .nr = NR,
+                                 .k_pad = 32,
+                                 .k_cut = 32,
                                  .elem = sizeof(bf16),
                                  .layout_id = LAYOUT,
                                  .pack_a = pack_a_amx,

@@ -1,4 +1,4 @@
-/* The five tile operations the AMX kernels use, on silicon or emulated on plain memory
+/* The tile operations the AMX kernels use, on silicon or emulated on plain memory
  * (-DDK_TILE_EMULATED) so that blocking, packing and edges are proven on machines without it.
  *
  * Eight tiles of 16 rows × 64 bytes.  Tile numbers must be integer constants.
@@ -6,6 +6,7 @@
  *   TILE_ZERO(t)  TILE_LOAD(t, p, stride_bytes)  TILE_STORE(t, p, stride_bytes)
  *   tile_fence()                    before the first load: gcc 12 does not know that loads read memory
  *   TILE_DOT(c, a, b)               c += a·b of bf16 pairs, NUMERICS §3 for 32 k: one step of c
+ *   TILE_DOT_I8(c, a, b)            c += a·b of signed bytes in fours, 64 k, modulo 2^32
  */
 #ifndef DK_KERNELS_AMX_TILE_H
 #define DK_KERNELS_AMX_TILE_H
@@ -14,6 +15,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* Eight tiles as 2 × 2 of C, of 16 × 16 each, and what they are made from.  Numbers, not an enum: gcc 12 pastes them
+ * into the instruction. */
+#define C00 0
+#define C01 1
+#define C10 2
+#define C11 3
+#define A0 4
+#define A1 5
+#define B0 6
+#define B1 7
 
 static inline void tile_fence(void) { __asm__ volatile("" ::: "memory"); }
 
@@ -38,6 +50,7 @@ static inline void tile_release(void) { _tile_release(); }
 #define TILE_LOAD(t, p, stride) _tile_loadd(t, p, (long)(stride))
 #define TILE_STORE(t, p, stride) _tile_stored(t, p, (long)(stride))
 #define TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
+#define TILE_DOT_I8(c, a, b) _tile_dpbssd(c, a, b)
 
 #else
 
@@ -86,10 +99,27 @@ static inline void tile_dot_emulated(int c, int a, int b)
     _mm_setcsr(was);
 }
 
+/* Bytes as 16-bit integers of the even and the odd places: their products' sums fit 32 bits. */
+static inline void tile_dot_i8_emulated(int c, int a, int b)
+{
+    for (int r = 0; r < 16; r++) {
+        __m512i sum = _mm512_loadu_si512(tile_emulated[c][r]);
+        for (int j = 0; j < 16; j++) {
+            __m512i x = _mm512_set1_epi32((int)tile_emulated[a][r][j]), w = _mm512_loadu_si512(tile_emulated[b][j]);
+            __m512i even = _mm512_madd_epi16(_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8),
+                                             _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8));
+            __m512i odd = _mm512_madd_epi16(_mm512_srai_epi16(x, 8), _mm512_srai_epi16(w, 8));
+            sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+        }
+        _mm512_storeu_si512(tile_emulated[c][r], sum);
+    }
+}
+
 #define TILE_ZERO(t) memset(tile_emulated[t], 0, sizeof tile_emulated[t])
 #define TILE_LOAD(t, p, stride) tile_load_emulated(t, p, stride)
 #define TILE_STORE(t, p, stride) tile_store_emulated(t, p, stride)
 #define TILE_DOT(c, a, b) tile_dot_emulated(c, a, b)
+#define TILE_DOT_I8(c, a, b) tile_dot_i8_emulated(c, a, b)
 
 #endif
 #endif

@@ -27,6 +27,23 @@ static void fma_f32_avx2(long n)
     }
 }
 
+/* VPMADDWD, and the addition that makes its products a sum. */
+static void madd_int16_avx2(long n)
+{
+    __m256i c[CHAINS], x = _mm256_set1_epi16(1), y = _mm256_set1_epi16(2);
+    UNROLL
+    for (int j = 0; j < CHAINS; j++)
+        c[j] = _mm256_setzero_si256();
+    for (long i = 0; i < n; i++) {
+        UNROLL
+        for (int j = 0; j < CHAINS; j++) {
+            KEEP(x); /* or one product would do for all */
+            c[j] = _mm256_add_epi32(c[j], _mm256_madd_epi16(x, y));
+            KEEP(c[j]);
+        }
+    }
+}
+
 __attribute__((target("avxvnni"))) static void vnni_int8_avx2(long n)
 {
     __m256i c[CHAINS], x = _mm256_set1_epi8(1), y = _mm256_set1_epi8(2);
@@ -64,6 +81,7 @@ void peak_fill_avx2(struct peak *p)
 {
     unsigned a, b, c, d;
     p->fma_f32 = (struct peak_loop){fma_f32_avx2, 2.0 * 8 * CHAINS};
+    p->madd_int16 = (struct peak_loop){madd_int16_avx2, 2.0 * 16 * CHAINS};
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4)))
         p->vnni_int8 = (struct peak_loop){vnni_int8_avx2, 2.0 * 32 * CHAINS};
     p->read = read_avx2;

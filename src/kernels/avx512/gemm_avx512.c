@@ -278,6 +278,8 @@ void gemm_fill_avx512(struct kernels *k)
     k->gemm = (struct gemm_unit){.name = "fma-f32",
                                  .mr = MR,
                                  .nr = NR,
+                                 .k_pad = 32,
+                                 .k_cut = 32,
                                  .elem = sizeof(float),
                                  .layout_id = LAYOUT,
                                  .pack_a = pack_a_avx512,

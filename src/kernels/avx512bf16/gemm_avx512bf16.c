@@ -213,6 +213,8 @@ void gemm_fill_avx512bf16(struct kernels *k)
     k->gemm = (struct gemm_unit){.name = "dot-bf16",
                                  .mr = MR,
                                  .nr = NR,
+                                 .k_pad = 32,
+                                 .k_cut = 32,
                                  .elem = sizeof(bf16),
                                  .layout_id = LAYOUT,
                                  .pack_a = pack_a_avx512bf16,

@@ -103,6 +103,8 @@ void gemm_fill_ref(struct kernels *k)
     k->gemm = (struct gemm_unit){.name = "fma-f32",
                                  .mr = MR,
                                  .nr = NR,
+                                 .k_pad = 32,
+                                 .k_cut = 32,
                                  .elem = sizeof(real),
                                  .layout_id = LAYOUT,
                                  .pack_a = pack_a_ref,

@@ -1,0 +1,262 @@
+/* Products of 8-bit integers: every instruction set of this machine, and VPDPBUSD and AMX emulated, against NUMERICS
+ * §3a computed plainly (src/reference), bit for bit; then nn/gemm for every thread count against the same. */
+#include "kernels/products.h"
+
+/* Equal bits, or NaN both: what a NaN carries differs among instructions, and no result depends on it. */
+static bool equal(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(a + i, b + i, sizeof *a) != 0 && !(a[i] != a[i] && b[i] != b[i]))
+            return false;
+    return true;
+}
+
+static void product(const struct gemm_unit *u, float *c, ptrdiff_t ldc, struct operand *a, struct operand *b, bool zero)
+{
+    struct guarded pa = guarded(gemm_a_bytes(u, a->rows, a->k)), pb = guarded(gemm_b_bytes(u, b->rows, b->k));
+    u->pack_a(pa.p, a->src, a->rows, a->k);
+    u->pack_b(pb.p, b->src, b->rows, b->k);
+    u->enter();
+    u->block(c, ldc, pa.p, pb.p, a->rows, b->rows, gemm_depth(u, a->k), zero);
+    u->leave();
+    unguard(&pa);
+    unguard(&pb);
+}
+
+static void check_product(int i, int m, int n, int k, enum kind kind, bool zero)
+{
+    struct operand a = operand(m, k, below(2) ? DT_F32 : DT_BF16, below(2), kind);
+    struct operand b = operand(n, k, below(2) ? DT_F32 : DT_BF16, below(2), kind);
+    ptrdiff_t ldc = n + below(4);
+    size_t len = m > 0 ? (size_t)(m - 1) * (size_t)ldc + (size_t)n : 0;
+    struct guarded got = guarded(len * 4), want = guarded(len * 4);
+    for (int r = 0; r < m && !zero; r++)
+        for (int j = 0; j < n; j++)
+            ((float *)got.p)[r * ldc + j] = value(kind);
+    memcpy(want.p, got.p, len * 4); /* what lies between the rows stays NaN */
+    product(&set[i].k.gemm_i8, got.p, ldc, &a, &b, zero);
+    ref_product_i8(want.p, ldc, a.src, b.src, m, n, k, zero);
+    if (!equal(got.p, want.p, len))
+        fail_msg("%s: %d x %d x %d, kind %d, zero %d: bits differ", set[i].name, m, n, k, (int)kind, zero);
+    unguard(&got);
+    unguard(&want);
+    unguard(&a.g);
+    unguard(&b.g);
+}
+
+static void products_are_what_numerics_says(void **state)
+{
+    (void)state;
+    int rounds = getenv("DOKJA_LONG") ? 20000 : 300;
+    for (int i = 0; i < n_set; i++) {
+        for (int r = 0; r < rounds; r++)
+            check_product(i, ONE_OF(some_m), ONE_OF(some_n), ONE_OF(some_k), (enum kind)below(N_KIND), below(2));
+        check_product(i, 65, 66, 0, PLAIN, true);
+        check_product(i, 65, 66, 0, TINY, false);
+        check_product(i, 49, 66, 1500, WIDE, false);
+    }
+}
+
+/* Elements of n rows of k: the largest of each group is 127 times a power of two, so that integers stay integers. */
+static struct operand whole_numbers(int rows, int k, bool trans, int scale)
+{
+    struct operand o = operand(rows, k, DT_F32, trans, PLAIN);
+    for (int r = 0; r < rows; r++)
+        for (int kk = 0; kk < k; kk++) {
+            int v = kk % I8_GROUP == r % 5 ? (kk & 1 ? 127 : -127) : (r * 37 + kk * 11) % 255 - 127;
+            ((float *)o.g.p)[trans ? kk * o.src.ld + r : r * o.src.ld + kk] = (float)(v * scale);
+        }
+    return o;
+}
+
+static float at(const struct operand *o, int row, int kk)
+{
+    return ((const float *)o->g.p)[o->src.trans ? kk * o->src.ld + row : row * o->src.ld + kk];
+}
+
+/* Known values: a scale that is exact leaves sums of integers, the largest ones among them. */
+static void integers_are_exact(void **state)
+{
+    (void)state;
+    enum { M = 29, N = 37, K = 600 };
+    for (int i = 0; i < n_set; i++)
+        for (int form = 0; form < 4; form++) {
+            struct operand a = whole_numbers(M, K, form & 1, 2), b = whole_numbers(N, K, form & 2, 4);
+            float c[M * N];
+            product(&set[i].k.gemm_i8, c, N, &a, &b, true);
+            for (int r = 0; r < M; r++)
+                for (int j = 0; j < N; j++) {
+                    int64_t sum = 0;
+                    for (int kk = 0; kk < K; kk++)
+                        sum += (int64_t)at(&a, r, kk) * (int64_t)at(&b, j, kk);
+                    assert_true(c[r * N + j] == (float)sum);
+                }
+            unguard(&a.g);
+            unguard(&b.g);
+        }
+}
+
+/* A zero group gives zero beside any other; one that is not finite gives NaN in its row (column) and nowhere else. */
+static void odd_groups_stay_where_they_are(void **state)
+{
+    (void)state;
+    enum { M = 14, N = 34, K = 300 };
+    for (int i = 0; i < n_set; i++)
+        for (int form = 0; form < 4; form++) {
+            struct operand a = operand(M, K, DT_F32, form & 1, PLAIN), b = operand(N, K, DT_F32, form & 2, PLAIN);
+            float c[M * N], *pa = a.g.p;
+            for (int kk = 0; kk < K; kk++)
+                pa[form & 1 ? kk * a.src.ld + 3 : 3 * a.src.ld + kk] = kk % 2 ? 1e-37f : -1e-31f;
+            pa[form & 1 ? 270 * a.src.ld + 13 : 13 * a.src.ld + 270] = form & 2 ? INFINITY : NAN;
+            product(&set[i].k.gemm_i8, c, N, &a, &b, true);
+            for (int r = 0; r < M; r++)
+                for (int j = 0; j < N; j++) {
+                    float v = c[r * N + j];
+                    assert_true(r == 13 ? v != v : r == 3 ? v == 0 : v == v && v != 0);
+                }
+            unguard(&a.g);
+            unguard(&b.g);
+        }
+}
+
+/* Where groups begin to have a scale, and cease to: one row (column, with swap) for each. */
+static void check_brims(int i, bool trans, bool swap)
+{
+    static const uint32_t most[] = {0x0d7fffff, 0x0d800000, 0x8d800001, 0x7f7fffff, 0x7f800000, 0x7f800001};
+    enum { M = 6, N = 19, K = 70 };
+    struct operand a = operand(M, K, DT_F32, trans, PLAIN), b = operand(N, K, DT_BF16, false, PLAIN);
+    struct operand *left = swap ? &b : &a, *right = swap ? &a : &b;
+    float got[M * N], want[M * N];
+    for (int r = 0; r < M; r++)
+        for (int kk = 0; kk < K; kk++)
+            ((float *)a.g.p)[trans ? kk * a.src.ld + r : r * a.src.ld + kk] =
+                from_bits(kk == 11 * r ? most[r] : (most[r] & INT32_MAX) - 0x01000000);
+    product(&set[i].k.gemm_i8, got, right->rows, left, right, true);
+    ref_product_i8(want, right->rows, left->src, right->src, left->rows, right->rows, K, true);
+    assert_true(equal(got, want, M * N));
+    for (int r = 0; r < M; r++)
+        for (int j = 0; j < N; j++) {
+            float v = got[swap ? j * M + r : r * N + j];
+            assert_true(r == 0 ? v == 0 : r < 4 ? v == v && v != 0 : v != v);
+        }
+    unguard(&a.g);
+    unguard(&b.g);
+}
+
+static void scales_begin_and_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < n_set; i++)
+        for (int form = 0; form < 4; form++)
+            check_brims(i, form & 1, form & 2);
+}
+
+/* What is lost: an element at most half a step of its group's largest over 127, so a product no more than that of
+ * either side against the other's magnitudes. */
+static void errors_are_bounded(void **state)
+{
+    (void)state;
+    enum { M = 24, N = 40, K = 512 };
+    for (int i = 0; i < n_set; i++) {
+        struct operand a = operand(M, K, DT_BF16, false, PLAIN), b = operand(N, K, DT_F32, true, PLAIN);
+        float c[M * N];
+        product(&set[i].k.gemm_i8, c, N, &a, &b, true);
+        for (int r = 0; r < M; r++)
+            for (int j = 0; j < N; j++) {
+                double sum = 0, bound = 0, top[2][2] = {{0}};
+                for (int kk = 0; kk < K; kk++) {
+                    double x = bf16_expand(((bf16 *)a.g.p)[r * a.src.ld + kk]), y = at(&b, j, kk);
+                    int g = kk / I8_GROUP;
+                    top[0][g] = fmax(top[0][g], fabs(x));
+                    top[1][g] = fmax(top[1][g], fabs(y));
+                }
+                for (int kk = 0; kk < K; kk++) {
+                    double x = bf16_expand(((bf16 *)a.g.p)[r * a.src.ld + kk]), y = at(&b, j, kk);
+                    double ex = top[0][kk / I8_GROUP] / 254, ey = top[1][kk / I8_GROUP] / 254;
+                    sum += x * y;
+                    bound += fabs(x) * ey + fabs(y) * ex + ex * ey;
+                }
+                assert_true(fabs(c[r * N + j] - sum) <= 1.001 * bound);
+            }
+        unguard(&a.g);
+        unguard(&b.g);
+    }
+}
+
+/* ---- nn/gemm ---- */
+
+struct layer {
+    int m, n, k;
+    bool a_trans, b_trans, accumulate;
+    enum dtype ta, tb, tc;
+};
+
+static void check_layer(const struct layer *l, bool small)
+{
+    struct operand a = operand(l->m, l->k, l->ta, l->a_trans, PLAIN);
+    struct operand b = operand(l->n, l->k, l->tb, !l->b_trans, PLAIN);
+    size_t len = (size_t)l->m * (size_t)l->n, bytes = len * dtype_size(l->tc);
+    struct guarded sum = guarded(len * 4), want = guarded(bytes), start = guarded(bytes);
+    for (size_t i = 0; l->accumulate && i < len; i++)
+        ((float *)sum.p)[i] = ((float *)start.p)[i] = value(PLAIN);
+    ref_product_i8(sum.p, l->n, a.src, b.src, l->m, l->n, l->k, !l->accumulate);
+    for (size_t i = 0; i < len; i++)
+        if (l->tc == DT_BF16)
+            ((bf16 *)want.p)[i] = bf16_round(((float *)sum.p)[i]);
+        else
+            ((float *)want.p)[i] = ((float *)sum.p)[i];
+    for (int i = 0; i < n_set; i++)
+        for (int t = 1; t <= 3; t++) {
+            struct nn x;
+            struct err e;
+            assert_int_equal(nn_init(&x, &set[i].k, t, &e), 0);
+            size_t scratch = x.scratch_bytes, shared = x.shared_bytes;
+            if (small)
+                small_space(&x);
+            struct guarded c = guarded(bytes);
+            memcpy(c.p, start.p, bytes);
+            struct mat mc = {c.p, l->tc, l->m, l->n, l->n};
+            gemm(&x, &(struct gemm_args){.c = mc, .init = l->accumulate ? mc : (struct mat){0},
+                                         .a = as_mat(&a, l->a_trans), .b = as_mat(&b, !l->b_trans),
+                                         .a_trans = l->a_trans, .b_trans = l->b_trans, .i8 = true});
+            if (memcmp(c.p, want.p, bytes) != 0)
+                fail_msg("%s, %d threads: gemm %d x %d x %d, a%s b%s: bits differ", set[i].name, t, l->m, l->n, l->k,
+                         l->a_trans ? "ᵀ" : "", l->b_trans ? "ᵀ" : "");
+            x.scratch_bytes = scratch;
+            x.shared_bytes = shared;
+            nn_release(&x);
+            unguard(&c);
+        }
+    unguard(&sum);
+    unguard(&want);
+    unguard(&start);
+    unguard(&a.g);
+    unguard(&b.g);
+}
+
+static void layers_do_not_depend_on_threads(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 16; form++) {
+        struct layer l = {1 + below(90), 1 + below(140), 1 + below(700), form & 1, form & 2, form & 4, DT_BF16, DT_F32,
+                          form & 8 && !(form & 4) ? DT_BF16 : DT_F32};
+        check_layer(&l, form & 1);
+    }
+    /* deep and wide against little space: many blocks */
+    check_layer(&(struct layer){90, 290, 2500, true, false, true, DT_BF16, DT_BF16, DT_F32}, true);
+    check_layer(&(struct layer){40, 1100, 9000, false, true, false, DT_BF16, DT_F32, DT_BF16}, true);
+    check_layer(&(struct layer){3, 9000, 40, false, false, false, DT_F32, DT_F32, DT_F32}, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_are_exact),
+        cmocka_unit_test(odd_groups_stay_where_they_are),
+        cmocka_unit_test(scales_begin_and_end),
+        cmocka_unit_test(errors_are_bounded),
+        cmocka_unit_test(products_are_what_numerics_says),
+        cmocka_unit_test(layers_do_not_depend_on_threads),
+    };
+    return cmocka_run_group_tests(tests, list_sets, NULL);
+}
