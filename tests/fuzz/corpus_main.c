@@ -1,5 +1,6 @@
 /* A plain main for a fuzz target: runs every file of its corpus folder (or the files and folders given), and of
- * each also prefixes and copies with one byte changed.  Prints one "ok" line a corpus; a bug is a crash. */
+ * each also prefixes and copies with one byte changed.  Prints one "ok" line a corpus; a bug is a crash, or a file
+ * that is refused where the target takes it for good (fuzz.h). */
 #include <dirent.h>
 #include <stdbool.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 
 enum { MAX_SEED = 1 << 20, VARIANTS = 100 };
 
-static unsigned long inputs;
+static unsigned long inputs, refused;
 
 static void run(const uint8_t *p, size_t n)
 {
@@ -26,6 +27,7 @@ static void run_variants(uint8_t *p, size_t n)
 {
     uint32_t r = 2463534242u;
     run(p, n);
+    refused += fuzz_verdict == FUZZ_REFUSED;
     for (int i = 0; n && i < VARIANTS; i++) {
         r ^= r << 13, r ^= r >> 17, r ^= r << 5;
         size_t at = r % n;
@@ -73,6 +75,10 @@ int main(int argc, char **argv)
     snprintf(path[0], sizeof path[0], "tests/fuzz/corpus/%s", name);
     snprintf(path[1], sizeof path[1], "tests/fuzz/corpus/%s", strncmp(name, "fuzz_", 5) ? name : name + 5);
     for (int i = 0; argc == 1 && !any && i < 2; i++) any = run_path(path[i]);
+    if (refused) {
+        printf("FAIL %s: %lu files of the corpus are refused\n", name, refused);
+        return 1;
+    }
     printf(any ? "ok %s: %lu inputs\n" : "FAIL %s: no corpus (run it from the top of the tree), %lu inputs\n", name,
            inputs);
     return any ? 0 : 1;
