@@ -20,7 +20,6 @@ struct bpe_merge_opts {
     const int32_t *byte_id; /* [256] */
     struct buf *bytes;      /* contents of the tokens, grows */
     uint32_t *at;           /* vocab + 1 offsets, the first `first` + 1 given */
-    int threads;
     bool (*progress)(void *ctx, int n_token);
     void *ctx;
 };

@@ -233,7 +233,6 @@ int bpe_trainer_finish(struct bpe_trainer *tr, struct tokenizer **t, struct err 
                                                     .byte_id = byte_id,
                                                     .bytes = &v.bytes,
                                                     .at = v.at,
-                                                    .threads = tr->o.threads,
                                                     .progress = merged,
                                                     .ctx = tr},
                            e);
