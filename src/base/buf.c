@@ -37,6 +37,12 @@ int buf_addc(struct buf *b, char c, struct err *e) { return buf_add(b, &c, 1, e)
 
 int buf_adds(struct buf *b, const char *s, struct err *e) { return buf_add(b, s, strlen(s), e); }
 
+int buf_addz(struct buf *b, size_t *at, const char *s, struct err *e)
+{
+    *at = b->len;
+    return buf_add(b, s, strlen(s) + 1, e);
+}
+
 int buf_printf(struct buf *b, struct err *e, const char *fmt, ...)
 {
     va_list ap, again;

@@ -66,25 +66,19 @@ struct maker {
 
 /* ---- fill: one thread ---- */
 
-static int keep_string(size_t *at, struct buf *meta, const char *s, struct err *e)
-{
-    *at = meta->len;
-    return buf_add(meta, s, strlen(s) + 1, e);
-}
-
 static int take(struct batch *b, const struct input_doc *d, struct err *e)
 {
     struct item *it = &b->it[b->n];
     *it = (struct item){.text = b->raw.len, .n = d->n, .file = d->file, .reason = d->reason};
     int rc = buf_add(&b->raw, d->text ? d->text : "", d->n, e);
     if (rc == 0)
-        rc = keep_string(&it->id, &b->meta, d->id, e);
+        rc = buf_addz(&b->meta, &it->id, d->id, e);
     if (rc == 0)
-        rc = keep_string(&it->source, &b->meta, d->source, e);
+        rc = buf_addz(&b->meta, &it->source, d->source, e);
     if (rc == 0)
-        rc = keep_string(&it->license, &b->meta, d->license, e);
+        rc = buf_addz(&b->meta, &it->license, d->license, e);
     if (rc == 0)
-        rc = keep_string(&it->lang, &b->meta, d->lang, e);
+        rc = buf_addz(&b->meta, &it->lang, d->lang, e);
     b->n += rc == 0;
     return rc;
 }
@@ -202,7 +196,7 @@ static int settle(struct maker *m, struct batch *b, struct item *it, size_t n, s
         int rc = seen_add(m->seen, &it->hash, b->meta.p + it->id, &first, e);
         if (rc == 0 && first) {
             it->reason = DUPLICATE;
-            rc = keep_string(&it->first, &b->meta, first, e);
+            rc = buf_addz(&b->meta, &it->first, first, e);
         }
         if (rc != 0)
             return rc;

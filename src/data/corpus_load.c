@@ -1,7 +1,5 @@
 #include "data/corpus_load.h"
 
-#include <string.h>
-
 #include "base/mem.h"
 
 int load_init(struct load_batch *b, struct err *e)
@@ -18,24 +16,18 @@ void load_release(struct load_batch *b)
     *b = (struct load_batch){0};
 }
 
-static int keep_string(size_t *at, struct buf *meta, const char *s, struct err *e)
-{
-    *at = meta->len;
-    return buf_add(meta, s, strlen(s) + 1, e);
-}
-
 static int take(struct load_batch *b, const struct corpus_doc *d, struct err *e)
 {
     struct load_item *it = &b->it[b->n++];
     *it = (struct load_item){.text = b->raw.len, .n = d->n};
     int rc = buf_add(&b->raw, d->text, d->n, e);
     if (rc == 0)
-        rc = keep_string(&it->id, &b->meta, d->id, e);
+        rc = buf_addz(&b->meta, &it->id, d->id, e);
     if (rc == 0)
-        rc = keep_string(&it->source, &b->meta, d->source, e);
+        rc = buf_addz(&b->meta, &it->source, d->source, e);
     if (rc == 0)
-        rc = keep_string(&it->license, &b->meta, d->license, e);
-    return rc == 0 ? keep_string(&it->lang, &b->meta, d->lang, e) : rc;
+        rc = buf_addz(&b->meta, &it->license, d->license, e);
+    return rc == 0 ? buf_addz(&b->meta, &it->lang, d->lang, e) : rc;
 }
 
 int load_fill(struct load_batch *b, struct corpus_reader *r, struct err *e)

@@ -77,8 +77,8 @@ int seen_add(struct seen *s, const struct digest *hash, const char *id, const ch
         *first = s->ids.p + at->id - 1;
         return 0;
     }
-    size_t off = s->ids.len;
-    int rc = buf_add(&s->ids, id, strlen(id) + 1, e);
+    size_t off;
+    int rc = buf_addz(&s->ids, &off, id, e);
     if (rc != 0)
         return rc;
     *at = (struct entry){*hash, off + 1};

@@ -167,6 +167,21 @@ static void buf_grows_and_ends_in_nul(void **state)
     assert_null(b.p);
 }
 
+static void strings_by_offset(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct buf b = {0};
+    size_t at[3];
+    ok(buf_addz(&b, &at[0], "one", &e));
+    ok(buf_addz(&b, &at[1], "", &e));
+    ok(buf_addz(&b, &at[2], "two", &e));
+    assert_int_equal(b.len, 9);
+    assert_memory_equal(b.p, "one\0\0two", 10);
+    assert_true(at[0] == 0 && at[1] == 4 && at[2] == 5);
+    buf_release(&b);
+}
+
 static void buf_printf_fails_whole(void **state)
 {
     (void)state;
@@ -381,6 +396,7 @@ int main(void)
         cmocka_unit_test(mem_strings),
         cmocka_unit_test(arena_measures_then_places),
         cmocka_unit_test(buf_grows_and_ends_in_nul),
+        cmocka_unit_test(strings_by_offset),
         cmocka_unit_test(buf_printf_fails_whole),
         cmocka_unit_test(codepoint_ill_formed),
         cmocka_unit_test(text_is_measured_and_cut),
