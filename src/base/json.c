@@ -9,6 +9,7 @@
 #include "base/codepoint.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/scan.h"
 
 /* jansson does not always tell short memory from bad input. */
 static _Thread_local bool short_of_memory;
@@ -48,32 +49,50 @@ int json_read(json_t **out, const char *path, size_t limit, struct err *e)
 
 /* ---- text ---- */
 
-int json_quote(struct buf *b, const char *s, size_t n, struct err *e)
+/* What stands between the quotes of a string. */
+static int escape(struct buf *b, const char *s, size_t n, struct err *e)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t from = 0, i = 0;
-    int rc = buf_addc(b, '"', e);
-    while (!rc && i < n) {
-        int32_t cp;
-        char esc[7] = "\\u00";
-        const char *put = esc;
-        size_t k = codepoint_next(&cp, s + i, n - i);
-        if (cp < 0) put = "\xEF\xBF\xBD";
-        else if (cp == '"') put = "\\\"";
-        else if (cp == '\\') put = "\\\\";
-        else if (cp == '\n') put = "\\n";
-        else if (cp == '\t') put = "\\t";
-        else if (cp == '\r') put = "\\r";
-        else if (cp < 32) esc[4] = hex[cp >> 4], esc[5] = hex[cp & 15], esc[6] = 0;
-        else put = NULL;
-        if (put) {
-            rc = buf_add(b, s + from, i - from, e);
-            if (!rc) rc = buf_adds(b, put, e);
-            from = i + k;
+    static const char two[128] = {['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    for (size_t i = 0; i < n;) {
+        size_t run = scan_json_plain(s + i, n - i);
+        int rc = buf_reserve(b, run + 6, e);
+        if (rc) return rc;
+        memcpy(b->p + b->len, s + i, run);
+        b->len += run;
+        i += run;
+        if (i < n) {
+            unsigned c = (unsigned char)s[i++];
+            const char esc[6] = {'\\', two[c] ? two[c] : 'u', '0', '0', hex[c >> 4 & 15], hex[c & 15]};
+            memcpy(b->p + b->len, esc, two[c] ? 2 : 6);
+            b->len += two[c] ? 2 : 6;
         }
-        i += k;
+        b->p[b->len] = 0;
     }
-    if (!rc) rc = buf_add(b, s + from, n - from, e);
+    return 0;
+}
+
+int json_quote_valid(struct buf *b, const char *s, size_t n, struct err *e)
+{
+    int rc = buf_reserve(b, n + n / 16 + 16, e);
+    if (!rc) rc = buf_addc(b, '"', e);
+    if (!rc) rc = escape(b, s, n, e);
+    return rc ? rc : buf_addc(b, '"', e);
+}
+
+int json_quote(struct buf *b, const char *s, size_t n, struct err *e)
+{
+    size_t from = 0;
+    int rc = buf_addc(b, '"', e);
+    for (size_t i = 0, k; !rc && i < n; i += k) {
+        int32_t cp;
+        k = codepoint_next(&cp, s + i, n - i);
+        if (cp >= 0) continue;
+        rc = escape(b, s + from, i - from, e);
+        if (!rc) rc = buf_adds(b, "\xEF\xBF\xBD", e);
+        from = i + k;
+    }
+    if (!rc) rc = escape(b, s + from, n - from, e);
     return rc ? rc : buf_addc(b, '"', e);
 }
 

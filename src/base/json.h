@@ -35,5 +35,7 @@ int json_get_str(const char **out, const json_t *obj, const char *key, bool opt,
 int json_print(struct buf *b, const json_t *v, int indent, struct err *e) MUST_CHECK;
 /* Appends `s` as a JSON string literal with quotes; invalid UTF-8 becomes U+FFFD. */
 int json_quote(struct buf *b, const char *s, size_t n, struct err *e) MUST_CHECK;
+/* The same of what is known to be valid UTF-8, without a look at it: for much text. */
+int json_quote_valid(struct buf *b, const char *s, size_t n, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/scan.h"
+#include "base/json.h"
 #include "data/corpus_batch.h"
 
 struct digest corpus_leaf(const struct digest *part, const struct digest *text, const struct digest *meta)
@@ -38,32 +38,6 @@ struct digest corpus_meta(const char *id, const char *source, const char *licens
     return sha256_parts(part, 8);
 }
 
-static int add_string(struct buf *b, const char *s, size_t n, struct err *e)
-{
-    static const char hex[] = "0123456789abcdef";
-    static const char two[128] = {['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
-    int rc = buf_reserve(b, n + n / 16 + 16, e);
-    if (rc == 0)
-        rc = buf_addc(b, '"', e);
-    for (size_t i = 0; i < n && rc == 0;) {
-        size_t run = scan_json_plain(s + i, n - i);
-        rc = buf_reserve(b, run + 6, e);
-        if (rc != 0)
-            break;
-        memcpy(b->p + b->len, s + i, run);
-        b->len += run;
-        i += run;
-        if (i == n)
-            break;
-        unsigned c = (unsigned char)s[i++];
-        const char esc[6] = {'\\', two[c] ? two[c] : 'u', '0', '0', hex[c >> 4 & 15], hex[c & 15]};
-        size_t k = two[c] ? 2 : 6;
-        memcpy(b->p + b->len, esc, k);
-        b->len += k;
-    }
-    return rc == 0 ? buf_addc(b, '"', e) : rc;
-}
-
 int corpus_line(struct buf *b, const struct corpus_doc *d, struct err *e)
 {
     const struct {
@@ -80,7 +54,7 @@ int corpus_line(struct buf *b, const struct corpus_doc *d, struct err *e)
             continue;
         int rc = buf_adds(b, f[i].key, e);
         if (rc == 0)
-            rc = add_string(b, f[i].s, f[i].n, e);
+            rc = json_quote_valid(b, f[i].s, f[i].n, e);
         if (rc != 0)
             return rc;
     }

@@ -119,6 +119,30 @@ static void quotes_bad_bytes(void **state)
     buf_release(&b);
 }
 
+/* Every character of one byte, and one of three, at every place of what is scanned at once. */
+static void quotes_what_is_valid(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    for (unsigned c = 0; c <= 0x80; c++)
+        for (size_t at = 0; at < 34; at++) {
+            struct buf valid = {0}, checked = {0};
+            char text[40];
+            memset(text, 'x', sizeof text);
+            if (c == 0x80) memcpy(text + at, "\xEA\xB0\x80", 3);
+            else text[at] = (char)c;
+            ok(json_quote(&checked, text, sizeof text, &e));
+            ok(json_quote_valid(&valid, text, sizeof text, &e));
+            assert_string_equal(valid.p, checked.p);
+            json_t *v = json_loadb(valid.p, valid.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+            assert_non_null(v);
+            assert_int_equal(json_string_length(v), sizeof text);
+            assert_memory_equal(json_string_value(v), text, sizeof text);
+            json_decref(v);
+            buf_release(&valid), buf_release(&checked);
+        }
+}
+
 static void file_round_trip(void **state)
 {
     (void)state;
@@ -142,7 +166,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_in_order_and_short), cmocka_unit_test(reals_read_back_to_the_same_bits),
         cmocka_unit_test(refuses_what_is_not_json),  cmocka_unit_test(fields_name_where_and_key),
-        cmocka_unit_test(quotes_bad_bytes),          cmocka_unit_test(file_round_trip),
+        cmocka_unit_test(quotes_bad_bytes),          cmocka_unit_test(quotes_what_is_valid),
+        cmocka_unit_test(file_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
