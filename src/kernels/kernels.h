@@ -169,7 +169,8 @@ struct kernels {
      * sees key j when lo[r] ≤ j < hi[r] (block-relative, may be < 0 or > 64).  With t_j = scale·s_j:
      *   m' = max(m, t_j) + 0, corr = exp(m − m') (+0 when m = −inf), p_j = exp(t_j − m'),
      *   l = l·corr + sum16(p)
-     * p (rows, ldp ≥ 64) is f32, masked keys +0; s may hold anything there, and p may be s.
+     * p (rows, ldp ≥ 64) is f32, masked keys +0; s may hold anything there, and p may be s.  max: t > m ? t : m, so
+     * that a NaN among the seen keys passes it by and then shows in p and l.
      * lo ≥ hi: m and l stay, p is all +0, corr is 1.  Before its first block a row has m = −inf,
      * l = +0. */
     void (*attn_softmax)(real *p, ptrdiff_t ldp, real *m, real *l, real *corr, const real *s,

@@ -172,6 +172,49 @@ static void piece_softmax(const struct kernels *k, const char *who, int rows, ui
     free(s), free(p0), free(m0), free(l0), free(c0), free(p1), free(m1), free(l1), free(c1);
 }
 
+/* The same bits, or a NaN on both sides: which one is nobody's promise. */
+static void assert_same_or_nan(const char *what, const char *who, const float *want, const float *got, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(isnan(want[i]) && isnan(got[i])))
+            assert_same_bits(what, who, want + i, got + i, sizeof *want);
+}
+
+/* Seen scores that are NaN, few or all of a row, beside infinities; maxima that are NaN already. */
+static void piece_softmax_nan(const struct kernels *k, const char *who, int rows, uint32_t stream)
+{
+    int lo[PR], hi[PR];
+    draw_visibility(lo, hi, stream);
+    float *s = draw_f32(PR * LD, stream, 20);
+    float *p0 = draw_f32(PR * LD, 3, 1), *m0 = draw_f32(PR, 4, 3), *l0 = draw_f32(PR, 5, 9), *c0 = draw_f32(PR, 6, 1);
+    for (int r = 0; r < PR; r++) {
+        for (int j = 0; j < 64; j++) {
+            uint32_t u = rng_philox(10, RNG_TEST, stream, (uint64_t)(r * 64 + j)).v[0];
+            if (r % 6 == 5 || (r % 6 && u % 32 < 1u << r % 6))
+                s[r * LD + j] = u & 64 ? NAN : -NAN;
+            else if (r % 4 == 3 && u % 32 > 29)
+                s[r * LD + j] = u & 64 ? INFINITY : -INFINITY;
+        }
+        if (r % 3 == 0)
+            m0[r] = -INFINITY, l0[r] = 0;
+        if (r % 7 == 6)
+            m0[r] = NAN;
+    }
+    float *p1 = copy_of(p0, PR * LD * 4), *m1 = copy_of(m0, PR * 4), *l1 = copy_of(l0, PR * 4);
+    float *c1 = copy_of(c0, PR * 4);
+    tables[0]->attn_softmax(p0, LD, m0, l0, c0, s, LD, lo, hi, rows, 0.3f);
+    k->attn_softmax(p1, LD, m1, l1, c1, s, LD, lo, hi, rows, 0.3f);
+    assert_same_or_nan("softmax m with NaN", who, m0, m1, PR);
+    assert_same_or_nan("softmax p with NaN", who, p0, p1, PR * LD);
+    assert_same_or_nan("softmax l with NaN", who, l0, l1, PR);
+    assert_same_or_nan("softmax corr with NaN", who, c0, c1, PR);
+    for (int r = 0; r < rows; r++)
+        for (int j = lo[r] < 0 ? 0 : lo[r]; j < hi[r] && j < 64; j++)
+            if (isnan(s[r * LD + j]))
+                assert_true(isnan(l0[r]));
+    free(s), free(p0), free(m0), free(l0), free(c0), free(p1), free(m1), free(l1), free(c1);
+}
+
 static void piece_softmax_bwd(const struct kernels *k, const char *who, int rows, uint32_t stream)
 {
     int lo[PR], hi[PR];
@@ -249,6 +292,7 @@ static void test_pieces(void **state)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             for (uint32_t stream = 0; stream < 12; stream++) {
                 piece_softmax(tables[t], table_name[t], rows[i], stream);
+                piece_softmax_nan(tables[t], table_name[t], rows[i], stream);
                 piece_softmax_bwd(tables[t], table_name[t], rows[i], stream);
             }
         for (size_t i = 0; i < sizeof depth / sizeof *depth; i++) {

@@ -25,8 +25,8 @@ AVX2_INLINE float row_max(bool full, const float *s, int lo, int hi, __m256 scal
             x = _mm256_blendv_ps(none, x, _mm256_castsi256_ps(seen_lanes(j, lo, hi)));
             y = _mm256_blendv_ps(none, y, _mm256_castsi256_ps(seen_lanes(j + 8, lo, hi)));
         }
-        a = _mm256_max_ps(a, x);
-        b = _mm256_max_ps(b, y);
+        a = _mm256_max_ps(x, a); /* a NaN in x leaves a */
+        b = _mm256_max_ps(y, b);
     }
     return lanes_max_avx2(a, b);
 }

@@ -111,7 +111,8 @@ LANES_INLINE void softmax16(bool full, float *p, ptrdiff_t ldp, float *m, float 
             __mmask16 k = full ? 0xffff : (__mmask16)(seen[r] >> 16 * v);
             t[v] = _mm512_mask_mul_ps(none, k, vs, _mm512_maskz_loadu_ps(k, s + r * lds + 16 * v));
         }
-        part[r] = _mm512_max_ps(_mm512_max_ps(t[0], t[1]), _mm512_max_ps(t[2], t[3]));
+        /* A NaN leaves the second operand. */
+        part[r] = _mm512_max_ps(t[3], _mm512_max_ps(t[2], _mm512_max_ps(t[1], _mm512_max_ps(t[0], none))));
     }
     for (int r = rows; r < ROWS; r++)
         part[r] = none;
