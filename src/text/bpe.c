@@ -59,6 +59,9 @@ static uint32_t table_size(size_t n)
 int bpe_index(struct bpe *b, struct err *e)
 {
     uint32_t size = table_size(b->n);
+    int rc = hash_key_draw(&b->key, e);
+    if (rc)
+        return rc;
     b->lookup = mem_new(size, sizeof *b->lookup);
     if (!b->lookup)
         return err_set(e, ERR_NOMEM, "out of memory for a vocabulary of %u tokens", b->n);
@@ -71,7 +74,7 @@ int bpe_index(struct bpe *b, struct err *e)
         size_t n = b->at[id + 1] - b->at[id];
         if (!(b->flag[id] & BPE_TOKEN_TEXT) || n == 0)
             continue;
-        uint32_t i = (uint32_t)bpe_hash(p, n) & b->lookup_mask;
+        uint32_t i = (uint32_t)hash_bytes(b->key, p, n) & b->lookup_mask;
         while (b->lookup[i] >= 0)
             i = (i + 1) & b->lookup_mask;
         b->lookup[i] = (int32_t)id;
@@ -83,7 +86,7 @@ int bpe_index(struct bpe *b, struct err *e)
 
 int32_t bpe_find(const struct bpe *b, const void *p, size_t n)
 {
-    for (uint32_t i = (uint32_t)bpe_hash(p, n) & b->lookup_mask;; i = (i + 1) & b->lookup_mask) {
+    for (uint32_t i = (uint32_t)hash_bytes(b->key, p, n) & b->lookup_mask;; i = (i + 1) & b->lookup_mask) {
         int32_t id = b->lookup[i];
         if (id < 0)
             return -1;

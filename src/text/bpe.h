@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "text/tokenizer.h"
 
 enum { BPE_MAX_VOCAB = 1 << 22, BPE_SYLLABLES = 11172 };
@@ -37,6 +38,7 @@ struct bpe {
     int32_t byte_id[256]; /* −1: the vocabulary lacks this byte */
     int32_t unk;          /* −1: bytes without a token are dropped, as `tokenizers` does */
     bool fuse_unk, ignore_merges;
+    struct hash_key key; /* of both tables: a file cannot choose what collides */
     int32_t *lookup; /* open addressing over the bytes; −1: empty */
     uint32_t lookup_mask;
     struct bpe_slot *merge;
@@ -44,7 +46,8 @@ struct bpe {
     int32_t *syllable; /* tokens of U+AC00 …, then of each after the space a piece begins with; −1: not settled */
 };
 
-/* `at`, `flag`, `bytes` are filled by the caller for n tokens; this builds the look-up by content. */
+/* `at`, `flag`, `bytes` are filled by the caller for n tokens; this builds the look-up by content and draws the key,
+ * before bpe_reserve_merges. */
 int bpe_index(struct bpe *b, struct err *e) MUST_CHECK;
 int bpe_reserve_merges(struct bpe *b, size_t n, struct err *e) MUST_CHECK;
 /* A later merge of the same pair replaces the earlier one, as `tokenizers` reads it. */
@@ -56,8 +59,7 @@ void bpe_release(struct bpe *b);
 
 static inline uint32_t bpe_pair_slot(const struct bpe *b, uint64_t pair)
 {
-    uint64_t h = pair * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(h >> 32 ^ h >> 17) & b->merge_mask;
+    return (uint32_t)hash_word(b->key, pair) & b->merge_mask;
 }
 
 /* The slot of a pair; its rank is UINT32_MAX when there is no such merge. */
@@ -91,25 +93,5 @@ int token_vec_reserve(struct token_vec *v, size_t more, struct err *e) MUST_CHEC
 /* The printable alphabet: byte ↔ code point. */
 int32_t bpe_byte_to_char(unsigned char byte);
 int bpe_char_to_byte(int32_t cp); /* −1: not in the alphabet */
-
-/* Hash of a piece; 64 well-mixed bits. */
-static inline uint64_t bpe_hash(const void *data, size_t n)
-{
-    const unsigned char *p = data;
-    uint64_t h = 0x9E3779B97F4A7C15u ^ n;
-    for (; n >= 8; p += 8, n -= 8) {
-        uint64_t w;
-        __builtin_memcpy(&w, p, 8);
-        h = (h ^ w) * 0xD6E8FEB86659FD93u;
-        h ^= h >> 32;
-    }
-    uint64_t tail = 0;
-    for (size_t i = 0; i < n; i++)
-        tail |= (uint64_t)p[i] << (8 * i);
-    h = (h ^ tail) * 0xD6E8FEB86659FD93u;
-    h ^= h >> 32;
-    h *= 0xD6E8FEB86659FD93u;
-    return h ^ h >> 29;
-}
 
 #endif

@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
-#include "text/bpe.h"
 
 /* Pieces longer than one byte, one after the other: the count in two halves, how many ids are left, and the ids.
  * A piece is named by where it begins, so that a look at it touches its own memory alone. */
@@ -56,6 +56,7 @@ struct run {
     const struct bpe_merge_opts *o;
     struct bpe_merges *m;
     struct words w;
+    struct hash_key key; /* of both tables: the text cannot choose what collides */
     struct pair *pair;
     uint32_t n_pair, cap_pair;
     uint32_t *table; /* open addressing: pair + 1, 0 empty */
@@ -124,8 +125,7 @@ static inline uint64_t make_key(int32_t left, int32_t right)
 
 static inline uint32_t key_slot(const struct run *r, uint64_t key)
 {
-    uint64_t h = key * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(h >> 32 ^ h >> 15) & r->mask;
+    return (uint32_t)hash_word(r->key, key) & r->mask;
 }
 
 static struct pair *find_pair(const struct run *r, uint64_t key)
@@ -307,7 +307,7 @@ static int first_pairs(struct run *r)
 
 static uint32_t content_slot(const struct run *r, const char *p, size_t n)
 {
-    uint32_t i = (uint32_t)bpe_hash(p, n) & r->lookup_mask;
+    uint32_t i = (uint32_t)hash_bytes(r->key, p, n) & r->lookup_mask;
     for (; r->lookup[i]; i = (i + 1) & r->lookup_mask) {
         uint32_t id = (uint32_t)r->lookup[i] - 1;
         if (r->o->at[id + 1] - r->o->at[id] == n && memcmp(r->o->bytes->p + r->o->at[id], p, n) == 0)
@@ -581,7 +581,9 @@ int bpe_merge_run(struct bpe_merges *m, struct piece_counter *c, const struct bp
     m->n_token = o->first;
     r.change = mem_new((size_t)o->vocab * 2, sizeof *r.change);
     r.touched = mem_new((size_t)o->vocab * 2, sizeof *r.touched);
-    int rc = r.change && r.touched ? grow_table(&r) : nomem(&r, "changes");
+    int rc = r.change && r.touched ? hash_key_draw(&r.key, e) : nomem(&r, "changes");
+    if (rc == 0)
+        rc = grow_table(&r);
     if (rc == 0)
         rc = index_contents(&r);
     if (rc == 0)

@@ -55,7 +55,7 @@ static int encode_piece(struct tok_encoder *enc, struct token_vec *out, const un
 {
     if (n > KEY_MAX)
         return bpe_piece(&enc->t->bpe, &enc->bpe, out, p, n, e);
-    struct cache_slot *s = &enc->cache[bpe_hash(p, n) >> (64 - CACHE_BITS)];
+    struct cache_slot *s = &enc->cache[hash_bytes(enc->t->bpe.key, p, n) >> (64 - CACHE_BITS)];
     if (s->n_key == n && memcmp(s->key, p, n) == 0) {
         int rc = token_vec_reserve(out, IDS_MAX, e);
         if (rc)

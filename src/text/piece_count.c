@@ -4,8 +4,8 @@
 #include <omp.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
-#include "text/bpe.h"
 
 enum { RECENT_BITS = 13 };
 
@@ -21,6 +21,7 @@ struct seen_list {
 };
 
 struct worker {
+    struct hash_key key; /* the counter's */
     struct seen *recent; /* 1 << RECENT_BITS: common pieces add up here first */
     struct seen_list to[PIECE_SHARDS];
     struct split_work split;
@@ -31,20 +32,28 @@ struct piece_counter {
     const struct splitter *split;
     struct worker *worker;
     int threads;
+    struct hash_key key;
     struct piece_shard shard[PIECE_SHARDS];
 };
 
 int piece_counter_new(struct piece_counter **c, const struct splitter *s, int threads, struct err *e)
 {
+    struct hash_key key;
+    *c = NULL;
+    int rc = hash_key_draw(&key, e);
+    if (rc)
+        return rc;
     *c = mem_new(1, sizeof **c);
     if (!*c)
         return err_set(e, ERR_NOMEM, "out of memory for counting");
     (*c)->split = s;
+    (*c)->key = key;
     (*c)->worker = mem_new((size_t)threads, sizeof *(*c)->worker);
     (*c)->threads = (*c)->worker ? threads : 0;
     bool ok = (*c)->worker;
     for (int i = 0; i < threads && ok; i++) {
         (*c)->worker[i].recent = mem_new((size_t)1 << RECENT_BITS, sizeof(struct seen));
+        (*c)->worker[i].key = key;
         ok = (*c)->worker[i].recent;
     }
     if (ok)
@@ -108,7 +117,7 @@ static int send(struct worker *w, const struct seen *s, struct err *e)
 
 static inline int note(struct worker *w, const char *p, size_t n, struct err *e)
 {
-    uint64_t hash = bpe_hash(p, n);
+    uint64_t hash = hash_bytes(w->key, p, n);
     struct seen *s = &w->recent[hash & ((1 << RECENT_BITS) - 1)];
     if (s->hash == hash && s->n == n && s->count && s->count < UINT32_MAX && memcmp(s->p, p, n) == 0) {
         s->count++;
@@ -212,7 +221,7 @@ static int add(struct piece_shard *s, const char *p, size_t n, uint64_t hash, ui
 
 int piece_counter_one(struct piece_counter *c, const char *piece, size_t n, uint64_t count, struct err *e)
 {
-    uint64_t hash = bpe_hash(piece, n);
+    uint64_t hash = hash_bytes(c->key, piece, n);
     return count && n ? add(&c->shard[hash >> 58], piece, n, hash, count, e) : 0;
 }
 
