@@ -17,7 +17,7 @@ install=
 root=$("$here/tests/peers/aarch64.sh" $install 2>err.txt) || skip "$(sed -n '$s/^aarch64: //p' err.txt)"
 
 tests="test_tiny test_elem"
-[ -n "$install" ] && tests="$tests test_math test_gemm" # half a minute more
+[ -n "$install" ] && tests="$tests test_math test_gemm test_gemm_i8" # half a minute more
 nice -n 15 make -C "$here" -j"$(nproc)" CC=aarch64-linux-gnu-gcc SYSROOT="$root" B=$build \
     $build/dokja $build/dokja-verify \
     $(printf "$build/tests/kernels/%s " $tests) >make.txt 2>&1 && ok "aarch64 builds" ||
@@ -51,9 +51,15 @@ arm dokja ledger replay muon --segments 0 --json >replay.txt 2>err.txt &&
     bad "aarch64: replays what was trained here" "$(tail -n 1 err.txt)"
 arm dokja-verify muon --replay all --json >again.txt 2>err.txt && ok "aarch64: so does the second program" ||
     bad "aarch64: so does the second program" "$(tail -n 1 err.txt again.txt)"
-A="--optimizer adamw --untied --schedule cosine --steps 3"
-"$DOKJA" pretrain $T $A --out adamw >here.txt 2>err.txt
-arm dokja pretrain $T $A --out there >there.txt 2>err.txt
-[ -n "$(root_of here.txt)" ] && [ "$(root_of here.txt)" = "$(root_of there.txt)" ] &&
-    ok "aarch64: trains to the same root" ||
-    bad "aarch64: trains to the same root" "$(root_of there.txt), expected $(root_of here.txt); $(tail -n 1 err.txt)"
+alike() { # name, options: the same root here and there
+    local what=$1; shift
+    rm -rf here there
+    "$DOKJA" pretrain $T "$@" --out here >here.txt 2>err.txt
+    arm dokja pretrain $T "$@" --out there >there.txt 2>err.txt
+    [ -n "$(root_of here.txt)" ] && [ "$(root_of here.txt)" = "$(root_of there.txt)" ] &&
+        ok "aarch64: trains to the same root$what" ||
+        bad "aarch64: trains to the same root$what" \
+            "$(root_of there.txt), expected $(root_of here.txt); $(tail -n 1 err.txt)"
+}
+alike "" --optimizer adamw --untied --schedule cosine --steps 3
+alike " by 8-bit integers" --int8 --seq 256 --steps 2
