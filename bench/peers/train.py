@@ -3,10 +3,10 @@
 
     python=$(bench/peers/setup.sh) && $python bench/peers/train.py --out bench/results.jsonl
 
-A round measures the machine's peak, dokja, every mode of PyTorch and the peak again, one after the other; a figure is
-the median over rounds of what each round gave.  A round in which any measured peak stays under 85 % of the best of the
-run had company on the machine and is measured again, at most as often as there are rounds.  One JSON object a line goes
-to --out (appended) and to stdout.
+A round measures the machine's peak, dokja by both of its numeric profiles, every mode of PyTorch and the peak again,
+one after the other; a figure is the median over rounds of what each round gave.  A round in which any measured peak
+stays under 85 % of the best of the run had company on the machine and is measured again, at most as often as there are
+rounds.  One JSON object a line goes to --out (appended) and to stdout.
 PyTorch runs in processes of their own that live as long as the run, so that nothing is compiled while it is timed.
 
 PyTorch is given what a careful user gives it: memory that stays mapped between steps (glibc), large pages, and on
@@ -32,7 +32,11 @@ SHAPES = {  # layers (width is 64 times that), vocabulary, sequence, sequences a
 MODES = ["eager-f32", "compile-f32", "eager-bf16", "compile-bf16"]
 PRODUCTS = ["gemm-f32", "gemm-bf16"]
 # By the unit that `dokja bench` names.
-LIMIT = {"fma-f32": "FMA f32 peak", "dot-bf16": "VDPBF16PS peak", "amx-bf16": "AMX bf16 peak"}
+LIMIT = {"fma-f32": "FMA f32 peak", "dot-bf16": "VDPBF16PS peak", "amx-bf16": "AMX bf16 peak",
+         "c-int8": "FMA f32 peak", "madd-int8": "VPMADDWD peak", "dot-int8": "VPDPBUSD peak",
+         "amx-int8": "AMX int8 peak"}
+# By its two numeric profiles: products of bf16 (T1), of 8-bit integers (T2).
+OURS = {"dokja": [], "dokja int8": ["--int8"]}
 QUIET = 0.85
 TUNABLES = ("glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000:glibc.malloc.top_pad=1073741824"
             ":glibc.malloc.hugetlb=1")
@@ -199,8 +203,9 @@ class Run:
 
     def gemm_round(self, size, modes, _):
         what, limit = "%d³%s" % (size, self.threads), self.peak()
-        d = self.dokja("gemm", "--size", str(size), "--runs", "3")
-        self.note("gemm", what, "dokja", d["gflops"], (d["limit"], LIMIT[d["unit"]]))
+        for who, option in OURS.items():
+            d = self.dokja("gemm", "--size", str(size), "--runs", "3", *option)
+            self.note("gemm", what, who, d["gflops"], (d["limit"], LIMIT[d["unit"]]))
         for mode in modes:
             w, kind = self.worker(mode)
             rate = statistics.median(w.ask(mode=kind, size=size, runs=3))
@@ -211,10 +216,11 @@ class Run:
         what = "%d × %d, vocabulary %d, sequence %d, %d tokens a step, AdamW%s" % (
             64 * depth, depth, vocab, seq, batch * seq, self.threads)
         limit = self.peak()
-        d = self.dokja("train", "--depth", str(depth), "--vocab", str(vocab), "--seq", str(seq), "--batch-tokens",
-                       str(batch * seq), "--optimizer", "adamw", "--steps", str(steps))
-        self.note("train", what, "dokja", d["gflops"], (d["limit"], LIMIT[d["unit"]]),
-                  flops_per_token=d["flops_per_token"])
+        for who, option in OURS.items():
+            d = self.dokja("train", "--depth", str(depth), "--vocab", str(vocab), "--seq", str(seq), "--batch-tokens",
+                           str(batch * seq), "--optimizer", "adamw", "--steps", str(steps), *option)
+            self.note("train", what, who, d["gflops"], (d["limit"], LIMIT[d["unit"]]),
+                      flops_per_token=d["flops_per_token"])
         for mode in modes:
             w, kind = self.worker(mode)
             rate = statistics.median(w.ask(mode=kind, shape=shape, runs=steps))

@@ -232,25 +232,35 @@ static void days(struct html *h, const struct bench_group *g, int n)
     html_in(h, "p class=\"soft\"", text);
 }
 
-/* "1.32 × PyTorch …", the limit's name, and what the reader must know before comparing. */
+/* The names of the limits, each once: lines that ran on different units have different ones. */
+static void limits(struct html *h, const struct bench_group *g)
+{
+    for (int i = 0; i < g->n; i++) {
+        bool named = g->bar[i]->limit > 0 && *g->bar[i]->limit_name;
+        for (int j = 0; named && j < i; j++)
+            named = g->bar[j]->limit <= 0 || strcmp(g->bar[i]->limit_name, g->bar[j]->limit_name) != 0;
+        if (!named)
+            continue;
+        html_add(h, "<p><span class=\"key k-limit\"></span>");
+        html_text(h, g->bar[i]->limit_name);
+        html_add(h, "</p>");
+    }
+}
+
+/* "dokja = 1.32 × PyTorch …", the limits' names, and what the reader must know before comparing. */
 static void caption(struct html *h, const struct bench_group *g, bool one_machine)
 {
-    const struct bench_line *peer = best(g, false), *limit = NULL;
-    double ratio = times(best(g, true), peer);
-    for (int i = 0; i < g->n && !limit; i++)
-        if (g->bar[i]->limit > 0 && *g->bar[i]->limit_name)
-            limit = g->bar[i];
+    const struct bench_line *ours = best(g, true), *peer = best(g, false);
+    double ratio = times(ours, peer);
     html_add(h, "<figcaption>");
     if (ratio > 0) {
-        html_addf(h, "<p><strong>dokja = %.2f ×</strong> ", ratio);
+        html_add(h, "<p><strong>");
+        html_text(h, ours->who);
+        html_addf(h, " = %.2f ×</strong> ", ratio);
         html_text(h, peer->who);
         html_add(h, "</p>");
     }
-    if (limit) {
-        html_add(h, "<p><span class=\"key k-limit\"></span>");
-        html_text(h, limit->limit_name);
-        html_add(h, "</p>");
-    }
+    limits(h, g);
     if (!g->bar[0]->higher)
         html_two(h, "p", (struct two){"Shorter is better.", "짧을수록 좋다."});
     if (g->n > 1 && !one_run(g))
@@ -369,7 +379,12 @@ static void summary(struct html *h, const struct bench_group *g, int n, bool one
             }
             html_add(h, "</th>");
             html_in(h, "td", ours->unit);
-            html_addf(h, "<td>%s</td><td>%s</td>", number(ours->value).s, percent(ours).s);
+            html_addf(h, "<td>%s", number(ours->value).s);
+            if (strcmp(ours->who, "dokja") != 0) {
+                html_add(h, "<br>");
+                html_in(h, "small", ours->who);
+            }
+            html_addf(h, "</td><td>%s</td>", percent(ours).s);
             html_in(h, "td", peer ? peer->who : "–");
             html_addf(h, "<td>%s</td><td>%s</td></tr>\n", peer ? number(peer->value).s : "–",
                       or_none(times(ours, peer), 2, " ×").s);
