@@ -7,7 +7,7 @@
 
 static const struct command benches[] = {
     {"peak", "[--threads N] [--json]", "what the machine's units and memory can do", bench_peak},
-    {"gemm", "--size N | --m --n --k [--json]", "the matrix product of profile T1", bench_gemm},
+    {"gemm", "--size N | --m --n --k [--json]", "the matrix product of profile T1 or T2", bench_gemm},
     {"train", "[--depth N] [--seq N] [--json]", "a training step on random tokens", bench_train},
     {"prefill", "[--depth N | -m MODEL] [--json]", "reading a prompt", bench_prefill},
     {"decode", "[--depth N | -m MODEL] [--json]", "one new token after the other", bench_decode},

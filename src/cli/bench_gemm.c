@@ -131,7 +131,7 @@ int bench_gemm(int argc, char **argv, struct err *e)
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja bench gemm [--size N | --m M --n N --k K] [--form F] [--json]",
-                                  "Measures the matrix product of profile T1 beside the unit's peak.",
+                                  "Measures the matrix product of profile T1 (--int8: T2) beside its unit's peak.",
                                   opts, 0, 0};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc)

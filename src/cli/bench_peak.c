@@ -72,10 +72,11 @@ int bench_peak(int argc, char **argv, struct err *e)
                {"read_gb_s", "memory read", "GB/s", read_rates(&m)}};
     bench_machine_name(machine);
     if (json)
-        printf("{\"threads\":%d,\"unit\":\"%s\",\"isa\":\"%s\"", m.nn.threads, m.unit,
-               isa_name(m.nn.k->isa));
+        printf("{\"threads\":%d,\"unit\":\"%s\",\"unit_int8\":\"%s\",\"isa\":\"%s\"", m.nn.threads, m.unit,
+               m.nn.k->gemm_i8.name, isa_name(m.nn.k->isa));
     else
-        printf("%s: %d threads, %s; profile T1 runs on %s\n", machine, m.nn.threads, isa_name(m.nn.k->isa), m.unit);
+        printf("%s: %d threads, %s; profile T1 runs on %s, T2 on %s\n", machine, m.nn.threads, isa_name(m.nn.k->isa),
+               m.unit, m.nn.k->gemm_i8.name);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         print(row[i].key, row[i].r.figure, json);
     for (size_t i = 0; i < sizeof row / sizeof *row && record && rc == 0; i++) {

@@ -10,6 +10,7 @@
 #include "cli/bench.h"
 #include "model/net.h"
 #include "train/optim.h"
+#include "train/run.h"
 
 enum { MICRO_TOKENS = 8192 }; /* of a micro-batch at most, where the sequence allows */
 enum { MAX_STEPS = 101 };
@@ -146,9 +147,10 @@ static int open_bench(struct train_bench *b, const struct train_request *q, stru
     }
     if ((rc = model_config_check(&b->c, q->config ? q->config : "--depth", e)))
         return rc;
-    if (q->seq % OP_ROWS != 0 || q->batch % q->seq != 0)
+    const int unit = run_row_unit(q->i8 ? PROFILE_T2 : PROFILE_T1);
+    if (q->seq % unit != 0 || q->batch % q->seq != 0)
         return err_set(e, ERR_USAGE, "bench train: --batch-tokens %lld is not a multiple of --seq %lld, or that not "
-                       "one of %d", (long long)q->batch, (long long)q->seq, OP_ROWS);
+                       "one of %d", (long long)q->batch, (long long)q->seq, unit);
     b->seq = (int)q->seq;
     b->rows = (int)q->batch;
     b->micro = b->seq < MICRO_TOKENS ? MICRO_TOKENS / b->seq * b->seq : b->seq;

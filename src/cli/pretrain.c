@@ -121,7 +121,8 @@ static int open_inputs(struct pretrain *p, struct err *e)
     return rc;
 }
 
-/* The machine's own limit, for the share of it that training reaches.  Before the run is known, that of T1. */
+/* The machine's own limit, for the share of it that training reaches.  Before the run is known, that of T1, whose
+ * USUAL_SHARE the first guess of a run's length takes. */
 static int measure_peak(struct pretrain *p, struct err *e)
 {
     struct bench_machine m;

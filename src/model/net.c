@@ -48,6 +48,7 @@ static struct mat head_weight(const struct net *n, const real *w)
 
 void net_forward(struct net *n, const real *w, const struct batch *b, real *loss, int *argmax)
 {
+    n->i8 = false;
     forward(n, w, b);
     op_head_loss(n->x, loss, (struct mat){0}, NULL, argmax, mat_bf16(n->h, b->n, n->c.d_model),
                  head_weight(n, w), b->target, 1, false, n->head_space);
@@ -57,7 +58,7 @@ void net_step(struct net *n, const real *w, real *g, const struct batch *b, real
 {
     int d = n->c.d_model, last = n->c.n_layer - 1;
     struct mat dx = mat_f32(n->dx, b->n, d), dh = mat_bf16(n->dh, b->n, d);
-    assert(n->o.backward);
+    assert(n->o.backward && (!n->o.i8 || b->n % I8_GROUP == 0));
     n->i8 = n->o.i8;
     forward(n, w, b);
     op_head_loss(n->x, loss, dh, g + n->p.head, NULL, mat_bf16(n->h, b->n, d), head_weight(n, w), b->target,
@@ -75,7 +76,6 @@ void net_step(struct net *n, const real *w, real *g, const struct batch *b, real
     }
     op_embed_bwd(n->x, n->c.tied ? n->dembed : g + n->p.embed, dx, b->tok);
     nn_mark(n->x, WATCH_EMBED_BWD);
-    n->i8 = false;
 }
 
 void net_grad_end(struct net *n, real *g)

@@ -32,7 +32,7 @@ struct net {
     struct attn_seg *seg;           /* max_rows */
     int n_seg;
     const int *pos;                 /* of the batch at hand */
-    bool i8;                        /* within a step by 8-bit integers */
+    bool i8;                        /* the products at hand are of 8-bit integers */
 
     /* backward; the pieces from dact on are dead while the head runs, and lie where its logits lay */
     real *dx;                       /* d: gradient of the residual stream */

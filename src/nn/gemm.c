@@ -16,7 +16,8 @@
 #include <omp.h>
 #include <string.h>
 
-/* Depth of one packed block: c costs one load and one store per this many steps of k. */
+/* Depth of one packed block: c costs one load and one store per this many bytes of a row (in tiles of 8-bit integers
+ * one per group). */
 enum { KB_BYTES = 4096 };
 enum { STRIP_BYTES = 32 << 10 }; /* of c, f32: what stays near while a strip is computed */
 

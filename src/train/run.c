@@ -125,11 +125,10 @@ static int get_seed(struct run_config *c, const json_t *o, const char *where, st
     return rc;
 }
 
-/* A run that does not speak of its profile is of T1. */
 static int get_profile(struct run_config *c, const json_t *o, const char *where, struct err *e)
 {
     const char *s;
-    int rc = json_get_str(&s, o, "profile", true, "T1", where, e);
+    int rc = json_get_str(&s, o, "profile", false, NULL, where, e);
     if (rc == 0 && profile_parse(&c->profile, s) != 0)
         rc = err_set(e, ERR_FORMAT, "%s: profile is \"%.40s\", expected T1 or T2", where, s);
     return rc;
@@ -217,15 +216,13 @@ int run_check(const struct run_config *c, const char *where, struct err *e)
         if (f[i].v < f[i].lo || f[i].v > f[i].hi)
             return err_set(e, ERR_FORMAT, "%s: %s is %" PRId64 ", expected %" PRId64 " to %" PRId64, where, f[i].what,
                            f[i].v, f[i].lo, f[i].hi);
-    if (c->seq % OP_ROWS || (c->workers & (c->workers - 1)) || c->batch_tokens % ((int64_t)c->seq * c->workers))
+    const int unit = run_row_unit(c->profile);
+    if ((c->workers & (c->workers - 1)) || c->batch_tokens % ((int64_t)c->seq * c->workers))
         return err_set(e, ERR_FORMAT, "%s: seq %d, workers %d and batch_tokens %" PRId64 " do not fit together", where,
                        c->seq, c->workers, c->batch_tokens);
-    if (c->seq % c->seq_start || c->seq_start % OP_ROWS)
-        return err_set(e, ERR_FORMAT, "%s: seq_start is %d, expected a divisor of seq %d and a multiple of %d", where,
-                       c->seq_start, c->seq, OP_ROWS);
-    if (c->seq % run_row_unit(c->profile) || c->seq_start % run_row_unit(c->profile))
-        return err_set(e, ERR_FORMAT, "%s: seq is %d and seq_start %d, profile %s needs multiples of %d", where, c->seq,
-                       c->seq_start, profile_name(c->profile), run_row_unit(c->profile));
+    if (c->seq % c->seq_start || c->seq_start % unit) /* so seq is a multiple of unit too */
+        return err_set(e, ERR_FORMAT, "%s: seq_start is %d, expected a divisor of seq %d and in profile %s a "
+                       "multiple of %d", where, c->seq_start, c->seq, profile_name(c->profile), unit);
     if (c->seq > c->model.max_pos)
         return err_set(e, ERR_FORMAT, "%s: seq is %d, the model has %d positions", where, c->seq, c->model.max_pos);
     if ((double)c->schedule.steps * (double)c->batch_tokens > 0x1p60)
