@@ -175,13 +175,13 @@ static void leave_amx(void) { tile_release(); }
 void gemm_i8_fill_amx(struct kernels *k)
 {
     k->gemm_i8 = (struct gemm_unit){.name = "amx-int8",
-                                    .mr = MR,
-                                    .nr = NR,
+                                    .mr = panels.wide,
+                                    .nr = panels.wide,
                                     .k_pad = I8_PAD,
                                     .k_cut = I8_GROUP,
-                                    .elem = 1,
-                                    .a_head = HEAD,
-                                    .b_head = HEAD,
+                                    .elem = (size_t)panels.elem,
+                                    .a_head = (size_t)panels.head,
+                                    .b_head = (size_t)panels.head,
                                     .layout_id = LAYOUT,
                                     .pack_a = pack_a_i8_amx,
                                     .pack_b = pack_b_i8_amx,

@@ -289,13 +289,13 @@ static void nothing(void) {}
 void gemm_i8_fill_avx2(struct kernels *k)
 {
     k->gemm_i8 = (struct gemm_unit){.name = "madd-int8",
-                                    .mr = MR,
-                                    .nr = NR,
+                                    .mr = a_panels.wide,
+                                    .nr = b_panels.wide,
                                     .k_pad = I8_PAD,
                                     .k_cut = I8_GROUP,
-                                    .elem = sizeof(int16_t),
-                                    .a_head = 8 * sizeof(float),
-                                    .b_head = NR * sizeof(float),
+                                    .elem = (size_t)a_panels.elem,
+                                    .a_head = (size_t)a_panels.head,
+                                    .b_head = (size_t)b_panels.head,
                                     .layout_id = LAYOUT,
                                     .pack_a = pack_a_i8_avx2,
                                     .pack_b = pack_b_i8_avx2,
