@@ -1,5 +1,5 @@
-/* Each file of kernels fills its slots of the table; dispatch.c applies ref, then avx2, avx512, avx512bf16, amx, so
- * that a faster set overrides what it measured faster and inherits the rest. */
+/* Each file of kernels fills its slots of the table; dispatch.c applies ref, then avx2, avx512 with avx512vnni, and
+ * on these either avx512bf16 or amx, so that a faster set overrides what it measured faster and inherits the rest. */
 #ifndef DK_KERNELS_FILL_H
 #define DK_KERNELS_FILL_H
 

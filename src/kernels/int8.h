@@ -39,7 +39,7 @@ static inline uint32_t i8_magnitude(float x)
 }
 
 /* To nearest, ties to even: |x·inverse| is at most 127 and a little, and adding 1.5·2^23 leaves no bits behind the
- * point. */
+ * point.  A product at the brim of being tiny (NUMERICS §1) may be 0 or 2^-126 here, and either rounds to 0. */
 static inline int i8_round(float x, struct i8_scale s)
 {
     const float shift = 0x1.8p23f;

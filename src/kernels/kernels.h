@@ -1,4 +1,4 @@
-/* The numeric contract (docs/numerics.md, profile T1) as a table of pure functions over
+/* The numeric contract (docs/numerics.md, profiles T1 and T2) as a table of pure functions over
  * ranges.  A kernel knows no threads, allocates nothing and reads no global.
  *
  * src/kernels/ref/ *is* the profile; avx2/, avx512/ and amx/ override slots with what was
@@ -20,7 +20,7 @@ enum dtype { DT_F32, DT_BF16 }; /* DT_F32 is `real` */
 
 /* A matrix operand as it lies in memory.  trans == false: element (row, kk) of an A operand
  * (or (col, kk) of a B operand) is p[row*ld + kk], i.e. k is contiguous.  trans == true:
- * p[kk*ld + row], i.e. k is strided.  f32 sources are rounded when packed. */
+ * p[kk*ld + row], i.e. k is strided.  For products of bf16, f32 sources are rounded to it when packed. */
 struct gemm_src {
     const void *p;
     enum dtype dtype;
@@ -31,8 +31,9 @@ struct gemm_src {
 /* One matrix-product unit: tile shape, packing and inner loop belong together.  There are two of them: products of
  * bf16 (NUMERICS §3) and products of 8-bit integers (§3a).
  *
- * A panel holds mr rows × kp, B panel nr columns × kp, where kp is k rounded up to k_pad and the
- * padding (k beyond the end, rows or columns beyond m or n) is +0.  Panels follow each other.
+ * A panel of A holds mr rows × kp, one of B nr columns × kp, where kp is k rounded up to k_pad and the
+ * padding (k beyond the end, rows or columns beyond m or n) counts as zero.  One of 8-bit integers has
+ * a_head or b_head bytes before every k_cut.  Panels follow each other.
  * Packed buffers must be 64-byte aligned. */
 struct gemm_unit {
     const char *name; /* "fma-f32", "dot-bf16" or "amx-bf16"; "c-int8", "madd-int8", "dot-int8" or "amx-int8" */

@@ -88,7 +88,7 @@ static float quantise(float *out, int step, struct gemm_src s, ptrdiff_t row, in
     }
     bool some = most >= 0x1p-100f && most < INFINITY;
     float times = some ? 127 / most : 0;
-    for (int i = 0; i < n; i++) /* to nearest, ties to even */
+    for (int i = 0; i < n; i++) /* to nearest, ties to even; a product at the brim of §1, 0 or 2^-126, gives 0 */
         out[i * step] = some ? (v[i] * times + 0x1.8p23f) - 0x1.8p23f : 0;
     return some ? most / 127 : most < 0x1p-100f ? 0 : NAN;
 }

@@ -1,8 +1,9 @@
-/* Products of 8-bit integers (NUMERICS §3a) without VNNI: panels hold 16-bit integers in pairs of k, and VPMADDWD adds
- * the two products of a lane, exactly, so two instructions make 16 multiply-adds where FMA on integers held as f32
- * makes 8 with one; no machine does fewer of the former in a cycle.  A tile is 6 rows × 2 vectors.
+/* Products of 8-bit integers (NUMERICS §3a) without AVX512_VNNI: panels hold 16-bit integers in pairs of k, and
+ * VPMADDWD adds the two products of a lane, exactly.  It and the addition after it make 16 multiply-adds, as two FMAs
+ * on integers held as f32 would; by this count of instructions, never fewer a cycle than FMA.  A tile is 6 rows × 2
+ * vectors.
  *
- * For every group a panel has its rows' scales, then for every 2 k a lane a row. */
+ * For every group a panel has its rows' scales, then for every pair of k one 32-bit lane a row. */
 #include <immintrin.h>
 #include <string.h>
 

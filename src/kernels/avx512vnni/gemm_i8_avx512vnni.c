@@ -7,7 +7,8 @@
 #include "kernels/avx512vnni/dot_bytes.h"
 #include "kernels/fill.h"
 
-enum { MR = 14, NR = 32, KC = 512, LAYOUT = 103 };
+enum { MR = 14, NR = 32, LAYOUT = 103 };
+enum { KC = 512 }; /* depth of a B panel kept in L1 while the A panels pass: 16 KiB */
 enum { A_HEAD = 64, B_HEAD = 2 * NR * 4 };
 enum { LINE = 16, QUAD = NR }; /* 32-bit words: of a row of A for 64 k, of a panel of B for 4 k */
 
