@@ -36,24 +36,24 @@ enum isa cpu_isa(void)
 }
 
 /* Leaf 7, subleaf 1: AVX512_BF16. */
-bool cpu_has_dot(void)
+bool cpu_has_dot(enum isa isa)
 {
     unsigned a, b, c, d;
-    return cpu_isa() >= ISA_AVX512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5)) &&
-           gemm_avx512bf16_usable();
+    return isa >= ISA_AVX512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5)) && gemm_avx512bf16_usable();
 }
 
-/* Leaf 7, subleaf 0.  Integers leave nothing to be tested. */
-bool cpu_has_vnni(void)
+/* Leaf 7, subleaf 0, and so for AMX-INT8. */
+bool cpu_has_vnni(enum isa isa)
 {
     unsigned a, b, c, d;
-    return cpu_isa() >= ISA_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1u << 11));
+    return isa >= ISA_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1u << 11)) &&
+           gemm_i8_avx512vnni_usable();
 }
 
-bool cpu_has_amx_int8(void)
+bool cpu_has_amx_int8(enum isa isa)
 {
     unsigned a, b, c, d;
-    return cpu_isa() == ISA_AMX && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 25));
+    return isa >= ISA_AMX && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 25)) && gemm_i8_amx_usable();
 }
 
 /* Cycles of one run, the least of a few: another program may take the core away. */
@@ -81,9 +81,24 @@ bool cpu_dot_pays(void)
 #else
 
 enum isa cpu_isa(void) { return ISA_REF; }
-bool cpu_has_dot(void) { return false; }
 bool cpu_dot_pays(void) { return false; }
-bool cpu_has_vnni(void) { return false; }
-bool cpu_has_amx_int8(void) { return false; }
+
+bool cpu_has_dot(enum isa isa)
+{
+    (void)isa;
+    return false;
+}
+
+bool cpu_has_vnni(enum isa isa)
+{
+    (void)isa;
+    return false;
+}
+
+bool cpu_has_amx_int8(enum isa isa)
+{
+    (void)isa;
+    return false;
+}
 
 #endif

@@ -28,7 +28,7 @@ static void fill_x86(struct kernels *k, enum isa isa)
         gemm_fill_avx512(k);
         elem_fill_avx512(k);
         attn_fill_avx512(k);
-        if (cpu_has_vnni())
+        if (cpu_has_vnni(isa))
             gemm_i8_fill_avx512vnni(k);
     }
     if (isa == ISA_AVX512BF16) {
@@ -37,7 +37,7 @@ static void fill_x86(struct kernels *k, enum isa isa)
     }
     if (isa >= ISA_AMX) {
         gemm_fill_amx(k);
-        if (cpu_has_amx_int8())
+        if (cpu_has_amx_int8(isa))
             gemm_i8_fill_amx(k);
     }
 }
@@ -70,7 +70,7 @@ static void fill_tables(void)
     for (int i = ISA_REF; i <= (int)top; i++)
         if (i != ISA_AVX512BF16)
             fill_table((enum isa)i);
-    if (cpu_has_dot())
+    if (cpu_has_dot(top))
         fill_table(ISA_AVX512BF16);
     best = top == ISA_AVX512 && have[ISA_AVX512BF16] && cpu_dot_pays() ? ISA_AVX512BF16 : top;
 }

@@ -31,6 +31,8 @@ bool gemm_avx512bf16_usable(void);
 #define gemm_i8_fill_avx512vnni gemm_i8_fill_avx512vnni_emulated
 #endif
 void gemm_i8_fill_avx512vnni(struct kernels *k);
+/* The known-answer test of VPDPBUSD, on a machine that has it. */
+bool gemm_i8_avx512vnni_usable(void);
 
 #ifdef DK_TILE_EMULATED
 #define gemm_fill_amx gemm_fill_amx_emulated
@@ -41,5 +43,7 @@ void gemm_i8_fill_amx(struct kernels *k);
 /* Asks the kernel for tile state, once, before threads start; false where there is none or the
  * known-answer test fails. */
 bool gemm_amx_usable(void);
+/* The known-answer test of TDPBSSD, on a machine that has it, after gemm_amx_usable. */
+bool gemm_i8_amx_usable(void);
 
 #endif

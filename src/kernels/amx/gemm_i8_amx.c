@@ -189,3 +189,48 @@ void gemm_i8_fill_amx(struct kernels *k)
                                     .enter = enter_amx,
                                     .leave = leave_amx};
 }
+
+#ifndef DK_TILE_EMULATED
+
+/* A byte of any value; here and there one end of their range. */
+static int8_t answer_input(uint32_t i)
+{
+    uint32_t h = i * 2654435761u ^ i << 7;
+    return (int8_t)(h % 5 ? (int)(h >> 24) - 128 : h >> 31 ? 127 : -128);
+}
+
+static int answer_sum(const int8_t *a, const int8_t *b, int row, int col, int n)
+{
+    int sum = 0;
+    a += row / 16 * TILE_BYTES + row % 16 * 64;
+    b += col / 16 * TILE_BYTES + col % 16 * 4;
+    for (int k = 0; k < n; k++) {
+        int step = k / 64 * STEP_BYTES;
+        sum += a[step + k % 64] * b[step + k % 64 / 4 * 64 + k % 4];
+    }
+    return sum;
+}
+
+/* Two steps of four tiles against plain integers, before anyone relies on them. */
+bool gemm_i8_amx_usable(void)
+{
+    enum { STEPS = 2 };
+    static int8_t a[STEPS * STEP_BYTES] __attribute__((aligned(64)));
+    static int8_t b[STEPS * STEP_BYTES] __attribute__((aligned(64)));
+    static int32_t sums[MR * NR] __attribute__((aligned(64)));
+    for (uint32_t i = 0; i < STEPS * STEP_BYTES; i++) {
+        a[i] = answer_input(i);
+        b[i] = answer_input(i + STEPS * STEP_BYTES);
+    }
+    tile_config();
+    dots_2x2((const char *)a, (const char *)b, STEPS * 64);
+    store_sums(sums, true);
+    tile_release();
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++)
+            if (sums[i * NR + j] != answer_sum(a, b, i, j, STEPS * 64))
+                return false;
+    return true;
+}
+
+#endif

@@ -216,3 +216,34 @@ void gemm_i8_fill_avx512vnni(struct kernels *k)
                                     .enter = nothing,
                                     .leave = nothing};
 }
+
+#ifndef DK_VNNI_EMULATED
+
+/* Four bytes of any value; here and there all at one end of their range. */
+static uint32_t answer_input(uint32_t i)
+{
+    static const uint32_t ends[] = {0xffffffff, 0x80808080, 0x7f7f7f7f, 0};
+    uint32_t h = i * 2654435761u ^ i << 7;
+    return h % 5 ? h : ends[h >> 20 & 3];
+}
+
+/* Against 16-bit multiplications: plain C a compiler may make the same instruction of. */
+bool gemm_i8_avx512vnni_usable(void)
+{
+    for (uint32_t i = 0; i < 64 * 16; i += 16) {
+        uint32_t a[16], b[16], c[16], want[16];
+        for (uint32_t j = 0; j < 16; j++) {
+            a[j] = answer_input(i + j);
+            b[j] = answer_input(i + j + 4096);
+            c[j] = answer_input(i + j + 8192);
+        }
+        __m512i va = _mm512_loadu_si512(a), vb = _mm512_loadu_si512(b), vc = _mm512_loadu_si512(c);
+        _mm512_storeu_si512(want, dot_words(vc, va, vb));
+        _mm512_storeu_si512(c, dot_bytes(vc, va, vb));
+        if (memcmp(want, c, sizeof c) != 0)
+            return false;
+    }
+    return true;
+}
+
+#endif
