@@ -45,10 +45,11 @@ static int name_beacon(struct genesis *g, const struct run_ledger *l, struct err
     return rc;
 }
 
+/* Every profile is T1 and more; whether a run's own holds is asked where its ledger begins or goes on. */
 int run_ledger_selftest(struct run_ledger *l, struct err *e)
 {
     int rc = selftest_digests(l->selftest, l->x, e);
-    return rc ? rc : selftest_check(l->selftest, e);
+    return rc ? rc : selftest_check_profile(l->selftest, PROFILE_T1, e);
 }
 
 /* What GENESIS says of program, text and holder. */
@@ -92,7 +93,9 @@ int run_ledger_new(struct journal **j, const struct run_ledger *l, struct run_co
 {
     struct genesis g = {0};
     struct journal_opts o = opts_of(l);
-    int rc = name_beacon(&g, l, e);
+    int rc = selftest_check_profile(l->selftest, c->profile, e);
+    if (rc == 0)
+        rc = name_beacon(&g, l, e);
     if (rc == 0)
         rc = describe(&g, l, c->profile, e);
     if (rc == 0)
@@ -115,7 +118,9 @@ int run_ledger_resume(struct journal **j, const struct run_ledger *l, struct run
         return err_set(e, ERR_VALUE, "%s: waits for the value its seed is made of: give --beacon VALUE", l->dir);
     if (!c->seed_awaited && l->lodge)
         return err_set(e, ERR_VALUE, "%s: has its seed already; --lodge is for before", l->dir);
-    int rc = journal_open(j, &o, c, e);
+    int rc = selftest_check_profile(l->selftest, c->profile, e);
+    if (rc == 0)
+        rc = journal_open(j, &o, c, e);
     *settled = rc == 0 && c->seed_awaited && l->beacon;
     return rc == 0 && l->beacon ? settle_seed(*j, l, c, e) : rc;
 }

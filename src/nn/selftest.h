@@ -26,5 +26,7 @@ const char *profile_digest(enum profile p);              /* SELFTEST_… */
 int selftest_digests(struct digest out[N_PROFILES], const struct nn *x, struct err *e) MUST_CHECK;
 /* ERR_NUMERIC where one of them is not its profile's. */
 int selftest_check(const struct digest d[N_PROFILES], struct err *e) MUST_CHECK;
+/* … where that of profile p is not. */
+int selftest_check_profile(const struct digest d[N_PROFILES], enum profile p, struct err *e) MUST_CHECK;
 
 #endif
