@@ -10,13 +10,14 @@ struct product {
     struct mat a, b;            /* (m, k) or where a_trans (k, m); (n, k) or where b_trans (k, n) */
     bool a_trans, b_trans;
     int m, n, k;
+    enum st_input onto;         /* what c holds at first */
 };
 
 /* Onto something, then onto nothing. */
 static void product(struct battery *b, const struct product *p)
 {
     const struct gemm_unit *u = &b->x->k->gemm_i8;
-    struct mat c = reals(b, p->m, p->n, ST_UNIT);
+    struct mat c = reals(b, p->m, p->n, p->onto);
     void *pa = arena_take(&b->arena, gemm_a_bytes(u, p->m, p->k), 1);
     void *pb = arena_take(&b->arena, gemm_b_bytes(u, p->n, p->k), 1);
     u->pack_a(pa, src_of(p->a, p->a_trans), p->m, p->k);
@@ -36,11 +37,41 @@ static struct mat operand(struct battery *b, int rows, int k, bool trans, enum d
 }
 
 /* Every form of both operands: bits of `form` choose. */
-static void plain(struct battery *b, int m, int n, int k, int form, enum st_input kind)
+static void plain(struct battery *b, struct product p, int form, enum st_input left, enum st_input right)
 {
-    struct product p = {.m = m, .n = n, .k = k, .a_trans = form & 1, .b_trans = form & 2};
-    p.a = operand(b, m, k, p.a_trans, form & 4 ? DT_BF16 : DT_F32, kind);
-    p.b = operand(b, n, k, p.b_trans, form & 8 ? DT_BF16 : DT_F32, kind);
+    p.a_trans = form & 1;
+    p.b_trans = form & 2;
+    p.a = operand(b, p.m, p.k, p.a_trans, form & 4 ? DT_BF16 : DT_F32, left);
+    p.b = operand(b, p.n, p.k, p.b_trans, form & 8 ? DT_BF16 : DT_F32, right);
+    product(b, &p);
+}
+
+static struct mat rounded(struct battery *b, struct mat m)
+{
+    struct mat h = halves(b, m.rows, m.cols, ST_ZERO);
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)m.rows * m.cols; i++)
+        mat_b(h)[i] = bf16_round(mat_f(m)[i]);
+    return h;
+}
+
+/* Groups with scales from about 2^-66 to 2^-59: a product of two is flushed, or about 2^-126, or a little more. */
+static struct mat faint(struct battery *b, int rows, int k, bool trans, enum dtype type)
+{
+    struct mat m = operand(b, rows, k, trans, DT_F32, ST_UNIT);
+    for (int r = 0; r < rows; r++)
+        for (int kk = 0; kk < k; kk++) {
+            ptrdiff_t at = trans ? kk * m.stride + r : r * m.stride + kk;
+            mat_f(m)[at] *= 0x1p-59f * (real)(1 << (r + kk / I8_GROUP) % 8);
+        }
+    return type == DT_F32 ? m : rounded(b, m);
+}
+
+static void both_faint(struct battery *b, struct product p, int form)
+{
+    p.a_trans = form & 1;
+    p.b_trans = form & 2;
+    p.a = faint(b, p.m, p.k, p.a_trans, form & 4 ? DT_BF16 : DT_F32);
+    p.b = faint(b, p.n, p.k, p.b_trans, form & 8 ? DT_BF16 : DT_F32);
     product(b, &p);
 }
 
@@ -78,32 +109,29 @@ static struct mat strange(struct battery *b, int rows, int k)
     return m;
 }
 
-static struct mat rounded(struct battery *b, struct mat m)
-{
-    struct mat h = halves(b, m.rows, m.cols, ST_ZERO);
-    for (ptrdiff_t i = 0; i < (ptrdiff_t)m.rows * m.cols; i++)
-        mat_b(h)[i] = bf16_round(mat_f(m)[i]);
-    return h;
-}
-
 void st_int8_unit(struct battery *b)
 {
     enum { FORMS = 16, M = 19, N = 37 };
     static const int shape[][3] = {{1, 1, 1}, {5, 17, 31}, {16, 48, 64}, {33, 65, 256}, {7, 130, 257}, {18, 33, 700}};
     static const int depth[] = {9, 256, 900};
     for (int i = 0; i < 6; i++) {
+        struct product p = {.m = shape[i][0], .n = shape[i][1], .k = shape[i][2], .onto = ST_UNIT};
         for (int form = 0; form < FORMS; form++)
-            plain(b, shape[i][0], shape[i][1], shape[i][2], form, ST_UNIT);
+            plain(b, p, form, ST_UNIT, ST_UNIT);
         b->arena.used = 0;
     }
     for (int form = 0; form < FORMS; form++) {
-        plain(b, 21, 50, 513, form, ST_WIDE);
-        plain(b, 21, 50, 300, form, ST_TINY);
-        plain(b, 9, 40, 3, form, ST_EDGE);
+        plain(b, (struct product){.m = 21, .n = 50, .k = 513, .onto = ST_UNIT}, form, ST_WIDE, ST_WIDE);
+        plain(b, (struct product){.m = 21, .n = 50, .k = 300, .onto = ST_TINY}, form, ST_TINY, ST_UNIT);
+        plain(b, (struct product){.m = 21, .n = 50, .k = 300, .onto = ST_TINY}, form, ST_UNIT, ST_TINY);
+        both_faint(b, (struct product){.m = 21, .n = 50, .k = 300, .onto = ST_TINY}, form);
+        plain(b, (struct product){.m = 9, .n = 40, .k = 3, .onto = ST_UNIT}, form, ST_EDGE, ST_EDGE);
         b->arena.used = 0;
     }
     for (int i = 0; i < 3; i++) {
-        struct product p = {.a = strange(b, M, depth[i]), .b = strange(b, N, depth[i]), .m = M, .n = N, .k = depth[i]};
+        struct product p = {.m = M, .n = N, .k = depth[i], .onto = ST_UNIT};
+        p.a = strange(b, M, depth[i]);
+        p.b = strange(b, N, depth[i]);
         product(b, &p);
         p.a = rounded(b, p.a);
         p.b = rounded(b, p.b);
@@ -128,7 +156,7 @@ void st_int8_brims(struct battery *b)
 {
     enum { M = 16, N = 32, K = 70 };
     for (int e = -65; e <= -62; e++) {
-        struct product p = {.m = M, .n = N, .k = K};
+        struct product p = {.m = M, .n = N, .k = K, .onto = ST_TINY};
         p.a = brim_rows(b, M, K, 0, e);
         p.b = brim_rows(b, N, K, 1, -127 - e);
         product(b, &p);
