@@ -19,7 +19,8 @@ struct run_ledger {
     struct digest selftest[N_PROFILES]; /* run_ledger_selftest's */
 };
 
-/* This machine and build compute by all profiles, or ERR_NUMERIC; before the run takes its memory. */
+/* This machine and build compute by T1, or ERR_NUMERIC; before the run takes its memory.  The two below ask for the
+ * run's own profile. */
 int run_ledger_selftest(struct run_ledger *l, struct err *e) MUST_CHECK;
 
 /* Begins the ledger of a new run and settles the seed (c->seed, c->seed_awaited). */
