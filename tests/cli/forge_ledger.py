@@ -2,6 +2,7 @@
 """forge_ledger.py RUN KEY.pem COMMAND …: rewrites RUN/ledger.bin as someone with the run's key could.
 
   set KIND KEY VALUE   another value of a line of the first record of that kind
+  file NAME            FINAL's digest of that file is what the file in RUN gives
   drop N               without record N
   swap N               records N and N + 1 the other way round
   sign                 nothing but new signatures, GENESIS naming another key with `key HEX`
@@ -76,6 +77,11 @@ def main():
         which = [line.split(" ")[0] for line in lines].index(rest[1])
         lines[which] = f"{rest[1]} {rest[2]}"
         records[at] = (records[at][0], "\n".join(lines).encode())
+    elif command == "file":
+        lines = records[-1][1].decode().split("\n")
+        at = lines.index("file " + rest[0]) + 1
+        lines[at] = "sha256 " + hashlib.sha256(open(f"{run}/{rest[0]}", "rb").read()).hexdigest()
+        records[-1] = (records[-1][0], "\n".join(lines).encode())
     elif command == "drop":
         del records[int(rest[0])]
     elif command == "swap":

@@ -167,6 +167,14 @@ verify lighter; expect "another profile than GENESIS'" files fail
 ./forge records lighter eight/state/key.pem 0:profile=T1
 verify lighter; expect "another profile, its self-test left" profile fail
 differs "another profile is caught by replay" lighter 0
+# The other way round, with the self-test that belongs to it: nothing but the arithmetic itself can tell.
+train ordinary --corpus corpus --seq 256 --steps 12
+rm -rf relabelled; cp -r ordinary relabelled; sed -i 's/"profile": "T1"/"profile": "T2"/' relabelled/run.json
+t2=$("$DOKJA" selftest | sed -n 's/^T2 \([0-9a-f]*\).*/\1/p')
+./forge records relabelled ordinary/state/key.pem 0:profile=T2 "0:selftest=$t2" file:run.json
+verify relabelled; for c in files profile segments complete weights; do expect "T1 called T2 passes: $c" $c pass; done
+differs "… and is caught by replay" relabelled 0
+says "… by its first step" "at step 1 the loss or the gradient's norm is another" replay.err
 verify honest --corpus other; expect "another corpus" corpus fail
 cp -r honest moretext; cp -r twin/tokens/. moretext/tokens/
 differs "other text than declared is caught by replay" moretext 0

@@ -65,7 +65,8 @@ DOKJA_CPU=ref train slow --seq 64 --batch-tokens 512 --steps 8 --threads 1
 train fast --seq 64 --batch-tokens 512 --steps 8 --threads 3
 sed 's/"max_position_embeddings": 128/"max_position_embeddings": 512/' tiny.json >long.json
 train eight --config long.json --seq 512 --seq-start 256 --seq-switch 0.5 --batch-tokens 1024 --steps 4 --int8
-for r in base adamw muon slow fast eight; do honest $r; done
+train ordinary --config long.json --seq 256 --batch-tokens 1024 --steps 4
+for r in base adamw muon slow fast eight ordinary; do honest $r; done
 root() { sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
 a=$(root slow.json) b=$(root fast.json)
 [ -n "$a" ] && [ "$a" = "$b" ] && ok "one root on all instruction sets" ||
@@ -114,6 +115,15 @@ caught "another profile in run.json" files
 forge forged eight/state/key.pem set GENESIS profile T1; caught "another profile in GENESIS" profile
 not_replayed "another profile in GENESIS" forged '"step":1,"what":"loss"'
 forge forged eight/state/key.pem set GENESIS profile T9; caught "a profile that is not known" chain
+rm -rf forged; cp -r ordinary forged; sed -i 's/"profile": "T1"/"profile": "T2"/' forged/run.json
+forge forged ordinary/state/key.pem set GENESIS profile T2
+t2=$("$DOKJA" selftest | sed -n 's/^T2 \([0-9a-f]*\).*/\1/p')
+forge forged ordinary/state/key.pem set GENESIS selftest "$t2"
+forge forged ordinary/state/key.pem file run.json
+"$V" forged --json >v.out 2>v.err
+[ "$(field profile <v.out)$(field files <v.out)" = passpass ] && ok "T1 called T2, self-test and all, passes" ||
+    bad "T1 called T2, self-test and all, passes" "$(cat v.out v.err)"
+not_replayed "T1 called T2" forged '"step":1,"what":"loss"'
 copy; forge forged base/state/key.pem set GENESIS profile T2; caught "rows that are not whole groups" chain
 copy; cp slow-ledger-cut forged/ledger.bin
 "$V" forged --json >v.out
