@@ -425,7 +425,7 @@ static void rewrite_profile(const char *dir, const char *name)
     json_decref(o);
 }
 
-/* T2 has rows of whole groups, whoever chooses them, and stays what it is. */
+/* T2 has rows of whole groups, whoever chooses them, and stays what it is; a run that names no profile is refused. */
 static void test_run_profile(const char *dir)
 {
     static const int lengths[][2] = {{320, 0}, {128, 0}, {512, 128}, {768, 0}, {512, 256}};
@@ -443,6 +443,10 @@ static void test_run_profile(const char *dir)
     assert_int_equal(run_read(&b, dir, &e), ERR_FORMAT);
     assert_non_null(strstr(e.msg, "run.json: profile is \"T3\""));
     rewrite_profile(dir, "");
+    assert_int_equal(run_read(&b, dir, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.msg, "run.json"));
+    assert_non_null(strstr(e.msg, "profile"));
+    rewrite_profile(dir, "T1");
     assert_int_equal(run_read(&b, dir, &e), 0);
     assert_int_equal(b.profile, PROFILE_T1);
     r.int8 = true;
