@@ -25,19 +25,27 @@ static inline uint64_t hash_fold(uint64_t x, uint64_t y)
 
 static inline uint64_t hash_word(struct hash_key k, uint64_t x) { return hash_fold(x ^ k.a, k.b); }
 
+/* 1 to 7 bytes as a word that differs for any two of the same length. */
+static inline uint64_t hash_tail(const unsigned char *p, size_t n)
+{
+    uint32_t low, high;
+    if (n < 4)
+        return p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
+    __builtin_memcpy(&low, p, 4);
+    __builtin_memcpy(&high, p + n - 4, 4);
+    return low | (uint64_t)high << 32;
+}
+
 static inline uint64_t hash_bytes(struct hash_key k, const void *data, size_t n)
 {
     const unsigned char *p = data;
-    uint64_t h = k.a, tail = 0;
-    size_t left = n;
-    for (; left >= 8; p += 8, left -= 8) {
+    uint64_t h = k.a ^ n;
+    for (; n >= 8; p += 8, n -= 8) {
         uint64_t w;
         __builtin_memcpy(&w, p, 8);
         h = hash_fold(h ^ w, k.b);
     }
-    for (size_t i = 0; i < left; i++) tail |= (uint64_t)p[i] << (8 * i);
-    h = hash_fold(h ^ tail, k.b);
-    return hash_fold(h ^ n, k.b);
+    return n > 0 ? hash_fold(h ^ hash_tail(p, n), k.b) : h;
 }
 
 #endif

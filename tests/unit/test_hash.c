@@ -12,7 +12,7 @@ static struct err e;
 /* Sixteen bytes whose hash under k is the same for every i: the second word takes back what the first one did. */
 static void colliding(unsigned char out[16], struct hash_key k, uint64_t i)
 {
-    uint64_t w[2] = {i, hash_fold(k.a ^ i, k.b)};
+    uint64_t w[2] = {i, hash_fold(k.a ^ 16 ^ i, k.b)}; /* the length is where a hash begins */
     memcpy(out, w, 16);
 }
 
