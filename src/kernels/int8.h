@@ -78,6 +78,20 @@ static inline ptrdiff_t i8_panel_at(struct i8_panels s, int k)
     return (ptrdiff_t)s.wide * s.elem * k + (ptrdiff_t)((k + I8_GROUP - 1) / I8_GROUP) * s.head;
 }
 
+/* A unit of that geometry, still without its functions. */
+static inline struct gemm_unit i8_unit(const char *name, struct i8_panels a, struct i8_panels b, int layout)
+{
+    return (struct gemm_unit){.name = name,
+                              .mr = a.wide,
+                              .nr = b.wide,
+                              .k_pad = I8_PAD,
+                              .k_cut = I8_GROUP,
+                              .elem = (size_t)a.elem,
+                              .a_head = (size_t)a.head,
+                              .b_head = (size_t)b.head,
+                              .layout_id = layout};
+}
+
 /* One group of one panel: where it goes and comes from, and what is there of it. */
 struct i8_part {
     char *dst;

@@ -153,13 +153,31 @@ static const int some_n[] = {0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 48, 66};
 static const int some_k[] = {0, 1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 255, 257, 300, 545};
 #define ONE_OF(list) list[below((int)(sizeof list / sizeof *list))]
 
-/* Little working space, so that small matrices take every turn of the blocking. */
-static void small_space(struct nn *x)
+/* What nn/gemm works in; `small`: little of it, so that small matrices take every turn of the blocking. */
+struct space {
+    struct nn x;
+    size_t scratch, shared; /* as they were mapped */
+};
+static struct space space_open(const struct kernels *k, int threads, bool small)
 {
-    x->scratch_bytes = 256 << 10;
-    x->shared_bytes = 1 << 20;
-    x->l2 = 96 << 10;
-    x->l3 = 1 << 20;
+    struct space s;
+    struct err e;
+    assert_int_equal(nn_init(&s.x, k, threads, &e), 0);
+    s.scratch = s.x.scratch_bytes;
+    s.shared = s.x.shared_bytes;
+    if (small) {
+        s.x.scratch_bytes = 256 << 10;
+        s.x.shared_bytes = 1 << 20;
+        s.x.l2 = 96 << 10;
+        s.x.l3 = 1 << 20;
+    }
+    return s;
+}
+static void space_close(struct space *s)
+{
+    s->x.scratch_bytes = s->scratch;
+    s->x.shared_bytes = s->shared;
+    nn_release(&s->x);
 }
 
 static struct mat as_mat(const struct operand *o, bool k_first)

@@ -268,13 +268,8 @@ static void check_layer(const struct layer *l, bool small, const int *threads)
     expect(&want, l, ldc, &a, &b, l->init == 1 ? start.p : l->init == 2 ? init.p : NULL, l->init == 1 ? ldc : ldi);
     for (int i = 0; i < n_set; i++)
         for (const int *t = threads; *t; t++) {
-            struct nn x;
-            struct err e;
+            struct space w = space_open(&set[i].k, *t, small);
             struct guarded c = guarded(bytes);
-            assert_int_equal(nn_init(&x, &set[i].k, *t, &e), 0);
-            size_t scratch = x.scratch_bytes, shared = x.shared_bytes;
-            if (small)
-                small_space(&x);
             memcpy(c.p, start.p, bytes);
             struct mat mc = {c.p, l->tc, l->m, l->n, ldc};
             struct gemm_args g = {.c = mc,
@@ -284,14 +279,12 @@ static void check_layer(const struct layer *l, bool small, const int *threads)
                                   .b_trans = l->b_trans};
             if (l->init)
                 g.init = l->init == 1 ? mc : (struct mat){init.p, DT_F32, l->m, l->n, ldi};
-            gemm(&x, &g);
+            gemm(&w.x, &g);
             if (memcmp(c.p, want.p, bytes) != 0)
                 fail_msg("%s, %d threads: gemm %d x %d x %d, a%s b%s, c %s, init %d: bits differ", set[i].name,
                          *t, l->m, l->n, l->k, l->a_trans ? "ᵀ" : "", l->b_trans ? "ᵀ" : "",
                          l->tc == DT_BF16 ? "bf16" : "f32", l->init);
-            x.scratch_bytes = scratch;
-            x.shared_bytes = shared;
-            nn_release(&x);
+            space_close(&w);
             unguard(&c);
         }
     unguard(&want);
@@ -351,22 +344,15 @@ static void halves_and_their_finish(void **state)
         for (int i = 0; i < n_set; i++)
             for (int t = 1; t <= 3; t++)
                 for (int small = 0; small < 2; small++) {
-                    struct nn x;
-                    struct err e;
-                    assert_int_equal(nn_init(&x, &set[i].k, t, &e), 0);
-                    size_t scratch = x.scratch_bytes, shared = x.shared_bytes;
-                    if (small)
-                        small_space(&x);
+                    struct space w = space_open(&set[i].k, t, small);
                     struct guarded c = guarded(bytes);
                     struct mat mc = mat_f32(c.p, n, n), ma = as_mat(&a, s & 1);
-                    gemm(&x, &(struct gemm_args){.c = mc, .a = ma, .b = ma, .a_trans = s & 1, .b_trans = !(s & 1),
-                                                 .lower = true, .post = mat_f32(post.p, n, n), .post_scale = 0.3f,
-                                                 .scale = -1.7f});
-                    gemm_mirror(&x, mc);
+                    gemm(&w.x, &(struct gemm_args){.c = mc, .a = ma, .b = ma, .a_trans = s & 1, .b_trans = !(s & 1),
+                                                   .lower = true, .post = mat_f32(post.p, n, n), .post_scale = 0.3f,
+                                                   .scale = -1.7f});
+                    gemm_mirror(&w.x, mc);
                     assert_memory_equal(c.p, want.p, bytes);
-                    x.scratch_bytes = scratch;
-                    x.shared_bytes = shared;
-                    nn_release(&x);
+                    space_close(&w);
                     unguard(&c);
                 }
         unguard(&want);

@@ -350,24 +350,17 @@ static void check_layer(const struct layer *l, bool small)
             ((float *)want.p)[i] = ((float *)sum.p)[i];
     for (int i = 0; i < n_set; i++)
         for (int t = 1; t <= 3; t++) {
-            struct nn x;
-            struct err e;
-            assert_int_equal(nn_init(&x, &set[i].k, t, &e), 0);
-            size_t scratch = x.scratch_bytes, shared = x.shared_bytes;
-            if (small)
-                small_space(&x);
+            struct space w = space_open(&set[i].k, t, small);
             struct guarded c = guarded(bytes);
             memcpy(c.p, start.p, bytes);
             struct mat mc = {c.p, l->tc, l->m, l->n, l->n};
-            gemm(&x, &(struct gemm_args){.c = mc, .init = l->accumulate ? mc : (struct mat){0},
-                                         .a = as_mat(&a, l->a_trans), .b = as_mat(&b, !l->b_trans),
-                                         .a_trans = l->a_trans, .b_trans = l->b_trans, .i8 = true});
+            gemm(&w.x, &(struct gemm_args){.c = mc, .init = l->accumulate ? mc : (struct mat){0},
+                                           .a = as_mat(&a, l->a_trans), .b = as_mat(&b, !l->b_trans),
+                                           .a_trans = l->a_trans, .b_trans = l->b_trans, .i8 = true});
             if (memcmp(c.p, want.p, bytes) != 0)
                 fail_msg("%s, %d threads: gemm %d x %d x %d, a%s b%s: bits differ", set[i].name, t, l->m, l->n, l->k,
                          l->a_trans ? "ᵀ" : "", l->b_trans ? "ᵀ" : "");
-            x.scratch_bytes = scratch;
-            x.shared_bytes = shared;
-            nn_release(&x);
+            space_close(&w);
             unguard(&c);
         }
     unguard(&sum);

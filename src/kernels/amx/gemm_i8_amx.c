@@ -174,20 +174,13 @@ static void leave_amx(void) { tile_release(); }
 
 void gemm_i8_fill_amx(struct kernels *k)
 {
-    k->gemm_i8 = (struct gemm_unit){.name = "amx-int8",
-                                    .mr = panels.wide,
-                                    .nr = panels.wide,
-                                    .k_pad = I8_PAD,
-                                    .k_cut = I8_GROUP,
-                                    .elem = (size_t)panels.elem,
-                                    .a_head = (size_t)panels.head,
-                                    .b_head = (size_t)panels.head,
-                                    .layout_id = LAYOUT,
-                                    .pack_a = pack_a_i8_amx,
-                                    .pack_b = pack_b_i8_amx,
-                                    .block = block_i8_amx,
-                                    .enter = enter_amx,
-                                    .leave = leave_amx};
+    struct gemm_unit *u = &k->gemm_i8;
+    *u = i8_unit("amx-int8", panels, panels, LAYOUT);
+    u->pack_a = pack_a_i8_amx;
+    u->pack_b = pack_b_i8_amx;
+    u->block = block_i8_amx;
+    u->enter = enter_amx;
+    u->leave = leave_amx;
 }
 
 #ifndef DK_TILE_EMULATED

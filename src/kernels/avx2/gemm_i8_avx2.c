@@ -289,18 +289,11 @@ static void nothing(void) {}
 
 void gemm_i8_fill_avx2(struct kernels *k)
 {
-    k->gemm_i8 = (struct gemm_unit){.name = "madd-int8",
-                                    .mr = a_panels.wide,
-                                    .nr = b_panels.wide,
-                                    .k_pad = I8_PAD,
-                                    .k_cut = I8_GROUP,
-                                    .elem = (size_t)a_panels.elem,
-                                    .a_head = (size_t)a_panels.head,
-                                    .b_head = (size_t)b_panels.head,
-                                    .layout_id = LAYOUT,
-                                    .pack_a = pack_a_i8_avx2,
-                                    .pack_b = pack_b_i8_avx2,
-                                    .block = block_i8_avx2,
-                                    .enter = nothing,
-                                    .leave = nothing};
+    struct gemm_unit *u = &k->gemm_i8;
+    *u = i8_unit("madd-int8", a_panels, b_panels, LAYOUT);
+    u->pack_a = pack_a_i8_avx2;
+    u->pack_b = pack_b_i8_avx2;
+    u->block = block_i8_avx2;
+    u->enter = nothing;
+    u->leave = nothing;
 }

@@ -201,20 +201,13 @@ static void nothing(void) {}
 
 void gemm_i8_fill_avx512vnni(struct kernels *k)
 {
-    k->gemm_i8 = (struct gemm_unit){.name = "dot-int8",
-                                    .mr = a_panels.wide,
-                                    .nr = b_panels.wide,
-                                    .k_pad = I8_PAD,
-                                    .k_cut = I8_GROUP,
-                                    .elem = (size_t)a_panels.elem,
-                                    .a_head = (size_t)a_panels.head,
-                                    .b_head = (size_t)b_panels.head,
-                                    .layout_id = LAYOUT,
-                                    .pack_a = pack_a_avx512vnni,
-                                    .pack_b = pack_b_avx512vnni,
-                                    .block = block_avx512vnni,
-                                    .enter = nothing,
-                                    .leave = nothing};
+    struct gemm_unit *u = &k->gemm_i8;
+    *u = i8_unit("dot-int8", a_panels, b_panels, LAYOUT);
+    u->pack_a = pack_a_avx512vnni;
+    u->pack_b = pack_b_avx512vnni;
+    u->block = block_avx512vnni;
+    u->enter = nothing;
+    u->leave = nothing;
 }
 
 #ifndef DK_VNNI_EMULATED
