@@ -88,6 +88,8 @@ static int fill(void *user, void *batch, struct err *e)
     struct maker *m = user;
     struct batch *b = batch;
     buf_clear(&b->raw);
+    if (buf_reserve(&b->raw, BATCH_BYTES, e) != 0)
+        return ERR_NOMEM;
     buf_clear(&b->meta);
     b->n = 0;
     for (; b->n < BATCH_DOCS; m->has_held = false) {
@@ -404,7 +406,7 @@ static void maker_release(struct maker *m)
 {
     for (int k = 0; k < 2; k++) {
         struct batch *b = &m->b[k];
-        for (int i = 0; b->it && i < BATCH_DOCS; i++)
+        for (int i = 0; b->it && i < b->n; i++)
             buf_release(&b->it[i].nfc);
         for (int i = 0; i < b->cap_fr; i++)
             buf_release(&b->fr[i].out);

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
+/* ZSTD_customMem, which is as it was in zstd 1.0 but not yet called stable. */
+#define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -120,6 +122,18 @@ static int read_gz(struct instream *s, void *out, size_t n, size_t *got, struct 
 
 /* ---- zstd ---- */
 
+static void *zst_new(void *opaque, size_t n)
+{
+    (void)opaque;
+    return mem_resize(NULL, n, 1);
+}
+
+static void zst_free(void *opaque, void *p)
+{
+    (void)opaque;
+    mem_free(p);
+}
+
 static int read_zst(struct instream *s, void *out, size_t n, size_t *got, struct err *e)
 {
     ZSTD_outBuffer o = {out, n, 0};
@@ -158,7 +172,7 @@ static int start_codec(struct instream *s, struct err *e)
     } else if (ends_with(s->path, ".zst")) {
         s->read = read_zst;
         s->zst_inside = true; /* an empty file is no frame */
-        if (!s->zst) s->zst = ZSTD_createDStream();
+        if (!s->zst) s->zst = ZSTD_createDStream_advanced((ZSTD_customMem){zst_new, zst_free, NULL});
         if (!s->zst) return err_set(e, ERR_NOMEM, "%s: out of memory", s->path);
         ZSTD_initDStream(s->zst);
     }

@@ -108,18 +108,26 @@ static bool is_letter_symbol(int32_t cp)
            (cp >= 0x1F170 && cp <= 0x1F189);
 }
 
-static uint8_t flags_of(int32_t cp, const char *cat)
+/* What a general category alone says. */
+static uint8_t category_flags(const char *cat)
 {
     uint8_t f = cat[0] == 'L' ? UC_L : cat[0] == 'N' ? UC_N : cat[0] == 'M' ? UC_M : 0;
+    if ((f & (UC_L | UC_M)) || strcmp(cat, "Nd") == 0 || strcmp(cat, "Nl") == 0 || strcmp(cat, "Pc") == 0)
+        f |= UC_WORD;
+    return f;
+}
+
+static uint8_t flags_of(int32_t cp, uint8_t of_category, int combining)
+{
+    uint8_t f = of_category;
     if (is_space(cp))
         f |= UC_SPACE;
     if (is_hangul(cp))
         f |= UC_HANGUL;
-    if ((f & (UC_L | UC_M)) || strcmp(cat, "Nd") == 0 || strcmp(cat, "Nl") == 0 || strcmp(cat, "Pc") == 0 ||
-        cp == 0x200C || cp == 0x200D || is_letter_symbol(cp))
+    if (cp == 0x200C || cp == 0x200D || is_letter_symbol(cp))
         f |= UC_WORD;
     /* Conjoining vowels and final consonants compose with what stands before them. */
-    if (combining_class(cp) || (cp >= V_BASE && cp < V_BASE + V_COUNT) || (cp > T_BASE && cp < T_BASE + T_COUNT))
+    if (combining || (cp >= V_BASE && cp < V_BASE + V_COUNT) || (cp > T_BASE && cp < T_BASE + T_COUNT))
         f |= UC_NFC;
     return f;
 }
@@ -193,15 +201,30 @@ static bool no_flags(int32_t cp)
     return (plane > 3 && plane < 14) || plane > 14;
 }
 
-static void build(void)
+/* The flags of every character as utf8proc knows it, and where those stand that decompose: a start of the program
+ * waits for this, so that a character's properties are looked up once. */
+static int fill_blocks(int32_t decomposing[], int cap, int *n_decomposing)
 {
-    int n_block = 0;
+    uint8_t of_category[32];
+    bool known[32] = {false};
+    int n_block = 0, n = 0;
     for (int32_t hi = 0; hi < 0x1100; hi++) {
         assert(n_block < 512);
         uint8_t *f = table.flag[n_block];
         for (int32_t lo = 0; lo < 256; lo++) {
             int32_t cp = hi << 8 | lo;
-            f[lo] = no_flags(cp) ? 0 : flags_of(cp, utf8proc_category_string(cp));
+            if (no_flags(cp)) {
+                f[lo] = 0;
+                continue;
+            }
+            const utf8proc_property_t *p = utf8proc_get_property(cp);
+            int c = p->category & 31;
+            if (!known[c])
+                of_category[c] = category_flags(utf8proc_category_string(cp));
+            known[c] = true;
+            f[lo] = flags_of(cp, of_category[c], p->combining_class && cp >= 0x300 && nfc_known(cp));
+            if (p->decomp_seqindex != UINT16_MAX && p->decomp_type == 0 && n < cap)
+                decomposing[n++] = cp;
         }
         /* Whole empty blocks (unassigned or without any property) share one. */
         int same = n_block;
@@ -211,6 +234,16 @@ static void build(void)
         if (same == n_block)
             n_block++;
     }
+    *n_decomposing = n;
+    return n_block;
+}
+
+static void build(void)
+{
+    enum { CAP = 4096 };
+    int32_t decomposing[CAP];
+    int n, n_block = fill_blocks(decomposing, CAP, &n);
+    assert(n < CAP);
     /* Blocks that are about to differ get storage of their own. */
     for (size_t i = 0; i < N_NEW; i++)
         for (int32_t cp = uc_new[i].lo; cp <= uc_new[i].hi; cp++) {
@@ -221,10 +254,10 @@ static void build(void)
                 table.block[hi] = (uint16_t)n_block++;
             }
             if (strcmp(utf8proc_category_string(cp), "Cn") == 0)
-                *flag_slot(cp) |= flags_of(cp, uc_new[i].cat);
+                *flag_slot(cp) |= flags_of(cp, category_flags(uc_new[i].cat), combining_class(cp));
         }
-    for (int32_t cp = 0xC0; cp < 0x30000; cp++)
-        note_composites(cp);
+    for (int i = 0; i < n; i++)
+        note_composites(decomposing[i]);
     qsort(composite, (size_t)n_composite, sizeof composite[0], by_pair);
 }
 

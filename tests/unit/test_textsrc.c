@@ -368,6 +368,44 @@ static void chunk_edges(void **state)
     buf_release(&b);
 }
 
+/* 0 when both documents came, else the error. */
+static int read_two(const char *path)
+{
+    struct textsrc *s;
+    struct textsrc_doc d;
+    int docs = 0, got = textsrc_open(&s, path, 1 << 20, &e);
+    if (got) return got;
+    while ((got = textsrc_next(s, &d, &e)) == 1) docs++;
+    textsrc_close(s);
+    if (!got) assert_int_equal(docs, 2);
+    return got;
+}
+
+/* Every allocation fails once, the codecs' own among them. */
+static void want_of_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int least; /* of zlib its state and window, of zstd the decoder and its buffers */
+    } t[] = {{"m.jsonl", 3}, {"m.jsonl.gz", 5}, {"m.jsonl.zst", 5}};
+    for (int f = 0; f < 3; f++) {
+        char path[400];
+        snprintf(path, sizeof path, "%s", in_dir(t[f].name));
+        put(t[f].name, "{\"id\":\"a\",\"text\":\"first\"}\n{\"id\":\"b\",\"text\":\"second\"}");
+        int n = 0;
+        for (int rc = ERR_NOMEM; rc; n++) {
+            assert_true(n < 100);
+            memset(&e, 0, sizeof e);
+            mem_fail_at(n + 1);
+            rc = read_two(path);
+            mem_fail_at(0);
+            if (rc && (rc != ERR_NOMEM || !strstr(e.msg, "out of memory"))) fail_msg("%s: %d \"%s\"", path, rc, e.msg);
+        }
+        if (n - 1 < t[f].least) fail_msg("%s: %d allocations", path, n - 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +419,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(members_and_frames_are_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(switching, setup, teardown),
         cmocka_unit_test_setup_teardown(chunk_edges, setup, teardown),
+        cmocka_unit_test_setup_teardown(want_of_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
