@@ -14,8 +14,9 @@
 #include "cli/machine.h"
 #include "cli/pretrain.h"
 
-/* Share of the machine's peak that training reaches as a rule: a first guess, before it is measured. */
-static const double USUAL_SHARE = 0.45;
+/* Share of its unit's peak that training reaches at least as a rule: a first guess, before it is measured.  Of T2 some
+ * products stay T1's, and 8-bit integers leave all else a larger part of a step. */
+static double usual_share(enum profile p) { return p == PROFILE_T2 ? 0.3 : 0.45; }
 
 static bool stop_asked(void *user)
 {
@@ -100,7 +101,7 @@ static int open_inputs(struct pretrain *p, struct err *e)
         if (rc == 0)
             rc = run_agrees(&p->run, &p->req, p->out, e);
     } else if (rc == 0) {
-        p->req.budget = p->req.flops > 0 ? p->req.flops : p->req.minutes * 60 * USUAL_SHARE * p->peak;
+        p->req.budget = p->req.flops > 0 ? p->req.flops : p->req.minutes * 60 * usual_share(p->measured) * p->peak;
         rc = run_resolve_shape(&p->run, &p->req, e);
     }
     if (rc == 0)
@@ -121,17 +122,17 @@ static int open_inputs(struct pretrain *p, struct err *e)
     return rc;
 }
 
-/* The machine's own limit, for the share of it that training reaches.  Before the run is known, that of T1, whose
- * USUAL_SHARE the first guess of a run's length takes. */
-static int measure_peak(struct pretrain *p, struct err *e)
+/* The machine's own limit in a profile, for the share of it that training reaches. */
+static int measure_peak(struct pretrain *p, enum profile profile, struct err *e)
 {
     struct bench_machine m;
     int rc = bench_machine_open(&m, (int)p->threads, e);
     if (rc)
         return rc;
-    if (p->run.profile == PROFILE_T2)
+    if (profile == PROFILE_T2)
         bench_use_i8(&m);
     p->peak = 1e9 * bench_unit_rate(&m, 0.3);
+    p->measured = profile;
     bench_machine_close(&m);
     return 0;
 }
@@ -172,7 +173,7 @@ static int new_trainer(struct pretrain *p, struct err *e)
 /* A new run: its length becomes a number of steps, written to run.json before the first one. */
 static int plan_new(struct pretrain *p, struct err *e)
 {
-    p->req.tokens_per_s = USUAL_SHARE * p->peak / model_flops_per_token(&p->run.model, p->run.seq);
+    p->req.tokens_per_s = usual_share(p->run.profile) * p->peak / model_flops_per_token(&p->run.model, p->run.seq);
     int rc = run_resolve_length(&p->run, &p->req, e);
     if (rc == 0)
         rc = new_trainer(p, e);
@@ -378,11 +379,11 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         return rc > 0 ? 0 : rc;
     if ((rc = check(&p, e)))
         return rc;
-    if ((rc = measure_peak(&p, e)) || (rc = cli_machine(&p.x, p.threads, e)))
+    if ((rc = measure_peak(&p, p.int8 ? PROFILE_T2 : PROFILE_T1, e)) || (rc = cli_machine(&p.x, p.threads, e)))
         return rc;
     rc = open_inputs(&p, e);
-    if (rc == 0 && p.run.profile == PROFILE_T2)
-        rc = measure_peak(&p, e);
+    if (rc == 0 && p.run.profile != p.measured)   /* an older run says otherwise */
+        rc = measure_peak(&p, p.run.profile, e);
     if (rc || (rc = plan(&p, e)) || (rc = train(&p, e)))
         log_progress_end();
     release(&p);

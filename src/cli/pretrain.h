@@ -27,7 +27,8 @@ struct pretrain {
     struct run_config run;
     struct trainer *trainer;
     struct journal *journal;
-    double peak;
+    double peak;        /* FLOP/s of the unit that `measured` multiplies on */
+    enum profile measured;
     bool resume;
     int lock;           /* of `out` */
 };
