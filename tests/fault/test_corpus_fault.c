@@ -1,31 +1,12 @@
 /* A corpus build whose n-th write or allocation fails: one sentence, and what was there stays whole. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "folder.h"
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/corpus.h"
 
-static char top[64];
 static struct err err;
-
-static const char *at(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    char *p = path[turn++ & 3];
-    snprintf(p, sizeof path[0], "%s/%s", top, name);
-    return p;
-}
 
 static void write_text(const char *name, int from)
 {
@@ -33,16 +14,14 @@ static void write_text(const char *name, int from)
     for (int i = 0; i < 300; i++)
         assert_int_equal(buf_printf(&b, &err, "{\"text\":\"문서 %d e\xcc\x81 번호\"}\n", (from + i) % 280), 0);
     assert_int_equal(buf_adds(&b, "broken\n", &err), 0);
-    assert_int_equal(file_replace(at(name), b.p, b.len, &err), 0);
+    assert_int_equal(file_replace(in_dir(name), b.p, b.len, &err), 0);
     buf_release(&b);
 }
 
 static int set_up(void **state)
 {
-    (void)state;
-    strcpy(top, "/tmp/test-corpus-fault-XXXXXX");
     log_quiet(true);
-    if (!mkdtemp(top) || file_mkdir_p(at("in"), &err) != 0 || file_mkdir_p(at("in2"), &err) != 0)
+    if (folder_up(state) != 0 || file_mkdir_p(in_dir("in"), &err) != 0 || file_mkdir_p(in_dir("in2"), &err) != 0)
         return -1;
     write_text("in/a.jsonl", 0);
     write_text("in2/a.jsonl", 500);
@@ -51,19 +30,16 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
-    char cmd[96];
     file_fail_at(0);
     mem_fail_at(0);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", top);
-    return system(cmd);
+    return folder_down(state);
 }
 
 static int build(const char *in, bool force)
 {
     struct corpus_counts c;
-    const char *paths[1] = {at(in)};
-    struct corpus_build_opts o = {.in = paths, .n_in = 1, .out = at("out"), .threads = 1, .force = force,
+    const char *paths[1] = {in_dir(in)};
+    struct corpus_build_opts o = {.in = paths, .n_in = 1, .out = in_dir("out"), .threads = 1, .force = force,
                                   .shard_bytes = 2000};
     err = (struct err){0};
     return corpus_build(&o, &c, &err);
@@ -82,16 +58,16 @@ static void each_failure(void (*fail_at)(long), int want)
             break;
         if (rc != want) fail_msg("failure %d: %d, %s", n, rc, err.msg);
         assert_true(err.code == want && strlen(err.msg) > 0);
-        assert_false(file_exists(at("out/.building")));
-        if (file_exists(at("out/manifest.json"))) {
+        assert_false(file_exists(in_dir("out/.building")));
+        if (file_exists(in_dir("out/manifest.json"))) {
             /* only the folder's sync after the last rename failed: all of it is there */
-            assert_int_equal(corpus_verify(at("out"), &err), 0);
-            assert_int_equal(unlink(at("out/manifest.json")), 0);
+            assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
+            assert_int_equal(unlink(in_dir("out/manifest.json")), 0);
             late++;
         }
     }
     assert_true(n > 10 && late <= 1);
-    assert_int_equal(corpus_verify(at("out"), &err), 0);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
 }
 
 static void test_full_disk(void **state)
@@ -112,7 +88,7 @@ static void test_replacing(void **state)
     (void)state;
     struct corpus *c;
     assert_int_equal(build("in", false), 0);
-    assert_int_equal(corpus_open(&c, at("out"), &err), 0);
+    assert_int_equal(corpus_open(&c, in_dir("out"), &err), 0);
     struct digest old = corpus_root(c);
     corpus_close(c);
     int kept = 0, late = 0;
@@ -122,10 +98,10 @@ static void test_replacing(void **state)
         file_fail_at(0);
         if (rc == 0)
             break;
-        if (!file_exists(at("out/manifest.json")))
+        if (!file_exists(in_dir("out/manifest.json")))
             assert_int_equal(build("in", false), 0); /* between the two: an unfinished build */
-        assert_int_equal(corpus_verify(at("out"), &err), 0);
-        assert_int_equal(corpus_open(&c, at("out"), &err), 0);
+        assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
+        assert_int_equal(corpus_open(&c, in_dir("out"), &err), 0);
         struct digest now = corpus_root(c);
         corpus_close(c);
         kept += memcmp(&now, &old, sizeof now) == 0;
@@ -135,11 +111,11 @@ static void test_replacing(void **state)
         }
     }
     assert_true(kept > 10 && late <= 1);
-    assert_int_equal(corpus_open(&c, at("out"), &err), 0);
+    assert_int_equal(corpus_open(&c, in_dir("out"), &err), 0);
     struct digest now = corpus_root(c);
     corpus_close(c);
     assert_memory_not_equal(&now, &old, sizeof now);
-    assert_int_equal(corpus_verify(at("out"), &err), 0);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
 }
 
 int main(void)

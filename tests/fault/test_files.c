@@ -1,5 +1,5 @@
 /* Full disks and short memory: whatever call fails, what was there stays whole and no temporary is left. */
-#include "harness.h"
+#include "folder.h"
 
 #include <sys/resource.h>
 #include <signal.h>
@@ -11,7 +11,6 @@
 #include "formats/shard.h"
 #include "formats/textsrc.h"
 
-static const char *dir;
 static char path[400];
 static struct err e;
 static unsigned char big[600000];
@@ -57,20 +56,17 @@ static const struct way ways[] = {
 
 static int setup(void **state)
 {
-    (void)state;
-    dir = test_dir();
-    snprintf(path, sizeof path, "%s/file", dir);
+    folder_up(state);
+    snprintf(path, sizeof path, "%s", in_dir("file"));
     for (size_t i = 0; i < sizeof big; i++) big[i] = (unsigned char)(i * 31);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    (void)state;
     mem_fail_at(0);
     file_fail_at(0);
-    test_dir_remove(dir);
-    return 0;
+    return folder_down(state);
 }
 
 static void put_old(void) { ok(file_replace(path, "old", 3, &e)); }

@@ -1,4 +1,4 @@
-#include "harness.h"
+#include "folder.h"
 
 #include <sys/stat.h>
 
@@ -6,30 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-static const char *dir;
 static struct err e;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = test_dir();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
-}
-
-static const char *in_dir(const char *name)
-{
-    static char path[4][400];
-    static int k;
-    snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
-    return path[k];
-}
 
 static void put(const char *name, const char *text) { ok(file_replace(in_dir(name), text, strlen(text), &e)); }
 
@@ -225,15 +202,15 @@ static void removes_leftovers_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(reads_within_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(maps, setup, teardown),
-        cmocka_unit_test_setup_teardown(replaces_only_on_commit, setup, teardown),
-        cmocka_unit_test_setup_teardown(large_writes_and_patches, setup, teardown),
-        cmocka_unit_test_setup_teardown(writes_at_a_place, setup, teardown),
-        cmocka_unit_test_setup_teardown(appends_and_cuts, setup, teardown),
-        cmocka_unit_test_setup_teardown(folders, setup, teardown),
-        cmocka_unit_test_setup_teardown(lists_in_byte_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(removes_leftovers_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_within_limits, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(maps, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(replaces_only_on_commit, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(large_writes_and_patches, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(writes_at_a_place, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(appends_and_cuts, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(folders, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(lists_in_byte_order, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(removes_leftovers_only, folder_up, folder_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

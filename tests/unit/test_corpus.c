@@ -1,14 +1,5 @@
 /* data/corpus: what is kept, what is left out and why, and that neither threads nor places change a bit. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "folder.h"
 #include <zlib.h>
 #include <zstd.h>
 
@@ -21,21 +12,11 @@
 #include "data/corpus_nfc.h"
 #include "text/unicode.h"
 
-static char top[64];
 static struct err err;
-
-static const char *at(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    char *p = path[turn++ & 3];
-    snprintf(p, sizeof path[0], "%s/%s", top, name);
-    return p;
-}
 
 static void put(const char *name, const void *p, size_t n)
 {
-    assert_int_equal(file_replace(at(name), p, n, &err), 0);
+    assert_int_equal(file_replace(in_dir(name), p, n, &err), 0);
 }
 static void puts_to(const char *name, const char *s) { put(name, s, strlen(s)); }
 
@@ -51,7 +32,7 @@ static void put_zst(const char *name, const char *s, size_t n, size_t cut)
 
 static void put_gz(const char *name, const char *s)
 {
-    gzFile g = gzopen(at(name), "wb");
+    gzFile g = gzopen(in_dir(name), "wb");
     assert_non_null(g);
     assert_int_equal(gzwrite(g, s, (unsigned)strlen(s)), (int)strlen(s));
     assert_int_equal(gzclose(g), Z_OK);
@@ -59,18 +40,8 @@ static void put_gz(const char *name, const char *s)
 
 static int set_up(void **state)
 {
-    (void)state;
-    strcpy(top, "/tmp/test-corpus-XXXXXX");
     log_quiet(true);
-    return mkdtemp(top) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char cmd[96];
-    snprintf(cmd, sizeof cmd, "rm -rf %s", top);
-    return system(cmd);
+    return folder_up(state);
 }
 
 static int build_to(const char *in, const char *out, int threads, bool force, struct corpus_counts *c)
@@ -99,7 +70,7 @@ static void make_inputs(void)
 {
     char long_text[5000];
     struct buf b = {0};
-    assert_int_equal(file_mkdir_p(at("in/sub"), &err), 0);
+    assert_int_equal(file_mkdir_p(in_dir("in/sub"), &err), 0);
     puts_to("in/a.txt", "\xef\xbb\xbf첫째 문서\n");
     puts_to("in/b.md", "e\xcc\x81\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab");
     puts_to("in/c.txt", " \n\t\xe3\x80\x80");
@@ -128,7 +99,7 @@ static void test_kept_and_removed(void **state)
     struct corpus_reader *r;
     struct corpus_doc d;
     make_inputs();
-    assert_int_equal(build_to(at("in"), at("out"), 2, false, &c), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), 0);
     assert_false(c.reused);
     assert_int_equal(c.files, 7);
     assert_int_equal(c.docs, 4);
@@ -138,7 +109,7 @@ static void test_kept_and_removed(void **state)
     assert_int_equal(c.too_long, 1);
     assert_int_equal(c.bad_record, 2);
     assert_int_equal(c.docs_in, 14);
-    assert_int_equal(corpus_open(&k, at("out"), &err), 0);
+    assert_int_equal(corpus_open(&k, in_dir("out"), &err), 0);
     assert_int_equal(corpus_count(k).chars, 6 + 2 + 8 + 6);
     assert_int_equal(corpus_reader_new(&r, k, &err), 0);
     expect_doc(r, "a.txt", "a.txt", "첫째 문서\n");
@@ -148,13 +119,13 @@ static void test_kept_and_removed(void **state)
     assert_int_equal(corpus_reader_next(r, &d, &err), 0);
     corpus_reader_free(r);
     corpus_close(k);
-    assert_int_equal(corpus_verify(at("out"), &err), 0);
-    assert_false(file_exists(at("out/.building")));
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
+    assert_false(file_exists(in_dir("out/.building")));
 
     /* every removal with its reason; a duplicate with the id of the first */
     struct buf z = {0};
     char text[4096];
-    assert_int_equal(file_read(&z, at("out/removed-00000.jsonl.zst"), 1 << 20, &err), 0);
+    assert_int_equal(file_read(&z, in_dir("out/removed-00000.jsonl.zst"), 1 << 20, &err), 0);
     size_t n = ZSTD_decompress(text, sizeof text - 1, z.p, z.len);
     assert_false(ZSTD_isError(n));
     text[n] = 0;
@@ -179,8 +150,8 @@ static void test_root(void **state)
     struct corpus_doc d;
     struct merkle m;
     make_inputs();
-    assert_int_equal(build_to(at("in"), at("out"), 1, false, &c), 0);
-    assert_int_equal(corpus_open(&k, at("out"), &err), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 1, false, &c), 0);
+    assert_int_equal(corpus_open(&k, in_dir("out"), &err), 0);
     assert_int_equal(corpus_reader_new(&r, k, &err), 0);
     merkle_init(&m);
     while (corpus_reader_next(r, &d, &err) == 1) {
@@ -255,7 +226,7 @@ static void test_threads(void **state)
     struct buf b = {0};
     struct corpus_counts c;
     rng_init(&r, 5, RNG_TEST, 0);
-    assert_int_equal(file_mkdir_p(at("in"), &err), 0);
+    assert_int_equal(file_mkdir_p(in_dir("in"), &err), 0);
     for (int i = 0; i < 400; i++) {
         struct buf t = {0};
         random_text(&t, &r, (int)rng_below(&r, 300));
@@ -267,27 +238,27 @@ static void test_threads(void **state)
     put("in/a.jsonl", b.p, b.len);
     put("in/b.jsonl", b.p, b.len / 2); /* duplicates and a cut line */
     buf_release(&b);
-    assert_int_equal(build_to(at("in"), at("out1"), 1, false, &c), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out1"), 1, false, &c), 0);
     assert_true(c.docs > 300 && c.duplicate > 150);
     const int threads[] = {2, 3, 7};
     for (size_t i = 0; i < 3; i++) {
         char out[16], name[64];
         snprintf(out, sizeof out, "out%d", threads[i]);
-        assert_int_equal(build_to(at("in"), at(out), threads[i], false, &c), 0);
+        assert_int_equal(build_to(in_dir("in"), in_dir(out), threads[i], false, &c), 0);
         snprintf(name, sizeof name, "%s/manifest.json", out);
-        same_file(at("out1/manifest.json"), at(name));
+        same_file(in_dir("out1/manifest.json"), in_dir(name));
         for (int k = 0; k < 3; k++) { /* shards of 8 KiB: there are many */
             char one[64];
             snprintf(one, sizeof one, "out1/docs-%05d.jsonl.zst", k);
             snprintf(name, sizeof name, "%s/docs-%05d.jsonl.zst", out, k);
-            same_file(at(one), at(name));
+            same_file(in_dir(one), in_dir(name));
         }
-        assert_int_equal(corpus_verify(at(out), &err), 0);
+        assert_int_equal(corpus_verify(in_dir(out), &err), 0);
     }
     /* the place of the input does not matter either */
-    assert_int_equal(rename(at("in"), at("elsewhere")), 0);
-    assert_int_equal(build_to(at("elsewhere"), at("out9"), 2, false, &c), 0);
-    same_file(at("out1/manifest.json"), at("out9/manifest.json"));
+    assert_int_equal(rename(in_dir("in"), in_dir("elsewhere")), 0);
+    assert_int_equal(build_to(in_dir("elsewhere"), in_dir("out9"), 2, false, &c), 0);
+    same_file(in_dir("out1/manifest.json"), in_dir("out9/manifest.json"));
 }
 
 static void test_normalise_is_nfc(void **state)
@@ -333,11 +304,11 @@ static void test_pieces(void **state)
     struct corpus_doc d;
     for (int i = 0; i < 300; i++)
         assert_int_equal(buf_printf(&b, &err, "줄 번호 %d: 글자들.%s", i, i % 7 == 6 ? "\n\n" : i % 50 > 40 ? "" : "\n"), 0);
-    assert_int_equal(file_mkdir_p(at("in"), &err), 0);
+    assert_int_equal(file_mkdir_p(in_dir("in"), &err), 0);
     put("in/book.txt", b.p, b.len);
-    assert_int_equal(build_to(at("in"), at("out"), 2, false, &c), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), 0);
     assert_true(c.docs > b.len / 1024 && c.docs == c.docs_in);
-    assert_int_equal(corpus_open(&k, at("out"), &err), 0);
+    assert_int_equal(corpus_open(&k, in_dir("out"), &err), 0);
     assert_int_equal(corpus_reader_new(&r, k, &err), 0);
     for (int i = 1; corpus_reader_next(r, &d, &err) == 1; i++) {
         char id[32];
@@ -364,26 +335,26 @@ static void test_what_is_there(void **state)
     (void)state;
     struct corpus_counts c;
     make_inputs();
-    assert_int_equal(build_to(at("in"), at("out"), 2, false, &c), 0);
-    assert_int_equal(build_to(at("in"), at("out"), 1, false, &c), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 1, false, &c), 0);
     assert_true(c.reused && c.docs == 4);
     puts_to("in/a.txt", "다른 글");
-    assert_int_equal(build_to(at("in"), at("out"), 2, false, &c), ERR_VALUE);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), ERR_VALUE);
     assert_non_null(strstr(err.msg, "--force"));
-    assert_int_equal(corpus_verify(at("out"), &err), 0);
-    assert_int_equal(build_to(at("in"), at("out"), 2, true, &c), 0);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, true, &c), 0);
     assert_false(c.reused);
-    assert_int_equal(corpus_verify(at("out"), &err), 0);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
     /* without its manifest it is an unfinished build, and other files are none of our business */
     puts_to("out/docs-00007.jsonl.zst", "left over");
     puts_to("out/mine.txt", "mine");
-    assert_int_equal(unlink(at("out/manifest.json")), 0);
+    assert_int_equal(unlink(in_dir("out/manifest.json")), 0);
     struct corpus *k;
-    assert_int_equal(corpus_open(&k, at("out"), &err), ERR_IO);
-    assert_int_equal(build_to(at("in"), at("out"), 2, false, &c), 0);
-    assert_false(file_exists(at("out/docs-00007.jsonl.zst")));
-    assert_true(file_exists(at("out/mine.txt")));
-    assert_int_equal(corpus_verify(at("out"), &err), 0);
+    assert_int_equal(corpus_open(&k, in_dir("out"), &err), ERR_IO);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), 0);
+    assert_false(file_exists(in_dir("out/docs-00007.jsonl.zst")));
+    assert_true(file_exists(in_dir("out/mine.txt")));
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
 }
 
 static void test_verify_finds_damage(void **state)
@@ -392,22 +363,22 @@ static void test_verify_finds_damage(void **state)
     struct corpus_counts c;
     struct buf b = {0}, m = {0};
     make_inputs();
-    assert_int_equal(build_to(at("in"), at("out"), 2, false, &c), 0);
-    assert_int_equal(file_read(&b, at("out/docs-00000.jsonl.zst"), 1 << 20, &err), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), 0);
+    assert_int_equal(file_read(&b, in_dir("out/docs-00000.jsonl.zst"), 1 << 20, &err), 0);
     b.p[b.len / 2] ^= 1;
     put("out/docs-00000.jsonl.zst", b.p, b.len);
-    assert_int_equal(corpus_verify(at("out"), &err), ERR_FORMAT);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "docs-00000"));
     b.p[b.len / 2] ^= 1;
     put("out/docs-00000.jsonl.zst", b.p, b.len - 1);
-    assert_int_equal(corpus_verify(at("out"), &err), ERR_FORMAT);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), ERR_FORMAT);
     put("out/docs-00000.jsonl.zst", b.p, b.len);
-    assert_int_equal(corpus_verify(at("out"), &err), 0);
-    assert_int_equal(file_read(&m, at("out/manifest.json"), 1 << 20, &err), 0);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
+    assert_int_equal(file_read(&m, in_dir("out/manifest.json"), 1 << 20, &err), 0);
     char *root = strstr(m.p, "\"root\": \"") + 9;
     *root = *root == '0' ? '1' : '0';
     put("out/manifest.json", m.p, m.len);
-    assert_int_equal(corpus_verify(at("out"), &err), ERR_FORMAT);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "Merkle"));
     buf_release(&b);
     buf_release(&m);
@@ -418,25 +389,25 @@ static void test_bad_input(void **state)
     (void)state;
     struct corpus_counts c;
     char *line;
-    assert_int_equal(file_mkdir_p(at("none"), &err), 0);
-    assert_int_equal(build_to(at("none"), at("out"), 2, false, &c), ERR_VALUE);
-    assert_int_equal(build_to(at("absent"), at("out"), 2, false, &c), ERR_IO);
+    assert_int_equal(file_mkdir_p(in_dir("none"), &err), 0);
+    assert_int_equal(build_to(in_dir("none"), in_dir("out"), 2, false, &c), ERR_VALUE);
+    assert_int_equal(build_to(in_dir("absent"), in_dir("out"), 2, false, &c), ERR_IO);
     puts_to("none/x.pdf", "%PDF");
-    assert_int_equal(build_to(at("none/x.pdf"), at("out"), 2, false, &c), ERR_VALUE);
+    assert_int_equal(build_to(in_dir("none/x.pdf"), in_dir("out"), 2, false, &c), ERR_VALUE);
     puts_to("none/e.txt", "");
-    assert_int_equal(build_to(at("none"), at("out"), 2, false, &c), ERR_VALUE);
+    assert_int_equal(build_to(in_dir("none"), in_dir("out"), 2, false, &c), ERR_VALUE);
     assert_non_null(strstr(err.msg, "no document is left"));
-    assert_false(file_exists(at("out/manifest.json")));
+    assert_false(file_exists(in_dir("out/manifest.json")));
     line = malloc(100000);
     memset(line, 'a', 100000);
     for (int i = 0; i < 100000; i += 7)
         line[i] = (char)('a' + i % 23);
     put_zst("none/t.txt.zst", line, 100000, 5);
     free(line);
-    assert_int_equal(build_to(at("none"), at("out"), 2, false, &c), ERR_FORMAT);
+    assert_int_equal(build_to(in_dir("none"), in_dir("out"), 2, false, &c), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "t.txt.zst"));
-    assert_false(file_exists(at("out/manifest.json")));
-    assert_false(file_exists(at("out/docs-00000.jsonl.zst")));
+    assert_false(file_exists(in_dir("out/manifest.json")));
+    assert_false(file_exists(in_dir("out/docs-00000.jsonl.zst")));
 }
 
 /* A line far beyond the limit passes through in bounded memory. */
@@ -447,8 +418,8 @@ static void test_huge_line(void **state)
     const size_t mb = getenv("DOKJA_LONG") ? 2100 : 200;
     ZSTD_CCtx *z = ZSTD_createCCtx();
     char *in = malloc(1 << 20), *out = malloc(1 << 20);
-    assert_int_equal(file_mkdir_p(at("in"), &err), 0);
-    FILE *f = fopen(at("in/big.jsonl.zst"), "wb");
+    assert_int_equal(file_mkdir_p(in_dir("in"), &err), 0);
+    FILE *f = fopen(in_dir("in/big.jsonl.zst"), "wb");
     memset(in, 'x', 1 << 20);
     memcpy(in, "{\"text\":\"", 9);
     for (size_t i = 0; i <= mb; i++) {
@@ -469,7 +440,7 @@ static void test_huge_line(void **state)
     free(out);
     mem_peak_rss_reset();
     size_t before = mem_peak_rss();
-    assert_int_equal(build_to(at("in"), at("out"), 2, false, &c), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), 0);
     assert_int_equal(c.docs, 1);
     assert_int_equal(c.too_long, 1);
     assert_true(mem_peak_rss() - before < (64u << 20));
@@ -498,15 +469,15 @@ static void test_salted(void **state)
     make_inputs();
     struct corpus_build_opts o = {.in = in, .n_in = 1, .threads = 1, .salted = true};
     char out[512];
-    snprintf(out, sizeof out, "%s", at("salted"));
+    snprintf(out, sizeof out, "%s", in_dir("salted"));
     o.out = out;
-    assert_int_equal(build_to(at("in"), at("plain"), 1, false, &c), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("plain"), 1, false, &c), 0);
     char from[512];
-    snprintf(from, sizeof from, "%s", at("in"));
+    snprintf(from, sizeof from, "%s", in_dir("in"));
     in[0] = from;
     assert_int_equal(corpus_build(&o, &c, &err), 0);
     assert_int_equal(corpus_verify(out, &err), 0);
-    assert_int_equal(corpus_open(&plain, at("plain"), &err), 0);
+    assert_int_equal(corpus_open(&plain, in_dir("plain"), &err), 0);
     assert_int_equal(corpus_open(&salted, out, &err), 0);
     struct digest a = corpus_root(plain), b = corpus_root(salted);
     assert_memory_not_equal(&a, &b, sizeof a);
@@ -533,7 +504,7 @@ static void test_salted(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, folder_down)
     const struct CMUnitTest tests[] = {
         T(test_kept_and_removed), T(test_root),  T(test_threads),   T(test_normalise_is_nfc),
         T(test_pieces),           T(test_what_is_there), T(test_verify_finds_damage),

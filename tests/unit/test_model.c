@@ -1,29 +1,11 @@
 /* config.json, the parameter table, initial weights, models in folders. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "folder.h"
 
-#include <cmocka.h>
+#include <math.h>
 
 #include "base/file.h"
 #include "formats/safetensors.h"
 #include "model/store.h"
-
-static char dir[] = "/tmp/dokja-model-XXXXXX";
-
-static const char *in_dir(const char *name)
-{
-    static char path[4][256];
-    static int turn;
-    char *p = path[turn++ % 4];
-    snprintf(p, sizeof path[0], "%s/%s", dir, name);
-    return p;
-}
 
 /* ---- config ---- */
 
@@ -416,21 +398,6 @@ static void test_damaged(void **state)
     drop(&m);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    unlink(in_dir("config.json"));
-    unlink(in_dir("generation_config.json"));
-    unlink(in_dir("model.safetensors"));
-    return rmdir(dir);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,5 +406,5 @@ int main(void)
         cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_table),        cmocka_unit_test(test_init),
         cmocka_unit_test(test_save_load),   cmocka_unit_test(test_damaged),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, folder_up, folder_down);
 }

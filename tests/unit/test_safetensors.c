@@ -1,33 +1,10 @@
-#include "harness.h"
+#include "folder.h"
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "formats/safetensors.h"
 
-static const char *dir;
 static struct err e;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = test_dir();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
-}
-
-static const char *in_dir(const char *name)
-{
-    static char path[4][400];
-    static int k;
-    snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
-    return path[k];
-}
 
 /* Writes a file of header length `n` (−1: the true one), header text and `data` bytes of 0, 1, 2 … */
 static void craft(const char *name, const char *header, long long n, size_t data)
@@ -337,15 +314,15 @@ static void bad_indexes_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(malicious_files_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(short_files_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(deep_nesting_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(odd_but_valid, setup, teardown),
-        cmocka_unit_test_setup_teardown(halves_become_floats_exactly, setup, teardown),
-        cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
-        cmocka_unit_test_setup_teardown(writer_refuses, setup, teardown),
-        cmocka_unit_test_setup_teardown(shards_are_one_model, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_indexes_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(malicious_files_are_refused, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(short_files_are_refused, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(deep_nesting_is_refused, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(odd_but_valid, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(halves_become_floats_exactly, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(round_trip, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(writer_refuses, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(shards_are_one_model, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(bad_indexes_are_refused, folder_up, folder_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,25 +1,16 @@
-#include "harness.h"
+#include "folder.h"
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "formats/shard.h"
 
-static const char *dir;
 static char path[400];
 static struct err e;
 
 static int setup(void **state)
 {
-    (void)state;
-    dir = test_dir();
-    snprintf(path, sizeof path, "%s/s.bin", dir);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_dir_remove(dir);
+    folder_up(state);
+    snprintf(path, sizeof path, "%s", in_dir("s.bin"));
     return 0;
 }
 
@@ -186,11 +177,11 @@ static void foreign_headers_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
-        cmocka_unit_test_setup_teardown(bytes_are_as_documented, setup, teardown),
-        cmocka_unit_test_setup_teardown(writer_refuses_foreign_ids, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_truncation_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(foreign_headers_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(round_trip, setup, folder_down),
+        cmocka_unit_test_setup_teardown(bytes_are_as_documented, setup, folder_down),
+        cmocka_unit_test_setup_teardown(writer_refuses_foreign_ids, setup, folder_down),
+        cmocka_unit_test_setup_teardown(every_truncation_is_refused, setup, folder_down),
+        cmocka_unit_test_setup_teardown(foreign_headers_are_refused, setup, folder_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

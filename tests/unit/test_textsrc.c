@@ -1,4 +1,4 @@
-#include "harness.h"
+#include "folder.h"
 
 #include <zlib.h>
 #include <zstd.h>
@@ -8,30 +8,7 @@
 #include "formats/instream.h"
 #include "formats/textsrc.h"
 
-static const char *dir;
 static struct err e;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = test_dir();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
-}
-
-static const char *in_dir(const char *name)
-{
-    static char path[4][400];
-    static int k;
-    snprintf(path[k = (k + 1) % 4], sizeof *path, "%s/%s", dir, name);
-    return path[k];
-}
 
 /* Appends p[n] to b as gzip or zstd, by the libraries' own writers. */
 static void pack(struct buf *b, const char *name, const void *p, size_t n)
@@ -409,17 +386,17 @@ static void want_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(kinds_by_name, setup, teardown),
-        cmocka_unit_test_setup_teardown(texts_are_one_document, setup, teardown),
-        cmocka_unit_test_setup_teardown(records_are_documents, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_records_are_named_or_skipped, setup, teardown),
-        cmocka_unit_test_setup_teardown(long_lines_are_not_kept, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_truncation_is_an_error, setup, teardown),
-        cmocka_unit_test_setup_teardown(corrupt_data_is_an_error, setup, teardown),
-        cmocka_unit_test_setup_teardown(members_and_frames_are_joined, setup, teardown),
-        cmocka_unit_test_setup_teardown(switching, setup, teardown),
-        cmocka_unit_test_setup_teardown(chunk_edges, setup, teardown),
-        cmocka_unit_test_setup_teardown(want_of_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(kinds_by_name, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(texts_are_one_document, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(records_are_documents, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(bad_records_are_named_or_skipped, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(long_lines_are_not_kept, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(every_truncation_is_an_error, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(corrupt_data_is_an_error, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(members_and_frames_are_joined, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(switching, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(chunk_edges, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(want_of_memory, folder_up, folder_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

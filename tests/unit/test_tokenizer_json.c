@@ -1,25 +1,9 @@
 /* tokenizer.json: files of Hugging Face `tokenizers` with the ids it gives, and damaged or foreign files. */
-#include "harness.h"
+#include "folder.h"
 
 #include "base/file.h"
 #include "base/json.h"
 #include "text/tokenizer.h"
-
-static char dir[256];
-
-static int make_dir(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "%s", test_dir());
-    return 0;
-}
-
-static int drop_dir(void **state)
-{
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
-}
 
 static const char *write_file(const char *text, size_t n)
 {
@@ -237,5 +221,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_damaged),
                                        cmocka_unit_test(test_both_merges)};
-    return cmocka_run_group_tests(tests, make_dir, drop_dir);
+    return cmocka_run_group_tests(tests, folder_up, folder_down);
 }
