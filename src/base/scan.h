@@ -12,9 +12,10 @@ size_t scan_json_plain(const char *p, size_t n);
 
 enum { SCAN_LEAST = 18 };
 
-/* The end of a run from p[from] on, where a character begins, of whole characters in ASCII, U+4000–U+9FFF and
- * U+AC00–U+D77F: valid UTF-8 that normal form C leaves alone.  What stands before p[from] in p is valid UTF-8.
- * The run ends before a character of another kind, or what is none; fewer than SCAN_LEAST bytes are not looked at. */
+/* The end of a run from p[from] on, where a character begins, of whole characters in ASCII, U+2002–U+203F,
+ * U+4000–U+9FFF and U+AC00–U+D77F: valid UTF-8 that normal form C leaves alone.  What stands before p[from] in p is
+ * valid UTF-8.  The run ends before a character of another kind, or what is none; fewer than SCAN_LEAST bytes are not
+ * looked at. */
 size_t scan_easy_utf8(const unsigned char *p, size_t from, size_t n);
 /* The same within a JSON string: the run ends before '"' and anything below U+0020 too.  It passes over escapes of
  * two characters, or ends before them, and sets *escaped when it passed one; it may leave the last SCAN_LEAST bytes. */
