@@ -6,10 +6,11 @@
 #include "nn/selftest.h"
 
 void gemm_fill_amx_emulated(struct kernels *k);
+void gemm_i8_fill_amx_emulated(struct kernels *k);
 void gemm_fill_avx512bf16_emulated(struct kernels *k);
 void gemm_i8_fill_avx512vnni_emulated(struct kernels *k);
 
-static void whole_selftest(void (*fill)(struct kernels *))
+static void whole_selftest(void (*fill)(struct kernels *), const char *unit, const char *unit_i8)
 {
     const struct kernels *best = kernels_get(ISA_AVX512);
     if (!best) {
@@ -18,7 +19,8 @@ static void whole_selftest(void (*fill)(struct kernels *))
     }
     struct kernels k = *best;
     fill(&k);
-    assert_true(k.gemm.layout_id != best->gemm.layout_id);
+    assert_string_equal(k.gemm.name, unit);
+    assert_string_equal(k.gemm_i8.name, unit_i8);
     for (int threads = 1; threads < 4; threads += 2) {
         struct err e = {0};
         struct nn x;
@@ -30,10 +32,16 @@ static void whole_selftest(void (*fill)(struct kernels *))
     }
 }
 
+static void fill_tiles(struct kernels *k)
+{
+    gemm_fill_amx_emulated(k);
+    gemm_i8_fill_amx_emulated(k);
+}
+
 static void test_emulated_tiles(void **state)
 {
     (void)state;
-    whole_selftest(gemm_fill_amx_emulated);
+    whole_selftest(fill_tiles, "amx-bf16", "amx-int8");
 }
 
 static void fill_dots(struct kernels *k)
@@ -45,7 +53,7 @@ static void fill_dots(struct kernels *k)
 static void test_emulated_dots(void **state)
 {
     (void)state;
-    whole_selftest(fill_dots);
+    whole_selftest(fill_dots, "dot-bf16", "dot-int8");
 }
 
 int main(void)
