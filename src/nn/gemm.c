@@ -129,7 +129,7 @@ static void choose_blocks(struct plan *p)
     p->group = rows;
     p->keep_c = p->c.dtype == DT_BF16 && p->kb < kp;
     if (p->keep_c) {
-        size_t c_space = p->x->scratch_bytes - a_space - p->x->scratch_bytes / 8;
+        size_t c_space = p->x->scratch_bytes - gemm_a_bytes(u, p->mc, p->kb);
         most = min_int(most, round_up(1024, u->nr));
         p->group = (int)(c_space / sizeof(real) / (size_t)most) / u->mr * u->mr;
         p->group = min_int(p->group, rows);

@@ -1,7 +1,7 @@
-/* Matrix products of NUMERICS §3: packing, cache blocking and threads around a gemm_unit.
+/* Matrix products of NUMERICS §3 and §3a: packing, cache blocking and threads around a gemm_unit.
  *
  *   c = init + A·B     c (m, n) f32 or bf16; A (m, k); B (k, n); A, B f32 (rounded to bf16 when
- *                      packed) or bf16
+ *                      packed; with i8 quantised as they are) or bf16
  *
  * a_trans: `a` is stored (k, m).  b_trans: `b` is stored (n, k), as weights are.  The three
  * products of a linear layer y = x·Wᵀ are therefore
@@ -12,7 +12,8 @@
  *
  * init.p == NULL: c starts at +0.  init may be c itself (accumulate) or another f32 matrix of
  * c's shape (residual add).  bf16 c is rounded once from the finished f32 value.  Threads own
- * blocks of c; K is never split between threads. */
+ * blocks of c; K is never split between threads.  With i8 groups of I8_GROUP begin at the first k
+ * of a call: who makes a product by several calls along k cuts at multiples of it. */
 #ifndef DK_NN_GEMM_H
 #define DK_NN_GEMM_H
 
