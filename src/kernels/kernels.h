@@ -42,7 +42,6 @@ struct gemm_unit {
     int k_cut;     /* where depth may be cut into blocks that are packed apart: 32; I8_GROUP */
     size_t elem;   /* bytes of one packed element: 4 when expanded to f32, 2 for bf16 or 16 bits, 1 */
     size_t a_head, b_head; /* bytes before each k_cut of a panel: the scales of 8-bit integers */
-    int layout_id; /* equal ids: equal packed bytes */
     void (*pack_a)(void *dst, struct gemm_src src, int m, int k);
     void (*pack_b)(void *dst, struct gemm_src src, int n, int k);
     /* c[0..m)[0..n) = (zero ? +0 : c) then accumulation over the blocks (of 32 k; groups of I8_GROUP) of the

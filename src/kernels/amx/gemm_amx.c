@@ -5,7 +5,7 @@
 #include "kernels/avx512/lanes_avx512.h"
 #include "kernels/fill.h"
 
-enum { MR = 32, NR = 32, LAYOUT = 4 };
+enum { MR = 32, NR = 32 };
 enum { TILE_BYTES = 1024, STEP_BYTES = 2 * TILE_BYTES }; /* of one tile; of 32 k in a panel */
 
 /* c (32 × 32 at stride bytes) from two panels. */
@@ -154,7 +154,6 @@ void gemm_fill_amx(struct kernels *k)
                                  .k_pad = 32,
                                  .k_cut = 32,
                                  .elem = sizeof(bf16),
-                                 .layout_id = LAYOUT,
                                  .pack_a = pack_a_amx,
                                  .pack_b = pack_b_amx,
                                  .block = block_amx,

@@ -7,7 +7,7 @@
 #include "kernels/avx512/int8_avx512.h"
 #include "kernels/fill.h"
 
-enum { MR = 32, NR = 32, KC = 512, LAYOUT = 104 }; /* KC: depth of a B panel kept in L1 while the A panels pass */
+enum { MR = 32, NR = 32, KC = 512 }; /* KC: depth of a B panel kept in L1 while the A panels pass */
 enum { HEAD = 32 * sizeof(float), TILE_BYTES = 1024, STEP_BYTES = 2 * TILE_BYTES }; /* a step: 64 k of a panel */
 
 static const struct i8_panels panels = {MR, 1, HEAD};
@@ -175,7 +175,7 @@ static void leave_amx(void) { tile_release(); }
 void gemm_i8_fill_amx(struct kernels *k)
 {
     struct gemm_unit *u = &k->gemm_i8;
-    *u = i8_unit("amx-int8", panels, panels, LAYOUT);
+    *u = i8_unit("amx-int8", panels, panels);
     u->pack_a = pack_a_i8_amx;
     u->pack_b = pack_b_i8_amx;
     u->block = block_i8_amx;

@@ -7,7 +7,7 @@
 #include "kernels/fill.h"
 #include "kernels/unroll.h"
 
-enum { MR = 6, NR = 16, LAYOUT = 2 };
+enum { MR = 6, NR = 16 };
 enum { KC = 256 }; /* depth of a B panel kept in L1 while the A panels pass: 16 KiB */
 
 #define INLINE static inline __attribute__((always_inline))
@@ -339,7 +339,6 @@ void gemm_fill_avx2(struct kernels *k)
                                  .k_pad = 32,
                                  .k_cut = 32,
                                  .elem = sizeof(float),
-                                 .layout_id = LAYOUT,
                                  .pack_a = pack_a_avx2,
                                  .pack_b = pack_b_avx2,
                                  .block = block_avx2,

@@ -11,7 +11,7 @@
 #include "kernels/int8.h"
 #include "kernels/unroll.h"
 
-enum { MR = 6, NR = 16, LAYOUT = 102 };
+enum { MR = 6, NR = 16 };
 enum { KC = 512 }; /* depth of a B panel kept in L1 while the A panels pass: 16 KiB */
 
 static const struct i8_panels a_panels = {MR, sizeof(int16_t), 8 * sizeof(float)};
@@ -188,7 +188,7 @@ INLINE __m256i most_of(bool half, const char *p, ptrdiff_t ld, bool trans, int r
     return most;
 }
 
-/* i8_scale of 8 rows. */
+/* scale_of (ref/gemm_i8_ref.c) of 8 rows. */
 INLINE void scales(__m256 *scale, __m256 *inverse, __m256i most)
 {
     const __m256 steps = _mm256_set1_ps(127);
@@ -290,7 +290,7 @@ static void nothing(void) {}
 void gemm_i8_fill_avx2(struct kernels *k)
 {
     struct gemm_unit *u = &k->gemm_i8;
-    *u = i8_unit("madd-int8", a_panels, b_panels, LAYOUT);
+    *u = i8_unit("madd-int8", a_panels, b_panels);
     u->pack_a = pack_a_i8_avx2;
     u->pack_b = pack_b_i8_avx2;
     u->block = block_i8_avx2;

@@ -5,7 +5,7 @@
 #include "kernels/fill.h"
 #include "kernels/unroll.h"
 
-enum { MR = 7, NR = 32, LAYOUT = 3, KC = 256, ELEM = sizeof(float) };
+enum { MR = 7, NR = 32, KC = 256, ELEM = sizeof(float) };
 
 LANES_INLINE __m512i *lanes_at(void *p) { return (__m512i *)p; }
 
@@ -281,7 +281,6 @@ void gemm_fill_avx512(struct kernels *k)
                                  .k_pad = 32,
                                  .k_cut = 32,
                                  .elem = sizeof(float),
-                                 .layout_id = LAYOUT,
                                  .pack_a = pack_a_avx512,
                                  .pack_b = pack_b_avx512,
                                  .block = walk_panels,

@@ -75,7 +75,7 @@ LANES_INLINE __m512i most_of_rows(const struct i8_rows *s, int wide)
     return most;
 }
 
-/* i8_scale of `wide` rows: the scales, and in `each` their inverses. */
+/* scale_of (ref/gemm_i8_ref.c) of `wide` rows: the scales, and in `each` their inverses. */
 LANES_INLINE __m512 i8_scales(float each[16], const struct i8_rows *s, int wide)
 {
     const __m512 steps = _mm512_set1_ps(127), nan = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fc00000));

@@ -8,7 +8,7 @@
 #include "kernels/fill.h"
 #include "kernels/unroll.h"
 
-enum { MR = 7, NR = 32, LAYOUT = 5, KC = 512, ELEM = sizeof(bf16) };
+enum { MR = 7, NR = 32, KC = 512, ELEM = sizeof(bf16) };
 enum { LINE = 16, QUAD = 64 }; /* 32-bit words: of a row of A for 32 k, of a panel of B for 4 k */
 
 LANES_INLINE void chains(int rows, __m512 *e0, __m512 *e1, __m512 *o0, __m512 *o1, const void *packed_a,
@@ -216,7 +216,6 @@ void gemm_fill_avx512bf16(struct kernels *k)
                                  .k_pad = 32,
                                  .k_cut = 32,
                                  .elem = sizeof(bf16),
-                                 .layout_id = LAYOUT,
                                  .pack_a = pack_a_avx512bf16,
                                  .pack_b = pack_b_avx512bf16,
                                  .block = walk_panels,

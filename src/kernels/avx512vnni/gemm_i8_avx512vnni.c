@@ -7,7 +7,7 @@
 #include "kernels/avx512vnni/dot_bytes.h"
 #include "kernels/fill.h"
 
-enum { MR = 14, NR = 32, LAYOUT = 103 };
+enum { MR = 14, NR = 32 };
 enum { KC = 512 }; /* depth of a B panel kept in L1 while the A panels pass: 16 KiB */
 enum { A_HEAD = 64, B_HEAD = 2 * NR * 4 };
 enum { LINE = 16, QUAD = NR }; /* 32-bit words: of a row of A for 64 k, of a panel of B for 4 k */
@@ -202,7 +202,7 @@ static void nothing(void) {}
 void gemm_i8_fill_avx512vnni(struct kernels *k)
 {
     struct gemm_unit *u = &k->gemm_i8;
-    *u = i8_unit("dot-int8", a_panels, b_panels, LAYOUT);
+    *u = i8_unit("dot-int8", a_panels, b_panels);
     u->pack_a = pack_a_avx512vnni;
     u->pack_b = pack_b_avx512vnni;
     u->block = block_avx512vnni;

@@ -3,7 +3,7 @@
 #include "kernels/fill.h"
 #include "kernels/fp.h"
 
-enum { MR = 4, NR = 16, LAYOUT = 1 };
+enum { MR = 4, NR = 16 };
 
 /* Element (row, kk) of a source as the bf16 value the product sees. */
 static bf16 element(const struct gemm_src *s, int row, int kk)
@@ -106,7 +106,6 @@ void gemm_fill_ref(struct kernels *k)
                                  .k_pad = 32,
                                  .k_cut = 32,
                                  .elem = sizeof(real),
-                                 .layout_id = LAYOUT,
                                  .pack_a = pack_a_ref,
                                  .pack_b = pack_b_ref,
                                  .block = block_ref,
