@@ -38,7 +38,7 @@ if [ ${#own[@]} -gt 0 ]; then
     step "1  Your text: a corpus"
     "$dokja" corpus build --in "${own[@]}" --out "$out/corpus"
     bytes=$("$dokja" corpus stats "$out/corpus" --json | grep -o '"bytes":[0-9]*' | head -n 1 | cut -d: -f2)
-    # About one merge for each 500 bytes of text: what a small text can support.
+    # About one merge for each 500 bytes of text; one that says little, or the same again and again, supports fewer.
     vocab=$((272 + bytes / 500)); [ "$vocab" -le 4096 ] || vocab=4096
     heldout=0.02
 else
@@ -49,7 +49,7 @@ else
 fi
 step "2  A tokenizer from that text"
 [ -f "$out/tokenizer/tokenizer.json" ] ||
-    "$dokja" tokenizer train --corpus "$out/corpus" --vocab $vocab --heldout $heldout --out "$out/tokenizer"
+    "$dokja" tokenizer train --corpus "$out/corpus" --vocab-at-most $vocab --heldout $heldout --out "$out/tokenizer"
 step "3  A model from random weights"
 # Questions and answers at the end take about half a minute.
 left=$(awk -v m="$minutes" -v s="$start" -v n="$(date +%s)" \

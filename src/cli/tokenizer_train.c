@@ -161,13 +161,15 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
 {
     const char *corpus = NULL, *out = NULL, *pattern = NULL;
     struct opt_list in = {0};
-    int64_t vocab = 16384, min_count = 2, threads = 0;
+    int64_t vocab = 16384, at_most = 0, min_count = 2, threads = 0;
     double heldout = CORPUS_HELDOUT;
-    bool json = false, heldout_given = false;
+    bool json = false, heldout_given = false, vocab_given = false;
     const struct opt opts[] = {
         {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
         {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders instead; repeatable", 0, 0, NULL},
-        {"vocab", 'v', OPT_INT, &vocab, "N", "size of the vocabulary (16384)", 1, 1 << 22, NULL},
+        {"vocab", 'v', OPT_INT, &vocab, "N", "size of the vocabulary (16384)", 1, 1 << 22, &vocab_given},
+        {"vocab-at-most", 0, OPT_INT, &at_most, "N", "instead: that size, or what the text supports if that is less", 1,
+         1 << 22, NULL},
         {"out", 'o', OPT_STR, &out, "DIR", "where tokenizer.json goes", 0, 0, NULL},
         {"pattern", 0, OPT_STR, &pattern, "REGEX", "another split pattern", 0, 0, NULL},
         {"min-count", 0, OPT_INT, &min_count, "N", "merge only pairs seen so often (2)", 1, 1e15, NULL},
@@ -189,12 +191,15 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         return err_set(e, ERR_USAGE, "tokenizer train needs --out DIR and --corpus DIR or --in FILE");
     if (heldout_given && heldout > 0 && !corpus)
         return err_set(e, ERR_USAGE, "--heldout needs --corpus DIR: what --in names is used whole");
+    if (at_most && vocab_given)
+        return err_set(e, ERR_USAGE, "--vocab and --vocab-at-most exclude each other");
     struct feed f = {.budget = 32u << 20, .heldout = corpus ? heldout : 0};
     struct tokenizer *t = NULL;
     double start = clock_seconds();
     log_catch_stop();
     rc = bpe_trainer_new(&f.tr,
-                         &(struct bpe_train_opts){.vocab = (int)vocab,
+                         &(struct bpe_train_opts){.vocab = (int)(at_most ? at_most : vocab),
+                                                  .at_most = at_most > 0,
                                                   .pattern = pattern,
                                                   .min_count = (uint64_t)min_count,
                                                   .threads = (int)threads,
@@ -212,6 +217,9 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
     if (rc == 0) {
         log_line("%s: %d tokens from %.1f MB in %.1f s, %.0f MB of memory at most", out, tokenizer_vocab(t),
                  (double)f.bytes * 1e-6, seconds, (double)mem_peak_rss() * 1e-6);
+        if (tokenizer_vocab(t) < at_most)
+            log_line("%lld tokens were asked for: this text supports no more than %d", (long long)at_most,
+                     tokenizer_vocab(t));
         if (f.left_out.docs)
             log_line("left out: %llu documents (%.1f MB), which pretrain --heldout %g holds out",
                      (unsigned long long)f.left_out.docs, (double)f.left_out.bytes * 1e-6, heldout);

@@ -528,10 +528,12 @@ static int merge_all(struct run *r)
 {
     const struct bpe_merge_opts *o = r->o;
     while (r->m->n_token < o->vocab) {
+        if (r->n_heap == 0 && o->at_most)
+            return 0;
         if (r->n_heap == 0)
             return err_set(r->e, ERR_VALUE,
-                           "the text supports a vocabulary of %u at most, %u were asked for: give a smaller --vocab "
-                           "or more text",
+                           "the text supports a vocabulary of %u at most, %u were asked for: give a smaller --vocab, "
+                           "--vocab-at-most or more text",
                            r->m->n_token, o->vocab);
         struct entry top = heap_pop(r);
         uint64_t count = r->pair[top.pair].count;

@@ -16,6 +16,7 @@
 
 struct bpe_merge_opts {
     uint32_t vocab, first; /* tokens wanted; tokens that exist at first */
+    bool at_most; /* fewer tokens when no pair is left, not an error */
     uint64_t min_count;
     const int32_t *byte_id; /* [256] */
     struct buf *bytes;      /* contents of the tokens, grows */

@@ -229,6 +229,7 @@ int bpe_trainer_finish(struct bpe_trainer *tr, struct tokenizer **t, struct err 
         rc = bpe_merge_run(&m, tr->count,
                            &(struct bpe_merge_opts){.vocab = (uint32_t)tr->o.vocab,
                                                     .first = (uint32_t)tr->o.n_special + 256,
+                                                    .at_most = tr->o.at_most,
                                                     .min_count = tr->o.min_count,
                                                     .byte_id = byte_id,
                                                     .bytes = &v.bytes,

@@ -23,6 +23,7 @@ struct bpe_train_progress {
 
 struct bpe_train_opts {
     int vocab;                  /* all ids: special tokens and bytes included */
+    bool at_most;               /* what the documents support, where that is less */
     const char *const *special; /* NULL: the default set of 16, <|bos|> … */
     int n_special;
     const char *pattern; /* NULL: ours (lexer.h) */
@@ -43,7 +44,7 @@ int bpe_trainer_add(struct bpe_trainer *tr, const char *text, size_t n, struct e
 /* Tests: a piece as if it had been read `count` times. */
 int bpe_trainer_add_piece(struct bpe_trainer *tr, const char *piece, size_t n, uint64_t count,
                           struct err *e) MUST_CHECK;
-/* ERR_VALUE, naming the reachable size, when the documents do not hold enough pairs. */
+/* ERR_VALUE, naming the reachable size, when the documents do not hold enough pairs (and at_most is not set). */
 int bpe_trainer_finish(struct bpe_trainer *tr, struct tokenizer **t, struct err *e) MUST_CHECK;
 
 #endif

@@ -67,6 +67,18 @@ has "report" "$("$DOKJA" tokenizer report --tokenizer t --in in)" "bytes/token"
 has "report --json" "$("$DOKJA" tokenizer report --tokenizer t --in in --json)" '"tokens_per_word"'
 
 refuses "vocabulary beyond the text" 1 "smaller --vocab" "$DOKJA" tokenizer train --in in --vocab 60000 --out x
+"$DOKJA" tokenizer train --in in --vocab-at-most 60000 --out most --json 2>err.txt >most.json
+is "at most so many: what the text supports" $? 0
+size=$(grep -o '"vocab":[0-9]*' most.json | head -n 1 | cut -d: -f2)
+has "and it says so" "$(cat err.txt)" "60000 tokens were asked for: this text supports no more than $size"
+"$DOKJA" tokenizer train --in in --vocab "$size" --out exact >/dev/null 2>&1
+same "the same as of exactly that size" most/tokenizer.json exact/tokenizer.json
+refuses "one more is beyond the text" 1 "vocabulary of $size at most" \
+    "$DOKJA" tokenizer train --in in --vocab $((size + 1)) --out x
+"$DOKJA" tokenizer train --in in --vocab-at-most 330 --out t330 >/dev/null 2>err.txt
+same "where the text supports them, all" t/tokenizer.json t330/tokenizer.json
+is "and nothing to say" "$(grep -c 'asked for' err.txt)" 0
+refuses "two sizes" 2 "--vocab-at-most" "$DOKJA" tokenizer train --in in --vocab 300 --vocab-at-most 300 --out x
 refuses "vocabulary below the bytes" 1 "272" "$DOKJA" tokenizer train --in in --vocab 10 --out x
 [ -e x ] && bad "nothing is left behind" "x exists" || ok "nothing is left behind"
 : >empty.txt

@@ -338,6 +338,34 @@ static void test_limits(void **state)
     bpe_trainer_free(tr);
 }
 
+/* Asked for at most so many, a trainer gives what it gives when asked for exactly the size that it reaches. */
+static void test_at_most(void **state)
+{
+    (void)state;
+    static const struct {
+        int vocab, made;
+    } most[] = {{5000, 0}, {280, 280}, {272, 272}};
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+        struct tokenizer *t = NULL, *exact = NULL;
+        struct bpe_trainer *tr = NULL;
+        ok(bpe_trainer_new(&tr, &(struct bpe_train_opts){.vocab = most[i].vocab, .at_most = true}, &e));
+        ok(bpe_trainer_add(tr, text[0], strlen(text[0]), &e));
+        ok(bpe_trainer_finish(tr, &t, &e));
+        bpe_trainer_free(tr);
+        int made = tokenizer_vocab(t);
+        assert_true(most[i].made ? made == most[i].made : made > 280 && made < 5000);
+        ok(bpe_trainer_new(&tr, &(struct bpe_train_opts){.vocab = made}, &e));
+        ok(bpe_trainer_add(tr, text[0], strlen(text[0]), &e));
+        ok(bpe_trainer_finish(tr, &exact, &e));
+        bpe_trainer_free(tr);
+        struct digest got = tokenizer_digest(t), want = tokenizer_digest(exact);
+        assert_memory_equal(&got, &want, sizeof got);
+        tokenizer_close(t);
+        tokenizer_close(exact);
+    }
+}
+
 static void test_save_and_open(void **state)
 {
     (void)state;
@@ -532,6 +560,7 @@ int main(void)
                                        cmocka_unit_test(test_threads_and_order),
                                        cmocka_unit_test(test_counts_and_ties),
                                        cmocka_unit_test(test_limits),
+                                       cmocka_unit_test(test_at_most),
                                        cmocka_unit_test(test_save_and_open),
                                        cmocka_unit_test(test_long_pieces),
                                        cmocka_unit_test(test_scan_and_heap),
