@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/infer_args.h"
+#include "text/unicode.h"
 
 enum { DEFAULT_CONTEXT = 4096, PREFILL_ROWS = 512, HISTORY = 500 };
 
@@ -33,6 +34,7 @@ struct chat {
     struct tok_special sp;
     enum form form;
     struct token_vec said;   /* everything so far; the session holds the first session_len of it */
+    uint64_t lines;          /* read so far */
     bool system_told, out_failed;
 };
 
@@ -102,7 +104,7 @@ static int choose_form(struct chat *c, struct err *e)
                                      "needs", c->model);
     if (c->system && c->form != CHAT)
         return err_set(e, ERR_USAGE, "--system needs --form chat");
-    return 0;
+    return c->system ? uc_check("--system", c->system, strlen(c->system), e) : 0;
 }
 
 /* ---- one turn ---- */
@@ -220,10 +222,11 @@ static int answer(struct chat *c, const char *line, struct err *e)
 static const char help_text[] = "/reset  forget what was said\n/help   this\n/quit   leave (or Ctrl-D); Ctrl-C stops "
                                 "an answer";
 
-/* 1: go on; 0: leave; negative: error that ends the program. */
-static int one_line(struct chat *c, char *line, bool tty, struct err *e)
+/* `line` ends with a NUL.  1: go on; 0: leave; negative: error that ends the program. */
+static int one_line(struct chat *c, char *line, size_t n, bool tty, struct err *e)
 {
-    size_t n = strlen(line);
+    char name[48];
+    snprintf(name, sizeof name, "standard input: line %llu", (unsigned long long)++c->lines);
     while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
         line[--n] = 0;
     if (n == 0)
@@ -240,7 +243,9 @@ static int one_line(struct chat *c, char *line, bool tty, struct err *e)
         fprintf(c->json ? stderr : stdout, "%s\n", help_text);
         return 1;
     }
-    int rc = answer(c, line, e);
+    int rc = uc_check(name, line, n, e);
+    if (rc == 0)
+        rc = answer(c, line, e);
     if (c->out_failed)
         return err_set(e, ERR_IO, "standard output: not everything could be written");
     if (rc == 0)
@@ -257,8 +262,8 @@ static int talk_pipe(struct chat *c, struct err *e)
     char *line = NULL;
     size_t cap = 0;
     int go = 1;
-    while (go > 0 && getline(&line, &cap, stdin) >= 0)
-        go = one_line(c, line, false, e);
+    for (ssize_t n; go > 0 && (n = getline(&line, &cap, stdin)) >= 0;)
+        go = one_line(c, line, (size_t)n, false, e);
     free(line);
     return go < 0 ? go : 0;
 }
@@ -298,7 +303,7 @@ static int talk_tty(struct chat *c, struct err *e)
         }
         if (line[0] != '\n')
             history(h, &ev, H_ENTER, got);
-        go = one_line(c, line, true, e);
+        go = one_line(c, line, strlen(line), true, e);
         mem_free(line);
     }
     history_end(h);

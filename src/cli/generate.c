@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/infer_args.h"
+#include "text/unicode.h"
 
 enum { MAX_PROMPT = 256 << 20, PREFILL_ROWS = 512 };
 
@@ -50,23 +51,26 @@ static int read_prompt(struct buf *b, const struct generate_args *a, struct err 
 {
     if (a->prompt && a->prompt_file)
         return err_set(e, ERR_USAGE, "give -p or --prompt-file, not both");
+    const char *name = "standard input";
     int rc;
     if (a->prompt) {
+        name = "-p";
         rc = buf_adds(b, a->prompt, e);
     } else if (a->prompt_file && strcmp(a->prompt_file, "-") != 0) {
         FILE *f = fopen(a->prompt_file, "rb");
         if (!f)
             return err_set(e, ERR_IO, "%s: cannot open", a->prompt_file);
-        rc = read_all(b, f, a->prompt_file, e);
+        name = a->prompt_file;
+        rc = read_all(b, f, name, e);
         fclose(f);
     } else if (a->prompt_file || !isatty(STDIN_FILENO)) {
-        rc = read_all(b, stdin, "standard input", e);
+        rc = read_all(b, stdin, name, e);
     } else {
         return err_set(e, ERR_USAGE, "-p TEXT is missing: what to continue");
     }
     if (rc == 0 && b->len == 0)
         rc = err_set(e, ERR_VALUE, "the prompt is empty");
-    return rc;
+    return rc == 0 ? uc_check(name, b->p, b->len, e) : rc;
 }
 
 static int run(const struct generate_args *a, const struct cli_model *c, const struct buf *prompt, struct err *e)

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/machine.h"
+#include "text/unicode.h"
 
 int cli_model_open(struct cli_model *c, const char *path, int threads, struct err *e)
 {
@@ -40,6 +41,8 @@ int sample_opts(struct gen_opts *o, const struct sample_args *a, struct err *e)
     if (a->temp == 0 && !a->top_p_given)
         o->top_p = 1;
     int rc = gen_check(o, e);
+    for (int i = 0; i < a->stop.n && rc == 0; i++)
+        rc = uc_check("--stop", a->stop.v[i], strlen(a->stop.v[i]), e);
     if (rc != 0 && e)
         e->code = ERR_USAGE;
     return rc == 0 ? 0 : ERR_USAGE;

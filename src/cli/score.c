@@ -10,6 +10,7 @@
 #include "cli/infer_args.h"
 #include "data/corpus_nfc.h"
 #include "formats/textsrc.h"
+#include "text/unicode.h"
 
 enum { MAX_DOC = 256 << 20, MAX_IDS = 64 << 20, ROWS = 512 };
 static const double LN2 = 0.69314718055994530942;
@@ -84,21 +85,19 @@ static int score_ids(struct scorer *k, struct err *e)
     return 0;
 }
 
-/* Bytes and characters are those of the text in normal form C, which is what the model reads. */
-static int score_doc(struct scorer *k, const char *text, size_t n, struct err *e)
+/* Text that is not UTF-8 has ids too, but figures of it would mean nothing.  Bytes and characters are those of the text
+ * in normal form C, which is what the model reads. */
+static int score_doc(struct scorer *k, const char *path, const struct textsrc_doc *d, struct err *e)
 {
-    struct nfc_look look;
-    uint64_t chars = 0;
-    int rc = 0;
-    if (nfc_look(&look, text, n)) {
-        chars = look.chars;
-        if (!look.plain) {
-            rc = nfc_normalise(&k->text, &chars, text, n, e);
-            text = k->text.p;
-            n = k->text.len;
-        }
-    } else {
-        chars = nfc_count_chars(text, n);
+    struct nfc_look look = {0};
+    int rc = nfc_look(&look, d->text, d->n) ? 0 : uc_check(path, d->text, d->n, e);
+    const char *text = d->text;
+    size_t n = d->n;
+    uint64_t chars = look.chars;
+    if (rc == 0 && !look.plain) {
+        rc = nfc_normalise(&k->text, &chars, text, n, e);
+        text = k->text.p;
+        n = k->text.len;
     }
     k->ids.n = 0;
     if (rc == 0)
@@ -121,7 +120,7 @@ static int score_file(struct scorer *k, const char *path, struct err *e)
     if (rc != 0)
         return rc;
     while (rc == 0 && (got = textsrc_next(src, &d, e)) > 0) {
-        rc = score_doc(k, d.text, d.n, e);
+        rc = score_doc(k, path, &d, e);
         log_progress("score: %llu documents, %.1f kB, %.4f bits per byte, %.0f tokens/s", (unsigned long long)k->docs,
                      (double)k->bytes * 1e-3, k->bytes ? k->sum / LN2 / (double)k->bytes : 0,
                      (double)k->tokens / (clock_seconds() - k->t0 + 1e-9));

@@ -90,8 +90,8 @@ static int encode(int argc, char **argv, struct err *e)
         {"strings", 0, OPT_FLAG, &k.strings, NULL, "each line is a JSON string, which may hold newlines", 0, 0, NULL},
         {"special", 's', OPT_FLAG, &k.special, NULL, "text such as <|end|> means the special token", 0, 0, NULL},
         {0}};
-    const struct opt_spec spec = {"dokja tokenizer encode --tokenizer DIR [--in FILE]", "Ids of each line of text.",
-                                  opts, 0, 0};
+    const struct opt_spec spec = {"dokja tokenizer encode --tokenizer DIR [--in FILE]",
+                                  "Ids of each line of text; bytes that are not UTF-8 have ids too.", opts, 0, 0};
     int rc = parse(&k, &spec, argc, argv, e), more = 0;
     if (rc)
         return rc > 0 ? 0 : rc;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "formats/textsrc.h"
+#include "text/unicode.h"
 
 static const size_t document_limit = (size_t)2 << 30;
 
@@ -22,8 +23,11 @@ static int file_each(const char *path, docs_fn *fn, void *ctx, struct err *e)
     struct textsrc *s = NULL;
     struct textsrc_doc d;
     int rc = textsrc_open(&s, path, document_limit, e), more = 0;
-    while (rc == 0 && (more = textsrc_next(s, &d, e)) > 0)
-        rc = fn(ctx, d.text, d.n, e);
+    while (rc == 0 && (more = textsrc_next(s, &d, e)) > 0) {
+        rc = uc_check(path, d.text, d.n, e);
+        if (rc == 0)
+            rc = fn(ctx, d.text, d.n, e);
+    }
     textsrc_close(s);
     return rc ? rc : more;
 }

@@ -8,7 +8,8 @@
 #include "base/opt.h"
 #include "data/corpus_trained.h"
 
-/* Calls fn for every document in order; stops at the first negative result. */
+/* Calls fn for every document in order; stops at the first negative result.  What is not UTF-8 text is an error,
+ * where a corpus leaves it out. */
 typedef int docs_fn(void *ctx, const char *text, size_t n, struct err *e);
 int docs_each(const char *corpus, const struct opt_list *in, docs_fn *fn, void *ctx, struct err *e) MUST_CHECK;
 

@@ -182,7 +182,8 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
     const struct opt_spec spec = {
         "dokja tokenizer train --corpus DIR --vocab N --out DIR",
         "Trains a byte-level BPE vocabulary and writes tokenizer.json, tokenizer_config.json and report.json. The "
-        "documents of the corpus that pretraining holds out are left out here too; what --in names is used whole.",
+        "documents of the corpus that pretraining holds out are left out here too; what --in names is used whole, and "
+        "must be UTF-8.",
         opts, 0, 0};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc)

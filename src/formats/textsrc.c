@@ -1,8 +1,10 @@
 #include "formats/textsrc.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "formats/instream.h"
@@ -43,6 +45,8 @@ enum textsrc_kind textsrc_kind(const char *path)
 
 static int not_a_source(const char *path, struct err *e)
 {
+    if (!file_exists(path)) return err_set(e, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (file_is_dir(path)) return err_set(e, ERR_VALUE, "%s: is a folder; expected a .txt, .md or .jsonl file", path);
     return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", path);
 }
 

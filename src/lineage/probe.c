@@ -94,12 +94,10 @@ static int add_lines(struct probe *p, const char *text, size_t n, struct err *e)
 int probe_read(struct probe *p, const char *path, struct err *e)
 {
     struct buf b = {0};
-    bool maybe = false;
     *p = (struct probe){.n = 0};
     int rc = file_read(&b, path, MAX_FILE, e);
-    size_t good = rc == 0 ? uc_valid((const unsigned char *)b.p, b.len, &maybe) : 0;
-    if (rc == 0 && good < b.len)
-        rc = err_set(e, ERR_FORMAT, "%s: byte %zu is not UTF-8 text", path, good);
+    if (rc == 0)
+        rc = uc_check(path, b.p, b.len, e);
     if (rc == 0)
         rc = add_lines(p, b.p, b.len, e);
     if (rc == 0 && p->n == 0)

@@ -338,6 +338,19 @@ size_t uc_valid(const unsigned char *p, size_t n, bool *nfc_maybe)
     return i;
 }
 
+int uc_check(const char *name, const char *text, size_t n, struct err *e)
+{
+    if (n == 0)
+        return 0;
+    bool maybe = false;
+    const char *nul = memchr(text, 0, n);
+    size_t end = nul ? (size_t)(nul - text) : n, good = uc_valid((const unsigned char *)text, end, &maybe);
+    if (good < end)
+        return err_set(e, ERR_FORMAT, "%s: byte %zu is not UTF-8 text; convert another encoding to UTF-8 first", name,
+                       good);
+    return nul ? err_set(e, ERR_FORMAT, "%s: byte %zu is NUL, which text does not hold", name, end) : 0;
+}
+
 size_t uc_invalid(const unsigned char *p, size_t n)
 {
     size_t i = 0;

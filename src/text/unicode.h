@@ -63,6 +63,9 @@ size_t uc_last(const unsigned char *start, const unsigned char *end);
 /* Length of the longest prefix of p[0..n) that is valid UTF-8.  *nfc_maybe becomes true when a character in
  * it may change under normal form C; it is never set to false. */
 size_t uc_valid(const unsigned char *p, size_t n, bool *nfc_maybe);
+/* ERR_FORMAT, naming the first byte at fault, unless p[0..n) is text as a corpus takes it: UTF-8 without NUL.  `name`
+ * says in the message what was read. */
+int uc_check(const char *name, const char *text, size_t n, struct err *e) MUST_CHECK;
 /* Length of the run at p that is not UTF-8: up to the next byte that begins a valid character. */
 size_t uc_invalid(const unsigned char *p, size_t n);
 

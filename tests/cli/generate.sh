@@ -57,6 +57,12 @@ case "$("$DOKJA" $P --temp 1 -n 60 --stop "$stop")" in
 esac
 is "the context ends it" "$("$DOKJA" $P --temp 1 -n 5000 --json | key stop | grep -cE 'context|eos')" 1
 fails "empty prompt" 1 "empty" "$DOKJA" generate -m run -p ''
+fails "a prompt of bytes" 1 "-p: byte 0 is not UTF-8" "$DOKJA" generate -m run -p $'\xff\xfe'
+printf 'a\xb0\xa1' >bytes.txt
+fails "a file of bytes" 1 "bytes.txt: byte 1 is not UTF-8" "$DOKJA" generate -m run --prompt-file bytes.txt
+"$DOKJA" generate -m run <bytes.txt >out.txt 2>err.txt
+has "a piped prompt of bytes" "$? $(tail -n 1 err.txt)" "standard input: byte 1 is not UTF-8"
+fails "a stop string of bytes" 2 "--stop: byte 0 is not UTF-8" "$DOKJA" generate -m run -p a --stop $'\xb0\xa1'
 fails "prompt longer than the model" 1 "context" "$DOKJA" generate -m run -p "$(seq 1 400)"
 fails "contradictory options" 2 "temperature" "$DOKJA" generate -m run -p a --temp 0 --top-k 3
 fails "two prompts" 2 "not both" "$DOKJA" generate -m run -p a --prompt-file prompt.txt
@@ -80,6 +86,13 @@ m=$(printf '하나는?\n' | "$DOKJA" $C --form plain --json | key prompt_tokens)
 [ "$n" -gt "$m" ] && ok "forms differ" || bad "forms differ" "$n and $m tokens"
 printf '하나는?\n둘은?\n셋은?\n넷은?\n다섯은?\n여섯은?\n' | "$DOKJA" $C --context 40 >out.txt 2>err.txt
 is "goes on when the context is full" "$? $(grep -c forgotten err.txt | sed 's/[1-9][0-9]*/some/')" "0 some"
+printf '하나는?\n\xb0\xa1\n셋은?\n' | "$DOKJA" $C >out.txt 2>err.txt
+is "a line of bytes ends a pipe" "$? $(wc -l <out.txt)" "1 1"
+has "a line of bytes is named" "$(tail -n 1 err.txt)" "standard input: line 2: byte 0 is not UTF-8"
+printf '하나\0는?\n' | "$DOKJA" $C >out.txt 2>err.txt
+has "a line with NUL" "$? $(tail -n 1 err.txt)" "line 1: byte 6 is NUL"
+fails "instructions of bytes" 1 "--system: byte 0 is not UTF-8" \
+    "$DOKJA" chat -m run --form chat --system $'\xb0\xa1'
 fails "unknown form" 2 "--form" "$DOKJA" chat -m run --form poem
 
 # score
@@ -107,6 +120,14 @@ printf '[[1,2,3],[4,5]]' >ll.json
 is "lists of lists" "$("$DOKJA" score -m run --tokens ll.json | tr -cd '[' | wc -c)" 6
 : >e.txt; fails "no text" 1 "no text" "$DOKJA" score -m run --in e.txt
 fails "absent file" 1 "absent.txt" "$DOKJA" score -m run --in absent.txt
+fails "an absent file of no known kind" 1 "absent: cannot open: No such file" "$DOKJA" score -m run --in absent
+fails "a folder" 1 "corpus: is a folder" "$DOKJA" score -m run --in corpus
+printf '민원 신청서\n' | iconv -f UTF-8 -t CP949 >cp949.txt
+fails "another encoding" 1 "cp949.txt: byte 0 is not UTF-8 text" "$DOKJA" score -m run --in t.txt --in cp949.txt
+zstd -q cp949.txt
+fails "another encoding, packed" 1 "cp949.txt.zst: byte 0 is not UTF-8 text" "$DOKJA" score -m run --in cp949.txt.zst
+printf '{"text":"a"}\n{"text":"a\\u0000b"}\n' >nul.jsonl
+fails "NUL in a record" 1 "nul.jsonl: line 2" "$DOKJA" score -m run --in nul.jsonl
 fails "nothing to score" 2 "--in" "$DOKJA" score -m run
 printf '[1, 99999]' >far.json; fails "an id beyond the vocabulary" 1 "99999" "$DOKJA" score -m run --tokens far.json
 printf '[1, "a"]' >far.json; fails "not an id" 1 "far.json" "$DOKJA" score -m run --tokens far.json

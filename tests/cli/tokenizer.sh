@@ -86,6 +86,14 @@ refuses "empty text" 1 "" "$DOKJA" tokenizer train --in empty.txt --vocab 300 --
 refuses "held out of files" 2 "--corpus" "$DOKJA" tokenizer train --in in --heldout 0.1 --vocab 300 --out x
 refuses "no input" 2 "--in" "$DOKJA" tokenizer train --vocab 300 --out x
 refuses "no such file" 1 "nothere.txt" "$DOKJA" tokenizer train --in nothere.txt --vocab 300 --out x
+printf '민원 신청서\n' | iconv -f UTF-8 -t CP949 >cp949.txt
+mkdir -p agency && cp in/1.txt agency/a.txt && cp cp949.txt agency/b.txt
+refuses "another encoding" 1 "agency/b.txt: byte 0 is not UTF-8 text" \
+    "$DOKJA" tokenizer train --in agency --vocab 300 --out x
+refuses "a report on another encoding" 1 "cp949.txt: byte 0 is not UTF-8 text" \
+    "$DOKJA" tokenizer report --tokenizer t --in cp949.txt
+refuses "no such file of no known kind" 1 "nothere: cannot open" \
+    "$DOKJA" tokenizer train --in nothere --vocab 300 --out x
 refuses "no such tokenizer" 1 "nothere" "$DOKJA" tokenizer encode --tokenizer nothere
 refuses "no such command" 2 "train, encode" "$DOKJA" tokenizer bake
 mkdir -p broken foreign

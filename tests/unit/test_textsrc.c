@@ -80,7 +80,10 @@ static void kinds_by_name(void **state)
              {"a.txt/b", TEXTSRC_NONE},   {"", TEXTSRC_NONE}};
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) assert_int_equal(textsrc_kind(t[i].path), t[i].kind);
     struct textsrc *s;
-    refused(textsrc_open(&s, "a.json", 10, &e), ERR_VALUE, "a.json: not a text source");
+    put("a.json", "{}");
+    refused(textsrc_open(&s, in_dir("a.json"), 10, &e), ERR_VALUE, "a.json: not a text source");
+    refused(textsrc_open(&s, in_dir("none"), 10, &e), ERR_IO, "none: cannot open: No such file");
+    refused(textsrc_open(&s, in_dir(""), 10, &e), ERR_VALUE, "is a folder; expected");
     refused(textsrc_open(&s, in_dir("none.txt"), 10, &e), ERR_IO, "none.txt: cannot open");
     ok(file_mkdir_p(in_dir("d.txt"), &e));
     refused(textsrc_open(&s, in_dir("d.txt"), 10, &e), ERR_IO, "is a folder");
@@ -303,7 +306,8 @@ static void switching(void **state)
             expect(s, text, lines ? (char[]){(char)('0' + i), 0} : "", 1);
             if (i == 3) { /* left in the middle of things */
                 refused(textsrc_switch(s, in_dir("none.jsonl"), &e), ERR_IO, "none.jsonl");
-                refused(textsrc_switch(s, "a.json", &e), ERR_VALUE, "a.json");
+                put("a.json", "{}");
+                refused(textsrc_switch(s, in_dir("a.json"), &e), ERR_VALUE, "a.json");
                 put_n("cut.jsonl", "{\"text\":\"a\"}\n{\"text\":", 20);
                 ok(textsrc_switch(s, in_dir("cut.jsonl"), &e));
                 expect(s, "a", "", 1);

@@ -301,6 +301,30 @@ static void test_utf8(void **state)
     }
 }
 
+static void test_text_or_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t n;
+        const char *why;
+    } t[] = {{"", 0, NULL},
+             {NULL, 0, NULL},
+             {"가나 abc\n", 11, NULL},
+             {"abc\xb0\xa1", 5, "x.txt: byte 3 is not UTF-8 text"}, /* CP949 */
+             {"가\xeb\x82", 5, "x.txt: byte 3 is not UTF-8 text"},   /* a character cut short */
+             {"\xff\xfe" "a\0", 4, "x.txt: byte 0 is not UTF-8 text"}, /* UTF-16 */
+             {"a\0b\0", 4, "x.txt: byte 1 is NUL"},
+             {"a\0\xff", 3, "x.txt: byte 1 is NUL"}};
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        struct err e = {0};
+        int rc = uc_check("x.txt", t[i].text, t[i].n, &e);
+        assert_int_equal(rc, t[i].why ? ERR_FORMAT : 0);
+        if (t[i].why && !strstr(e.msg, t[i].why))
+            fail_msg("\"%s\", expected \"%s\"", e.msg, t[i].why);
+    }
+}
+
 /* utf8proc knows Unicode 15.0; ours stops at 9.0 in normal forms.  The two agree on characters both know. */
 static void test_nfc(void **state)
 {
@@ -353,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lexers),      cmocka_unit_test(test_lexers_every_char),
                                        cmocka_unit_test(test_our_pattern), cmocka_unit_test(test_behaviors),
                                        cmocka_unit_test(test_dialect),     cmocka_unit_test(test_deep_match),
-                                       cmocka_unit_test(test_utf8),        cmocka_unit_test(test_nfc)};
+                                       cmocka_unit_test(test_utf8),
+                                       cmocka_unit_test(test_text_or_not),        cmocka_unit_test(test_nfc)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
