@@ -1,9 +1,11 @@
 /* dokja tokenizer train, and the report that it and `dokja tokenizer report` write. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -157,13 +159,29 @@ static int write_report(const struct tokenizer *t, struct feed *f, const char *c
     return rc;
 }
 
+/* Runs know their tokenizer by the digest of its bytes and cannot go on with another one in its place; the same one
+ * again is no loss.  Bytes are compared, so what is there may even be damaged. */
+static int save(const struct tokenizer *t, const char *out, bool force, struct err *e)
+{
+    struct buf path = {0};
+    struct digest was = {0}, is = tokenizer_digest(t);
+    int rc = file_join(&path, out, "tokenizer.json", e);
+    if (rc == 0 && !force && file_exists(path.p)) {
+        rc = sha256_file(&was, path.p, e);
+        if (rc == 0 && memcmp(&was, &is, sizeof was) != 0)
+            rc = err_set(e, ERR_VALUE, "%s: holds another tokenizer; use --force to replace it, or another --out", out);
+    }
+    buf_release(&path);
+    return rc == 0 ? tokenizer_save(t, out, e) : rc;
+}
+
 int tokenizer_train_command(int argc, char **argv, struct err *e)
 {
     const char *corpus = NULL, *out = NULL, *pattern = NULL;
     struct opt_list in = {0};
     int64_t vocab = 16384, at_most = 0, min_count = 2, threads = 0;
     double heldout = CORPUS_HELDOUT;
-    bool json = false, heldout_given = false, vocab_given = false;
+    bool json = false, heldout_given = false, vocab_given = false, force = false;
     const struct opt opts[] = {
         {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
         {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders instead; repeatable", 0, 0, NULL},
@@ -177,6 +195,7 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
          "fraction of the corpus left out, as pretrain --heldout does (default " TEXT_OF(CORPUS_HELDOUT) "; 0: none)",
          0, 0.5, &heldout_given},
         {"threads", 0, OPT_INT, &threads, "N", "threads; the result does not depend on it", 1, 1024, NULL},
+        {"force", 0, OPT_FLAG, &force, NULL, "replace a tokenizer that differs", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {
@@ -190,6 +209,8 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         return rc > 0 ? 0 : rc;
     if (!out || (!corpus && in.n == 0))
         return err_set(e, ERR_USAGE, "tokenizer train needs --out DIR and --corpus DIR or --in FILE");
+    if (corpus && in.n)
+        return err_set(e, ERR_USAGE, "--corpus and --in exclude each other; `corpus build --in` takes several inputs");
     if (heldout_given && heldout > 0 && !corpus)
         return err_set(e, ERR_USAGE, "--heldout needs --corpus DIR: what --in names is used whole");
     if (at_most && vocab_given)
@@ -213,7 +234,7 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
     bpe_trainer_free(f.tr);
     log_progress_end();
     if (rc == 0)
-        rc = tokenizer_save(t, out, e);
+        rc = save(t, out, force, e);
     double seconds = clock_seconds() - start;
     if (rc == 0) {
         log_line("%s: %d tokens from %.1f MB in %.1f s, %.0f MB of memory at most", out, tokenizer_vocab(t),

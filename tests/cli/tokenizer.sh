@@ -88,6 +88,19 @@ refuses "no input" 2 "--in" "$DOKJA" tokenizer train --vocab 300 --out x
 refuses "no such file" 1 "nothere.txt" "$DOKJA" tokenizer train --in nothere.txt --vocab 300 --out x
 printf '민원 신청서\n' | iconv -f UTF-8 -t CP949 >cp949.txt
 mkdir -p agency && cp in/1.txt agency/a.txt && cp cp949.txt agency/b.txt
+refuses "files beside a corpus" 2 "--corpus and --in" "$DOKJA" tokenizer train --corpus c --in in --vocab 280 --out x
+
+cp -r t kept
+refuses "another tokenizer in its place" 1 "kept: holds another tokenizer; use --force" \
+    "$DOKJA" tokenizer train --in in --vocab 320 --out kept
+is "what was there stays" "$(diff -r t kept)" ""
+"$DOKJA" tokenizer train --in in --vocab 330 --out kept >/dev/null 2>err.txt
+is "the same one again" "$? $(cmp t/tokenizer.json kept/tokenizer.json)" "0 "
+"$DOKJA" tokenizer train --in in --vocab 320 --out kept --force >/dev/null 2>err.txt
+is "another one by force" "$? $(cmp -s t/tokenizer.json kept/tokenizer.json; echo $?)" "0 1"
+head -c 2000 t/tokenizer.json >kept/tokenizer.json
+refuses "a damaged one is not the same" 1 "kept: holds another" "$DOKJA" tokenizer train --in in --vocab 330 --out kept
+
 refuses "another encoding" 1 "agency/b.txt: byte 0 is not UTF-8 text" \
     "$DOKJA" tokenizer train --in agency --vocab 300 --out x
 refuses "a report on another encoding" 1 "cp949.txt: byte 0 is not UTF-8 text" \
