@@ -40,7 +40,7 @@ static json_t *test_json(const struct test_result *r, enum lineage_test t)
         return o;
     }
     json_object_set_new(o, "effect", real_or_null(r->effect));
-    json_object_set_new(o, "needed", lineage_test_supports(t) ? json_null() : json_real(r->needed));
+    json_object_set_new(o, "needed", r->decides ? json_real(r->needed) : json_null());
     json_object_set_new(o, "percentile", r->percentile >= 0 ? json_real(r->percentile) : json_null());
     json_object_set_new(o, "p_value", lineage_test_supports(t) ? json_null() : json_real(r->p));
     json_object_set_new(o, "p_raw", lineage_test_supports(t) ? json_null() : json_real(r->p_raw));
@@ -76,13 +76,13 @@ static json_t *activation_json(const struct lineage_pair *p)
     return list;
 }
 
-/* The test that decides: of those found the one with the smallest p, else the smallest p of all. */
+/* Of the tests that can decide: of those found the one with the smallest p, else the smallest p of all. */
 static int leading(const struct lineage_pair *p)
 {
     int best = -1;
     for (int t = 0; t < N_TESTS; t++) {
         const struct test_result *r = &p->test[t], *b = best < 0 ? NULL : &p->test[best];
-        if (!r->done || lineage_test_supports((enum lineage_test)t))
+        if (!r->done || !r->decides)
             continue;
         if (!b || r->flagged > b->flagged ||
             (r->flagged == b->flagged && (r->p < b->p || (!(r->p > b->p) && r->effect > b->effect))))
@@ -155,7 +155,10 @@ static void print_pair(const struct lineage_pair *p)
         }
         if (r->percentile >= 0)
             snprintf(percentile, sizeof percentile, "%.1f", r->percentile);
-        if (lineage_test_supports((enum lineage_test)t))
+        if (!r->decides && !lineage_test_supports((enum lineage_test)t))
+            printf("  %-20s %9.4f %9s %10.2g %11s  decides nothing between runs of one seed\n",
+                   lineage_test_name((enum lineage_test)t), r->effect, "–", r->p, percentile);
+        else if (lineage_test_supports((enum lineage_test)t))
             printf("  %-20s %9.4f %9s %10s %11s  supports, does not decide\n", lineage_test_name((enum lineage_test)t),
                    r->effect, "–", "–", percentile);
         else
@@ -219,8 +222,8 @@ int cmd_lineage(int argc, char **argv, struct err *e)
 {
     struct lineage l = {.seed = 1, .run_limit = 2e9};
     const struct opt opts[] = {
-        {"permutations", 0, OPT_INT, &l.draws, "N", "of each test (from 9999, with the number of pairs)", 99, 10000000,
-         NULL},
+        {"permutations", 0, OPT_INT, &l.draws, "N",
+         "draws of a permutation test at most (from 9999, with the number of pairs)", 99, 10000000, NULL},
         {"seed", 0, OPT_INT, &l.seed, "N", "of the permutations (1)", 0, 1e15, NULL},
         {"text", 0, OPT_STR, &l.text, "FILE", "lines that the models are run on (sentences of the program's own)", 0, 0,
          NULL},

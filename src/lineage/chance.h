@@ -1,8 +1,9 @@
 /* Chance: what a figure is worth when two models know nothing of each other.
  *
- * Permutation tests give p = (1 + #{t: x_t ≥ x}) / (T + 1) and are exact where the permutations leave the
- * distribution under the null as it is; they stop early at STOP exceedances (Besag and Clifford 1991), with
- * p = STOP / t, which is exact too. */
+ * Permutation tests give p = (1 + #{t: x_t ≥ x}) / (T + 1), with P(p ≤ u) ≤ u where the permutations leave the
+ * distribution under the null as it is.  They stop early at draw t = STOP / p, where x_t is the STOP-th that is ≥ x
+ * (Besag and Clifford, Biometrika 78, 1991), which keeps that: p ≤ STOP / n says that fewer than STOP of the first
+ * n − 1 draws were ≥ x, that is, x is among the STOP largest of n exchangeable values. */
 #ifndef DK_LINEAGE_CHANCE_H
 #define DK_LINEAGE_CHANCE_H
 

@@ -31,7 +31,8 @@ struct test_result {
     const char *why_not;       /* not done: why */
     double effect, p_raw, p;   /* p: Holm-corrected over all tests of all pairs */
     double percentile;         /* of the effect among controls, 0 to 100; −1: no calibration */
-    double needed;             /* least effect that counts */
+    bool decides;              /* can be a finding */
+    double needed;             /* least effect that counts, where it decides */
     double z;                  /* against the draws; 0 where there are none */
     int64_t draws;
 };

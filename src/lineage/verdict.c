@@ -148,10 +148,10 @@ void lineage_judge(struct lineage_pair *p, int n)
     for (int i = 0; i < n; i++) {
         for (int t = 0; t < N_TESTS; t++) {
             struct test_result *r = &p[i].test[t];
+            r->decides = calibration_decides((enum lineage_test)t, p[i].same_start);
             r->needed = calibration_needed((enum lineage_test)t, p[i].same_start);
             r->percentile = r->done ? calibration_percentile((enum lineage_test)t, r->effect) : -1;
-            bool decides = r->done && !lineage_test_supports((enum lineage_test)t);
-            r->flagged = decides && r->p <= ALPHA && r->effect >= r->needed;
+            r->flagged = r->done && r->decides && r->p <= ALPHA && r->effect >= r->needed;
             if (lineage_test_supports((enum lineage_test)t))
                 r->p = r->p_raw = 1;
         }

@@ -42,6 +42,13 @@ is "other seeds" "$(printf %s "$out" | verdicts)" no-evidence
 is "a copy" "$("$DOKJA" $L a copy --json 2>err.txt | verdicts)" derived
 is "one seed, other data" "$("$DOKJA" $L a c --json 2>err.txt | verdicts)" not-decidable
 mkdir bare && cp c/model.safetensors c/config.json c/tokenizer.json bare
+out1=$("$DOKJA" $L a c 2>err.txt)
+has "one seed: a test that decides nothing says so" "$(printf '%s\n' "$out1" | grep '^  activations ')" \
+    "decides nothing between runs of one seed"
+is "one seed: no threshold beyond a whole" "$(printf '%s\n' "$out1" | grep -c ' 2\.0000 ')" 0
+out1=$("$DOKJA" $L a c --json 2>err.txt | grep -o '"test":"activations",[^}]*}')
+has "one seed: nor in JSON" "$out1" '"needed":null'
+has "one seed: nothing found there" "$out1" '"found":false'
 is "one seed that nobody tells" "$("$DOKJA" $L a bare --json 2>err.txt | verdicts)" not-decidable
 is "a file alone" "$("$DOKJA" $L a/model.safetensors copy --json 2>err.txt | verdicts)" derived
 is "three models, every pair" "$("$DOKJA" lineage --permutations 3999 a b copy --json 2>err.txt | verdicts)" \

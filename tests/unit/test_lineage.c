@@ -261,6 +261,67 @@ static void permutation_p_is_honest(void **state)
     assert_true(small >= 5 && small <= 36);
 }
 
+/* Figures that are known beforehand: x is reached by every draw of which t mod every = every − 1. */
+static double now_and_then(void *user, uint64_t t)
+{
+    uint64_t every = *(uint64_t *)user;
+    return t % every == every - 1;
+}
+
+static void a_test_stops_at_the_twentieth(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t every;
+        int64_t most, made;
+        double p;
+    } t[] = {{1, 9999, 20, 1},                    /* all of them */
+             {7, 9999, 140, 20 / 140.0},          /* not a multiple of what is computed at once */
+             {300, 9999, 6000, 20 / 6000.0},
+             {7, 140, 140, 20 / 140.0},           /* at the last draw allowed */
+             {7, 139, 139, (1 + 19) / 140.0},     /* one draw short of it */
+             {20000, 9999, 9999, 1 / 10000.0}};   /* never: no p is zero */
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        uint64_t every = t[i].every;
+        struct chance_result r = chance_test(1, t[i].most, now_and_then, &every, 1);
+        assert_int_equal(r.draws, t[i].made);
+        assert_true(fabs(r.p - t[i].p) < 1e-12);
+    }
+}
+
+static double uniform(void *user, uint64_t t)
+{
+    return rng_philox(*(uint64_t *)user, RNG_TEST, 0, t).v[0];
+}
+
+/* P(p ≤ u) ≤ u at every u, where tests stop early and where they do not, and not far below it. */
+static void stopping_early_keeps_p_honest(void **state)
+{
+    (void)state;
+    enum { TRIALS = 20000, DRAWS = 199 };
+    static double p[TRIALS];
+    int early = 0;
+    for (int i = 0; i < TRIALS; i++) {
+        uint64_t seed = (uint64_t)i, other = (uint64_t)i + TRIALS;
+        struct chance_result r = chance_test(uniform(&other, 0), DRAWS, uniform, &seed, 1);
+        p[i] = r.p;
+        early += r.draws < DRAWS;
+    }
+    assert_true(early > TRIALS / 2 && early < TRIALS);
+    for (int k = 1; k < 20; k++) {
+        /* STOP / n for n draws, or so many of DRAWS + 1: the values that p can have, where the share is exact. */
+        const double u[2] = {(double)CHANCE_STOP / (20 + 9 * k), k / (DRAWS + 1.0)};
+        for (int j = 0; j < 2; j++) {
+            int n = 0;
+            for (int i = 0; i < TRIALS; i++)
+                n += p[i] <= u[j] + 1e-12;
+            double sd = sqrt(u[j] * (1 - u[j]) / TRIALS), share = (double)n / TRIALS;
+            if (!(fabs(share - u[j]) < 4.5 * sd))
+                fail_msg("P(p <= %.4f) = %.4f, %.1f standard deviations off", u[j], share, (share - u[j]) / sd);
+        }
+    }
+}
+
 static void tails_are_right(void **state)
 {
     (void)state;
@@ -302,7 +363,9 @@ int main(void)
     const struct CMUnitTest t[] = {
         cmocka_unit_test(independent_models_are_not_flagged), cmocka_unit_test(relatives_are_found),
         cmocka_unit_test(shared_parts_are_named), cmocka_unit_test(threads_do_not_matter),
-        cmocka_unit_test(permutation_p_is_honest), cmocka_unit_test(tails_are_right),
+        cmocka_unit_test(permutation_p_is_honest),
+        cmocka_unit_test(a_test_stops_at_the_twentieth),
+        cmocka_unit_test(stopping_early_keeps_p_honest), cmocka_unit_test(tails_are_right),
         cmocka_unit_test(many_texts_of_one_id_are_paired),
     };
     return cmocka_run_group_tests(t, NULL, NULL);
