@@ -187,7 +187,7 @@ static struct two state_of(const struct replayed *r, uint64_t k)
 {
     if (r && r->result->differs && r->result->segment == k)
         return (struct two){"DIFFERS", "다름"};
-    if (r && r->choice->chosen[k] && (!r->result->differs || k < r->result->segment))
+    if (r && r->choice->trained[k] && (!r->result->differs || k < r->result->segment))
         return (struct two){"replayed: same root", "재현함: 같은 값"};
     return (struct two){"recorded", "기록만 있음"};
 }
@@ -209,7 +209,7 @@ static void segments(struct html *h, const struct logbook *b, const struct repla
     for (uint64_t k = 0; k < n; k++) {
         const struct segment *s = &b->segment[k];
         char root[65];
-        bool noted = r && (r->choice->chosen[k] || r->result->segment == k);
+        bool noted = r && (r->choice->trained[k] || r->result->segment == k);
         if (k % step && k + 1 < n && !noted)
             continue;
         digest_hex(root, &s->after);

@@ -104,11 +104,26 @@ static int replay_open(struct replay *p, struct err *e)
     return rc ? rc : trainer_new(&p->trainer, &a, e);
 }
 
+/* Before any work: without kept states a short list may well mean the whole run. */
+static void tell_plan(const struct replay_choice *c)
+{
+    char all[32] = "all ";
+    if (c->train < c->n)
+        snprintf(all, sizeof all, "%" PRIu64 " of ", c->train);
+    if (c->train == c->k)
+        log_line("replay: trains %s%" PRIu64 " segment%s, %" PRIu64 " steps", all, c->n, c->n == 1 ? "" : "s",
+                 c->steps);
+    else
+        log_line("replay: %s: trains %s%" PRIu64 " segments, %" PRIu64 " steps, to reach the %" PRIu64 " chosen",
+                 c->kept ? "no kept state lies right before some of them"
+                         : "no states were kept (pretrain --keep-states N)", all, c->n, c->steps, c->k);
+}
+
 static int replay_report(struct replay *p, const struct replay_result *r, struct err *e)
 {
     struct replayed done = {&p->choice, r};
     if (p->json)
-        ledger_replay_json(r);
+        ledger_replay_json(&done);
     else
         ledger_replay_show(p->b, &done, clock_seconds() - p->started, p->corpus != NULL);
     int rc = 0;
@@ -154,9 +169,13 @@ int ledger_replay(int argc, char **argv, struct err *e)
     struct replay_result r = {0};
     p.run = argv[0];
     rc = replay_open(&p, e);
-    p.started = clock_seconds();
     log_catch_stop();
     struct replay_opts o = {.dir = p.run, .choice = &p.choice, .stop = asked_to_stop, .on_step = on_step, .user = &p};
+    if (rc == 0)
+        rc = replay_plan(&p.choice, p.trainer, p.b, p.run, e);
+    if (rc == 0)
+        tell_plan(&p.choice);
+    p.started = clock_seconds();
     if (rc == 0)
         rc = replay_run(&r, p.trainer, p.b, &o, e);
     log_progress_end();

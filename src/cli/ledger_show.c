@@ -233,24 +233,34 @@ void ledger_replay_show(const struct logbook *b, const struct replayed *r, doubl
     const struct replay_choice *c = r->choice;
     char took[16];
     clock_human(took, seconds);
-    printf("%" PRIu64 " of %" PRIu64 " chosen segments match, of %" PRIu64 " in all; %s\n", r->result->matched,
-           r->result->segments, c->n, took);
+    if (r->result->differs)
+        printf("%" PRIu64 " segments match, the next one does not, of %" PRIu64 " to train, %" PRIu64
+               " in all; %s\n", r->result->same, c->train, c->n, took);
+    else
+        printf("%" PRIu64 " of %" PRIu64 " trained segments match, of %" PRIu64 " in all; %s\n", r->result->same,
+               c->train, c->n, took);
+    if (c->train > c->k)
+        printf("%" PRIu64 " of them chosen, the others on the way there\n", c->k);
     printf("the text was %s\n", corpus ? "made again from the committed corpus"
                                        : "RUN/tokens as it lies there; --corpus makes it from the committed corpus");
     if (r->result->differs)
         printf("first difference: segment %" PRIu64 ", step %" PRIu64 ": %s\n", r->result->segment, r->result->step,
                r->result->what);
-    if (c->k < c->n)
-        show_chances(c->n, c->drawn ? c->drawn : c->k);
+    /* Nothing is left to chance where all was compared or a difference was found. What lies on the way to a drawn
+     * segment could be foreseen, so only the drawn ones count against somebody who knew the rest. */
+    if (c->train < c->n && !r->result->differs)
+        show_chances(c->n, c->drawn ? c->drawn : c->train);
     if (!b->has_final)
         printf("the run has not ended: no FINAL\n");
 }
 
-void ledger_replay_json(const struct replay_result *r)
+void ledger_replay_json(const struct replayed *done)
 {
+    const struct replay_result *r = done->result;
     json_t *first = r->differs ? json_pack("{s:I,s:I,s:s}", "segment", (json_int_t)r->segment, "step",
                                            (json_int_t)r->step, "what", r->what)
                                : json_null();
-    print_json(json_pack("{s:I,s:I,s:o}", "segments", (json_int_t)r->segments, "matched", (json_int_t)r->matched,
-                         "first_difference", first));
+    print_json(json_pack("{s:I,s:I,s:I,s:I,s:o}", "segments", (json_int_t)r->segments, "matched",
+                         (json_int_t)r->matched, "trained", (json_int_t)done->choice->train, "trained_matched",
+                         (json_int_t)r->same, "first_difference", first));
 }

@@ -163,6 +163,7 @@ int replay_choose(struct replay_choice *c, const struct logbook *b, const char *
 void replay_choice_release(struct replay_choice *c)
 {
     mem_free(c->chosen);
+    mem_free(c->trained);
     *c = (struct replay_choice){0};
 }
 
@@ -212,13 +213,61 @@ static uint64_t begin_before(struct trainer *t, const struct logbook *b, const c
     return least;
 }
 
+static uint64_t count_kept(const struct logbook *b, const char *dir)
+{
+    struct buf path = {0};
+    uint64_t n = 0;
+    for (uint64_t k = 1; k < b->n_segments; k++)
+        n += state_path(&path, dir, b->segment[k].from);
+    buf_release(&path);
+    return n;
+}
+
+static int check_shape(struct trainer *t, const struct logbook *b, struct err *e)
+{
+    uint64_t n = (uint64_t)trainer_params(t)->n;
+    for (uint64_t k = 0; k < b->n_segments; k++) {
+        const struct segment *s = &b->segment[k];
+        uint64_t from = k * (uint64_t)b->config.segment_steps;
+        if (s->index != k || s->from != from || from >= (uint64_t)b->config.schedule.steps ||
+            s->to != (uint64_t)run_segment_end(&b->config, (int64_t)from) || s->n_drift != n)
+            return err_set(e, ERR_FORMAT, "%s: SEGMENT %" PRIu64 " is not the one planned there", b->ledger.path, k);
+    }
+    return 0;
+}
+
+int replay_plan(struct replay_choice *c, struct trainer *t, const struct logbook *b, const char *dir, struct err *e)
+{
+    uint64_t at = 0;
+    int rc = check_shape(t, b, e);
+    if (rc)
+        return rc;
+    c->trained = mem_new((size_t)c->n + 1, sizeof *c->trained);
+    if (!c->trained)
+        return err_set(e, ERR_NOMEM, "no memory for %" PRIu64 " segments", c->n);
+    for (uint64_t k = 0; k < c->n; k++) {
+        if (!c->chosen[k])
+            continue;
+        for (uint64_t i = begin_before(t, b, dir, k, at); i <= k; i++)
+            c->trained[i] = true;
+        at = k + 1;
+    }
+    for (uint64_t k = 0; k < c->n; k++)
+        if (c->trained[k]) {
+            c->train++;
+            c->steps += b->segment[k].to - b->segment[k].from;
+        }
+    c->kept = count_kept(b, dir);
+    return 0;
+}
+
 struct replayer {
     struct replay_result *r;
     struct trainer *t;
     const struct logbook *b;
     const struct replay_opts *o;
     struct drift *drift;
-    uint64_t done, all;          /* steps */
+    uint64_t done;               /* steps */
 };
 
 /* Where the saved end of the segment, if it is here, differs from what came out. */
@@ -331,7 +380,7 @@ static int train_segment(struct replayer *p, uint64_t k, struct err *e)
                        memcmp(&r.grad_norm, &s->grad_norm[j], sizeof r.grad_norm) != 0))
             first = i + 1;
         if (p->o->on_step)
-            p->o->on_step(p->o->user, ++p->done, p->all);
+            p->o->on_step(p->o->user, ++p->done, p->o->choice->steps);
         if (p->o->stop && p->o->stop(p->o->user))
             return err_set(e, ERR_STOPPED, "stopped in segment %" PRIu64, k);
     }
@@ -341,47 +390,16 @@ static int train_segment(struct replayer *p, uint64_t k, struct err *e)
     return rc;
 }
 
-/* Segments to train: chosen ones, and those on the way to them. */
-static void plan(struct replayer *p, bool *needed)
-{
-    uint64_t at = 0;
-    for (uint64_t k = 0; k < p->b->n_segments; k++) {
-        if (!p->o->choice->chosen[k])
-            continue;
-        for (uint64_t i = begin_before(p->t, p->b, p->o->dir, k, at); i <= k; i++)
-            needed[i] = true;
-        at = k + 1;
-    }
-    for (uint64_t k = 0; k < p->b->n_segments; k++)
-        p->all += needed[k] ? p->b->segment[k].to - p->b->segment[k].from : 0;
-}
-
-static int check_shape(const struct replayer *p, struct err *e)
-{
-    uint64_t n = (uint64_t)trainer_params(p->t)->n;
-    for (uint64_t k = 0; k < p->b->n_segments; k++) {
-        const struct segment *s = &p->b->segment[k];
-        uint64_t from = k * (uint64_t)p->b->config.segment_steps;
-        if (s->index != k || s->from != from || from >= (uint64_t)p->b->config.schedule.steps ||
-            s->to != (uint64_t)run_segment_end(&p->b->config, (int64_t)from) || s->n_drift != n)
-            return err_set(e, ERR_FORMAT, "%s: SEGMENT %" PRIu64 " is not the one planned there", p->b->ledger.path, k);
-    }
-    return 0;
-}
-
 int replay_run(struct replay_result *r, struct trainer *t, const struct logbook *b, const struct replay_opts *o,
                struct err *e)
 {
     struct replayer p = {.r = r, .t = t, .b = b, .o = o};
-    bool *needed = mem_new((size_t)b->n_segments + 1, sizeof *needed);
     bool joined = false;         /* the trainer stands at the segment's beginning */
     p.drift = mem_new((size_t)trainer_params(t)->n, sizeof *p.drift);
     *r = (struct replay_result){.segments = o->choice->k};
-    int rc = needed && p.drift ? check_shape(&p, e) : err_set(e, ERR_NOMEM, "replay: out of memory");
-    if (rc == 0)
-        plan(&p, needed);
+    int rc = p.drift ? 0 : err_set(e, ERR_NOMEM, "replay: out of memory");
     for (uint64_t k = 0; k < b->n_segments && rc == 0 && !r->differs; k++) {
-        if (!needed[k]) {
+        if (!o->choice->trained[k]) {
             joined = false;
             continue;
         }
@@ -392,9 +410,9 @@ int replay_run(struct replay_result *r, struct trainer *t, const struct logbook 
         if (rc == 0)
             rc = train_segment(&p, k, e);
         joined = true;
+        r->same += rc == 0 && !r->differs;
         r->matched += rc == 0 && !r->differs && o->choice->chosen[k];
     }
-    mem_free(needed);
     mem_free(p.drift);
     return rc;
 }

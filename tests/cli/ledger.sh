@@ -71,7 +71,30 @@ do
 done
 "$DOKJA" ledger replay honest --all --corpus corpus --html page.html >replay.txt 2>replay.err && [ -s page.html ] &&
     ok "replayed whole from the corpus" || bad "replayed whole from the corpus" "$(tail -n 1 replay.err)"
-"$DOKJA" ledger replay honest --segments random:2 --nonce 7 >replay.txt 2>&1 && grep -q "drawn at random" replay.txt &&
+says "… which is said beforehand" "replay: trains all 5 segments, 50 steps$" replay.err
+# One state was kept, after segment 2: the last one takes two segments, both of which are counted.
+"$DOKJA" ledger replay honest --segments 0,last >replay.txt 2>replay.err
+says "what lies on the way to a chosen segment is said beforehand" \
+    "no kept state .*: trains 3 of 5 segments, 30 steps, to reach the 2 chosen" replay.err
+[ "$(grep -n "trains 3 of 5" replay.err | cut -d: -f1)" = 1 ] && ok "… before anything else" ||
+    bad "… before anything else" "$(head -n 1 replay.err)"
+says "… and counted" "^3 of 3 trained segments match, of 5 in all" replay.txt
+says "… in the chance too" "chance that 3 of 5 segments" replay.txt
+rm -rf bare; cp -r honest bare; rm -r bare/states
+"$DOKJA" ledger replay bare --segments 0,last --html page.html >replay.txt 2>replay.err
+says "a replay without kept states says that it trains all" \
+    "no states were kept (pretrain --keep-states N): trains all 5 segments" replay.err
+says "… counts all" "^5 of 5 trained segments match" replay.txt
+grep -q "chance" replay.txt && bad "… and leaves nothing to chance" "$(grep chance replay.txt)" ||
+    ok "… and leaves nothing to chance"
+[ "$(grep -o "replayed: same root" page.html | wc -l)" = 5 ] && ok "… on the page as well" ||
+    bad "… on the page as well" "$(grep -c "replayed: same root" page.html) rows"
+"$DOKJA" ledger replay bare --segments last --json >replay.json 2>replay.err
+says "… and in JSON" '{"segments":1,"matched":1,"trained":5,"trained_matched":5,' replay.json
+# Ten segments, of which the first, the last, three outliers and one drawn are six at most; every state was kept.
+train kept --corpus corpus --steps 100 --keep-states 9
+"$DOKJA" ledger replay kept --segments random:1 --nonce 7 >replay.txt 2>&1 &&
+    grep -q "chance that 1 of 10 segments, drawn at random" replay.txt && ! grep -q "on the way" replay.txt &&
     ok "random segments, with what they would have shown" || bad "random segments" "$(tail -n 1 replay.txt)"
 
 # Kills and resumes: nothing is forgotten, nothing told twice, and it is told that it happened.
