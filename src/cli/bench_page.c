@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/bench_words.h"
 #include "ui/chart.h"
 
 /* Sections in the order of the page; what begins with none of these names follows under "more". */
@@ -144,6 +145,12 @@ static bool one_run(const struct bench_group *g)
 
 /* ---- a chart and its table ---- */
 
+static void name_in(struct html *h, const char *tag, const char *name)
+{
+    struct bench_words w;
+    html_two(h, tag, bench_say(&w, name));
+}
+
 static void headings(struct html *h, const struct two *head, int n)
 {
     html_add(h, "<div class=\"scroll\"><table>\n<thead><tr>");
@@ -159,13 +166,15 @@ static void table(struct html *h, const struct bench_group *g)
 {
     static const struct two head[] = {{"program", "프로그램"}, {"median", "중앙값"}, {"min–max", "최소–최대"},
                                       {"runs", "횟수"}, {"limit", "한계"}, {"of the limit", "한계 대비"},
-                                      {"dokja to it", "이에 대한 dokja"}};
+                                      {"dokja to it", "상대 대비 dokja"}};
     const struct bench_line *ours = best(g, true);
     headings(h, head, sizeof head / sizeof *head);
     for (int i = 0; i < g->n; i++) {
         const struct bench_line *l = g->bar[i];
         html_add(h, is_ours(l) ? "<tr class=\"ours\">" : "<tr>");
-        html_in(h, "th scope=\"row\"", l->who);
+        html_add(h, "<th scope=\"row\">");
+        name_in(h, "span", l->who);
+        html_add(h, "</th>");
         html_addf(h, "<td>%s</td><td>%s–%s</td><td>%d</td><td>%s</td><td>%s</td><td>%s</td>", number(l->value).s,
                   number(l->min).s, number(l->max).s, l->n, l->limit > 0 ? number(l->limit).s : "–", percent(l).s,
                   or_none(is_ours(l) ? 0 : times(ours, l), 2, " ×").s);
@@ -192,6 +201,7 @@ static void draw(struct html *h, const struct bench_group *g, int id)
 {
     struct chart_bar bar[CHART_BARS];
     struct figure text[CHART_BARS];
+    struct bench_words who[CHART_BARS], title, unit;
     struct html desc = {0}; /* plain text here; the chart escapes it */
     char name[16];
     for (int i = 0; i < g->n; i++) {
@@ -201,12 +211,14 @@ static void draw(struct html *h, const struct bench_group *g, int id)
             size_t at = strlen(text[i].s);
             snprintf(text[i].s + at, sizeof text[i].s - at, " · %.0f %%", 100 * l->fraction);
         }
-        bar[i] = (struct chart_bar){l->who, text[i].s, l->value, l->min, l->max, l->limit, is_ours(l)};
+        bar[i] = (struct chart_bar){bench_say(&who[i], l->who), text[i].s, l->value, l->min, l->max, l->limit,
+                                    is_ours(l)};
     }
     snprintf(name, sizeof name, "c%d", id);
     describe(&desc, g);
     if (desc.rc == 0) {
-        const struct chart c = {name, g->bar[0]->what, desc.b.p, g->bar[0]->unit, bar, g->n};
+        const struct chart c = {name, bench_say(&title, g->bar[0]->what), desc.b.p,
+                                bench_say(&unit, g->bar[0]->unit), bar, g->n};
         chart_bars(h, &c);
     } else if (h->rc == 0) {
         h->rc = desc.rc;
@@ -242,7 +254,7 @@ static void limits(struct html *h, const struct bench_group *g)
         if (!named)
             continue;
         html_add(h, "<p><span class=\"key k-limit\"></span>");
-        html_text(h, g->bar[i]->limit_name);
+        name_in(h, "span", g->bar[i]->limit_name);
         html_add(h, "</p>");
     }
 }
@@ -266,7 +278,7 @@ static void caption(struct html *h, const struct bench_group *g, bool one_machin
     if (g->n > 1 && !one_run(g))
         html_two(h, "p", (struct two){"Not all measured in one run.", "모두 한 번에 번갈아 잰 것은 아니다."});
     if (!one_machine)
-        html_in(h, "p", g->bar[0]->machine);
+        name_in(h, "p", g->bar[0]->machine);
     days(h, g, 1);
     html_add(h, "</figcaption>\n");
 }
@@ -309,7 +321,7 @@ static void section(struct html *h, const struct bench_group *g, int n, int s, b
         }
         begun = true;
         html_add(h, "<figure>\n");
-        html_in(h, "h3", g[i].bar[0]->what);
+        name_in(h, "h3", g[i].bar[0]->what);
         draw(h, &g[i], i);
         caption(h, &g[i], one_machine);
         table(h, &g[i]);
@@ -331,7 +343,7 @@ static bool facts(struct html *h, const struct bench_group *g, int n)
         for (int j = 0; j < i; j++)
             known = known || same(g[j].bar[0]->machine, g[i].bar[0]->machine);
         if (!known)
-            html_in(h, "p", g[i].bar[0]->machine);
+            name_in(h, "p", g[i].bar[0]->machine);
         machines += !known;
     }
     days(h, g, n);
@@ -362,7 +374,7 @@ static void summary(struct html *h, const struct bench_group *g, int n, bool one
 {
     static const struct two head[] = {{"measured", "잰 것"}, {"unit", "단위"}, {"dokja", "dokja"},
                                       {"of the limit", "한계 대비"}, {"best other", "가장 나은 상대"}, {"its figure", "그 값"},
-                                      {"dokja to it", "이에 대한 dokja"}};
+                                      {"dokja to it", "상대 대비 dokja"}};
     headings(h, head, sizeof head / sizeof *head);
     for (int s = 0; s < N_SECTIONS; s++)
         for (int i = 0; i < n; i++) {
@@ -372,13 +384,13 @@ static void summary(struct html *h, const struct bench_group *g, int n, bool one
             html_add(h, "<tr><th scope=\"row\">");
             html_two(h, "span", sections[s].title);
             html_add(h, ": ");
-            html_text(h, ours->what);
+            name_in(h, "span", ours->what);
             if (!one_machine) {
                 html_add(h, "<br>");
-                html_in(h, "small", ours->machine);
+                name_in(h, "small", ours->machine);
             }
             html_add(h, "</th>");
-            html_in(h, "td", ours->unit);
+            name_in(h, "td", ours->unit);
             html_addf(h, "<td>%s", number(ours->value).s);
             if (strcmp(ours->who, "dokja") != 0) {
                 html_add(h, "<br>");

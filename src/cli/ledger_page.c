@@ -6,24 +6,48 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/ledger_reasons.h"
 #include "ui/chart.h"
 
 /* ---- rows of two ---- */
 
-static void fact(struct html *h, struct two name, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void fact(struct html *h, struct two name, const char *fmt, ...)
+/* Both take the same arguments, in the same order. */
+static void vsay(struct html *h, const char *tag, const char *en, const char *ko, va_list ap, va_list again)
+    PRINTF_LIKE(3, 0) PRINTF_LIKE(4, 0);
+static void vsay(struct html *h, const char *tag, const char *en, const char *ko, va_list ap, va_list again)
 {
-    char text[600];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    char text[2][600];
+    vsnprintf(text[0], sizeof text[0], en, ap);
+    vsnprintf(text[1], sizeof text[1], ko, again);
+    html_two(h, tag, (struct two){text[0], text[1]});
+}
+
+static void say(struct html *h, const char *tag, const char *en, const char *ko, ...) PRINTF_LIKE(3, 5)
+    PRINTF_LIKE(4, 5);
+static void say(struct html *h, const char *tag, const char *en, const char *ko, ...)
+{
+    va_list ap, again;
+    va_start(ap, ko);
+    va_copy(again, ap);
+    vsay(h, tag, en, ko, ap, again);
+    va_end(again);
     va_end(ap);
-    html_add(h, "<tr>");
-    html_add(h, "<th scope=\"row\">");
+}
+
+static void fact(struct html *h, struct two name, const char *en, const char *ko, ...) PRINTF_LIKE(3, 5)
+    PRINTF_LIKE(4, 5);
+static void fact(struct html *h, struct two name, const char *en, const char *ko, ...)
+{
+    va_list ap, again;
+    va_start(ap, ko);
+    va_copy(again, ap);
+    html_add(h, "<tr><th scope=\"row\">");
     html_two(h, "span", name);
-    html_add(h, "</th>");
-    html_in(h, "td class=\"left\"", text);
-    html_add(h, "</tr>\n");
+    html_add(h, "</th><td class=\"left\">");
+    vsay(h, "span", en, ko, ap, again);
+    html_add(h, "</td></tr>\n");
+    va_end(again);
+    va_end(ap);
 }
 
 static void facts(struct html *h, const char *run, const struct logbook *b)
@@ -38,32 +62,39 @@ static void facts(struct html *h, const char *run, const struct logbook *b)
     digest_hex(corpus, &c->corpus_root);
     digest_hex(key, &k);
     html_add(h, "<div class=\"scroll\"><table><tbody>\n");
-    fact(h, (struct two){"Run", "학습"}, "%s", run);
-    fact(h, (struct two){"Holder", "수행 기관"}, "%s", g->holder);
-    fact(h, (struct two){"GENESIS", "GENESIS"}, "%s, %s", hash, g->created);
-    fact(h, (struct two){"Signing key", "서명 키"}, "%s", key);
-    fact(h, (struct two){"Program", "프로그램"}, "source %s, %s, %s", source, g->compiler,
-         profile_name(c->profile));
-    fact(h, (struct two){"Ancestors", "물려받은 가중치"}, g->n_ancestors ? "%d" : "0: random weights / 무작위 가중치",
-         g->n_ancestors);
-    fact(h, (struct two){"Corpus", "말뭉치"}, "%s · %" PRIu64 " documents / 문서 · %.2f MB", corpus, g->corpus_docs,
-         (double)g->corpus_bytes * 1e-6);
-    fact(h, (struct two){"Trained on", "학습한 글"}, "%" PRIu64 " documents / 문서 · %" PRIu64 " tokens / 토큰",
-         g->train_docs, g->train_tokens);
-    fact(h, (struct two){"Held out", "남겨 둔 글"}, "%" PRIu64 " documents / 문서 · %" PRIu64 " tokens / 토큰",
-         g->heldout_docs, g->heldout_tokens);
-    fact(h, (struct two){"Model", "모델"}, "%s · %d × %d · %.4g M · vocab %d", c->model.arch, c->model.n_layer,
-         c->model.d_model, (double)model_params_total(&c->model) * 1e-6, c->model.vocab);
-    fact(h, (struct two){"Plan", "계획"}, "%" PRId64 " × %" PRId64 " tokens / 토큰 · %s · %.4g FLOPs", c->schedule.steps,
-         c->batch_tokens, optim_name(c->optim.kind), run_flops_until(c, c->schedule.steps));
-    if (b->has_beacon && strcmp(b->beacon.source, BEACON_SELF) != 0)
-        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " ← GENESIS, \"%s\" (%s)", c->seed, b->beacon.value,
-             b->beacon.source);
+    fact(h, (struct two){"Run", "학습"}, "%s", "%s", run);
+    if (strcmp(g->holder, "not named") == 0)
+        fact(h, (struct two){"Holder", "수행 기관"}, "not named", "밝히지 않음");
     else
-        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " · self-chosen / 스스로 정함", c->seed);
+        fact(h, (struct two){"Holder", "수행 기관"}, "%s", "%s", g->holder);
+    fact(h, (struct two){"GENESIS", "GENESIS"}, "%s, %s", "%s, %s", hash, g->created);
+    fact(h, (struct two){"Signing key", "서명 키"}, "%s", "%s", key);
+    fact(h, (struct two){"Program", "프로그램"}, "source %s, %s, numeric profile %s", "소스 %s, %s, 수치 프로파일 %s",
+         source, g->compiler, profile_name(c->profile));
+    if (g->n_ancestors)
+        fact(h, (struct two){"Ancestors", "물려받은 가중치"}, "%d", "%d", g->n_ancestors);
+    else
+        fact(h, (struct two){"Ancestors", "물려받은 가중치"}, "none: random weights", "없음: 무작위 가중치");
+    fact(h, (struct two){"Corpus", "말뭉치"}, "%s · %" PRIu64 " documents · %.2f MB", "%s · 문서 %" PRIu64
+         "개 · %.2f MB", corpus, g->corpus_docs, (double)g->corpus_bytes * 1e-6);
+    fact(h, (struct two){"Trained on", "학습한 글"}, "%" PRIu64 " documents · %" PRIu64 " tokens", "문서 %" PRIu64
+         "개 · %" PRIu64 "토큰", g->train_docs, g->train_tokens);
+    fact(h, (struct two){"Held out", "남겨 둔 글"}, "%" PRIu64 " documents · %" PRIu64 " tokens", "문서 %" PRIu64
+         "개 · %" PRIu64 "토큰", g->heldout_docs, g->heldout_tokens);
+    fact(h, (struct two){"Model", "모델"}, "%s · %d layers × %d · %.4g M parameters · vocabulary %d",
+         "%s · %d층 × %d · 매개변수 %.4g M · 어휘 %d", c->model.arch, c->model.n_layer, c->model.d_model,
+         (double)model_params_total(&c->model) * 1e-6, c->model.vocab);
+    fact(h, (struct two){"Plan", "계획"}, "%" PRId64 " steps × %" PRId64 " tokens · %s · %.4g FLOPs",
+         "%" PRId64 "단계 × %" PRId64 "토큰 · %s · %.4g FLOPs", c->schedule.steps, c->batch_tokens,
+         optim_name(c->optim.kind), run_flops_until(c, c->schedule.steps));
+    if (b->has_beacon && strcmp(b->beacon.source, BEACON_SELF) != 0)
+        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " ← GENESIS, \"%s\" (%s)",
+             "%016" PRIx64 " ← GENESIS, \"%s\" (%s)", c->seed, b->beacon.value, b->beacon.source);
+    else
+        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " · self-chosen", "%016" PRIx64 " · 스스로 정함", c->seed);
     if (b->has_final)
-        fact(h, (struct two){"Result", "결과"}, "%.4f bits per byte, held out / 남겨 둔 글의 바이트당 비트 · %.4g FLOPs",
-             b->final.bits_per_byte, b->final.flops);
+        fact(h, (struct two){"Result", "결과"}, "%.4f bits per byte of the held-out text · %.4g FLOPs",
+             "남겨 둔 글의 바이트당 %.4f비트 · %.4g FLOPs", b->final.bits_per_byte, b->final.flops);
     html_add(h, "</tbody></table></div>\n");
 }
 
@@ -84,10 +115,12 @@ static void curve(struct html *h, const struct logbook *b)
     html_two(h, "h2", (struct two){"Loss", "손실"});
     html_add(h, "<figure>\n");
     if (n > 1)
-        chart_line(h, &(struct chart_curve){.id = "loss", .title = "Loss over tokens",
-                                            .desc = "Training loss in nats per token against tokens seen",
-                                            .x_unit = unit < 1e-3 ? "million tokens" : "thousand tokens",
-                                            .y_unit = "nats / token", .x = x, .y = y, .n = n});
+        chart_line(h, &(struct chart_curve){.id = "loss", .title = {"Loss over tokens", "토큰 수에 따른 손실"},
+                                            .desc = {"Training loss in nats per token against tokens seen",
+                                                     "학습한 토큰 수에 따른 손실(토큰당 나트)"},
+                                            .x_unit = unit < 1e-3 ? (struct two){"million tokens", "백만 토큰"}
+                                                                  : (struct two){"thousand tokens", "천 토큰"},
+                                            .y_unit = {"nats / token", "나트 / 토큰"}, .x = x, .y = y, .n = n});
     html_two(h, "figcaption", (struct two){"Every step as the ledger records it, in nats per token.",
                                            "원장에 기록된 모든 단계의 손실(토큰당 나트)."});
     html_add(h, "</figure>\n");
@@ -128,6 +161,19 @@ static struct two meaning_of(const char *name)
     return (struct two){name, name};
 }
 
+/* What a damaged file made some reader say has no Korean: it is quoted. */
+static void reason(struct html *h, const struct check *c)
+{
+    static const char *const kind[] = {"확인한 내용(영어):", "통과하지 못한 까닭(영어):", "판단할 수 없는 까닭(영어):"};
+    char ko[sizeof c->detail * 2];
+    if (ledger_reason_ko(ko, sizeof ko, c->detail)) {
+        html_two(h, "span", (struct two){c->detail, ko});
+        return;
+    }
+    html_addf(h, "<span lang=\"ko\">%s<br></span>", kind[c->result]);
+    html_in(h, "small lang=\"en\" class=\"quoted\"", c->detail);
+}
+
 static void checks(struct html *h, const struct audit *a)
 {
     static const struct two result[] = {{"pass", "통과"}, {"FAIL", "실패"}, {"not decidable", "판단할 수 없음"}};
@@ -142,9 +188,9 @@ static void checks(struct html *h, const struct audit *a)
         html_two(h, "span", meaning_of(c->name));
         html_addf(h, " <span class=\"soft\">%s</span></th><td class=\"%s\">", c->name, colour[c->result]);
         html_two(h, "span", result[c->result]);
-        html_add(h, "</td>");
-        html_in(h, "td class=\"left\"", c->detail);
-        html_add(h, "</tr>\n");
+        html_add(h, "</td><td class=\"left\">");
+        reason(h, c);
+        html_add(h, "</td></tr>\n");
     }
     html_add(h, "</tbody></table></div>\n");
 }
@@ -175,10 +221,8 @@ static void composition(struct html *h, const json_t *manifest)
     html_add(h, "</tbody></table></div>\n");
     if (n > MOST)
         html_addf(h, "<p class=\"soft\">… + %zu</p>\n", n - MOST);
-    char text[200];
-    snprintf(text, sizeof text, "%.0f → %.0f documents / 문서 · %.2f MB", number_at(counts, "docs_in"),
-             number_at(counts, "docs"), number_at(counts, "bytes") * 1e-6);
-    html_in(h, "p class=\"soft\"", text);
+    say(h, "p class=\"soft\"", "%.0f documents read, %.0f kept · %.2f MB", "읽은 문서 %.0f개, 남은 문서 %.0f개 · %.2f MB",
+        number_at(counts, "docs_in"), number_at(counts, "docs"), number_at(counts, "bytes") * 1e-6);
 }
 
 /* ---- segments ---- */
@@ -224,9 +268,12 @@ static void segments(struct html *h, const struct logbook *b, const struct repla
     }
     html_add(h, "</tbody></table></div>\n");
     for (uint64_t i = 0; i < b->n_events; i++) {
-        char text[256];
-        snprintf(text, sizeof text, "%.40s: %.60s, %" PRIu64, b->event[i].c.at, b->event[i].what, b->event[i].step);
-        html_in(h, "p class=\"soft\"", text);
+        const struct event *v = &b->event[i];
+        char en[256], ko[256];
+        snprintf(en, sizeof en, "%.40s: %.60s after step %" PRIu64, v->c.at, v->what, v->step);
+        snprintf(ko, sizeof ko, "%.40s: %" PRIu64 "단계 뒤 %.60s", v->c.at, v->step,
+                 strcmp(v->what, "resumed") == 0 ? "이어서 학습함" : v->what);
+        html_two(h, "p class=\"soft\"", (struct two){en, ko});
     }
 }
 

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Units of the drawing; a label stands over its bar, so that long names fit a narrow screen. */
 enum { WIDTH = 520, PLOT = 420, ROW = 42, BAR_TOP = 20, BAR = 16, AXIS = 24, TICKS = 5 };
@@ -21,8 +23,18 @@ double chart_step(double max, int most)
     return ten;
 }
 
+/* What is not drawn cannot be hidden in one language: both stand there, as in the page's own title. */
+static void both(struct html *h, struct two t)
+{
+    html_text(h, t.en);
+    if (strcmp(t.en, t.ko) != 0) {
+        html_add(h, " · ");
+        html_text(h, t.ko);
+    }
+}
+
 /* Grid lines and numbers; the axis ends where the longest bar does, the unit at the right edge. */
-static void axis(struct html *h, double max, int bottom, const char *unit)
+static void axis(struct html *h, double max, int bottom, struct two unit)
 {
     double step = chart_step(max, TICKS);
     for (int i = 0; step * i <= max; i++) {
@@ -31,18 +43,19 @@ static void axis(struct html *h, double max, int bottom, const char *unit)
                   "y=\"%d\" text-anchor=\"%s\">%.10g</text>\n", i ? "grid" : "base", x, x, bottom, x, bottom + 15,
                   i ? "middle" : "start", step * i);
     }
-    html_addf(h, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH, bottom + 15);
-    html_text(h, unit);
-    html_add(h, "</text>\n");
+    char tag[80];
+    snprintf(tag, sizeof tag, "text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\"", WIDTH, bottom + 15);
+    html_two(h, tag, unit);
+    html_add(h, "\n");
 }
 
 static void row(struct html *h, const struct chart_bar *r, double max, int top)
 {
     const char *ours = r->ours ? " ours" : "";
     int y = top + BAR_TOP, mid = y + BAR / 2;
-    html_addf(h, "<text class=\"label%s\" x=\"4\" y=\"%d\">", ours, y - 5);
-    html_text(h, r->label);
-    html_add(h, "</text>");
+    char tag[80];
+    snprintf(tag, sizeof tag, "text class=\"label%s\" x=\"4\" y=\"%d\"", ours, y - 5);
+    html_two(h, tag, r->label);
     html_addf(h, "<rect class=\"bar%s\" x=\"0\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", ours, y,
               PLOT * r->value / max, BAR);
     if (r->limit > 0) {
@@ -70,7 +83,7 @@ void chart_bars(struct html *h, const struct chart *c)
     int bottom = ROW * c->n + 4;
     html_addf(h, "<svg role=\"img\" aria-labelledby=\"%s-t %s-d\" viewBox=\"0 0 %d %d\">\n<title id=\"%s-t\">",
               c->id, c->id, WIDTH, bottom + AXIS, c->id);
-    html_text(h, c->title);
+    both(h, c->title);
     html_addf(h, "</title><desc id=\"%s-d\">", c->id);
     html_text(h, c->desc);
     html_add(h, "</desc>\n");
@@ -119,11 +132,12 @@ static void curve_axes(struct html *h, const struct chart_curve *c, const struct
                   "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", CURVE_LEFT, at_y(f, y),
                   WIDTH, at_y(f, y), CURVE_LEFT - 5, at_y(f, y) + 4, y);
     }
-    html_addf(h, "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH, CURVE_BOTTOM + 32);
-    html_text(h, c->x_unit);
-    html_addf(h, "</text><text class=\"tick\" x=\"%d\" y=\"%d\">", CURVE_LEFT - 30, CURVE_TOP - 11);
-    html_text(h, c->y_unit);
-    html_add(h, "</text>\n");
+    char tag[80];
+    snprintf(tag, sizeof tag, "text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\"", WIDTH, CURVE_BOTTOM + 32);
+    html_two(h, tag, c->x_unit);
+    snprintf(tag, sizeof tag, "text class=\"tick\" x=\"%d\" y=\"%d\"", CURVE_LEFT - 30, CURVE_TOP - 11);
+    html_two(h, tag, c->y_unit);
+    html_add(h, "\n");
 }
 
 static struct frame frame_of(const struct chart_curve *c, size_t points)
@@ -153,9 +167,9 @@ void chart_line(struct html *h, const struct chart_curve *c)
     struct frame f = frame_of(c, points);
     html_addf(h, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"%s-t %s-d\">\n<title id=\"%s-t\">", WIDTH,
               CURVE_BOTTOM + 36, c->id, c->id, c->id);
-    html_text(h, c->title);
+    both(h, c->title);
     html_addf(h, "</title><desc id=\"%s-d\">", c->id);
-    html_text(h, c->desc);
+    both(h, c->desc);
     html_add(h, "</desc>\n");
     curve_axes(h, c, &f);
     html_add(h, "<path class=\"curve\" d=\"");

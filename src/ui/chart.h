@@ -7,7 +7,7 @@
 #include "ui/html.h"
 
 struct chart_bar {
-    const char *label;
+    struct two label;
     const char *figure;   /* printed beside the bar */
     double value, lo, hi; /* 0 <= lo <= value <= hi; whiskers from lo to hi where they differ */
     double limit;         /* a mark across the bar; 0: none */
@@ -16,8 +16,9 @@ struct chart_bar {
 
 struct chart {
     const char *id;           /* unique on the page, letters and digits */
-    const char *title, *desc; /* what a reader who cannot see it is told */
-    const char *unit;
+    struct two title;         /* with desc what a reader who cannot see it is told, in both languages at once */
+    const char *desc;
+    struct two unit;
     const struct chart_bar *bar;
     int n;
 };
@@ -26,8 +27,8 @@ struct chart {
 void chart_bars(struct html *h, const struct chart *c);
 
 struct chart_curve {
-    const char *id, *title, *desc;   /* as above */
-    const char *x_unit, *y_unit;
+    const char *id;                  /* as above */
+    struct two title, desc, x_unit, y_unit;
     const double *x, *y;             /* x ascending, from 0 */
     size_t n;                        /* at least 2; drawn with at most some hundred points, each the mean of its part */
 };

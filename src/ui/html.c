@@ -42,7 +42,7 @@ static const char style[] =
     ".k-ours{background:var(--ours)}.k-peer{background:var(--peer)}.k-limit{width:3px;background:var(--limit)}\n"
     ".legend{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;font-size:.9rem}\n"
     "pre{font-size:.82rem;background:var(--panel);padding:.6rem .8rem;border-radius:.4rem;white-space:pre-wrap}\n"
-    "body:has(#ko:checked) [lang=en]{display:none}body:not(:has(#ko:checked)) [lang=ko]{display:none}\n"
+    "body:has(#ko:checked) [lang=en]:not(.quoted){display:none}body:not(:has(#ko:checked)) [lang=ko]{display:none}\n"
     "@media print{.switch{display:none}figure{break-inside:avoid}}\n";
 
 void html_add(struct html *h, const char *markup)
@@ -97,6 +97,10 @@ void html_in(struct html *h, const char *tag, const char *text)
 
 void html_two(struct html *h, const char *tag, struct two t)
 {
+    if (strcmp(t.en, t.ko) == 0) {
+        element(h, tag, "", t.en);
+        return;
+    }
     element(h, tag, " lang=\"en\"", t.en);
     element(h, tag, " lang=\"ko\"", t.ko);
 }

@@ -27,7 +27,8 @@ void html_add(struct html *h, const char *markup);
 void html_addf(struct html *h, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Text for element content and quoted attributes: & < > " ' become entities, control characters U+FFFD. */
 void html_text(struct html *h, const char *s);
-/* <tag>text</tag>, and the same once in each language; tag may carry attributes: "p class=\"soft\"". */
+/* <tag>text</tag>, and the same once in each language, or once where both are the same; tag may carry attributes:
+ * "p class=\"soft\"".  What is marked lang="en" with class "quoted" stays in the Korean view: text without Korean. */
 void html_in(struct html *h, const char *tag, const char *text);
 void html_two(struct html *h, const char *tag, struct two t);
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # bench --record appends lines that bench report draws; damaged lines are refused by file, line and field.
 set -u
+here=$(cd "$(dirname "$0")" && pwd)
 cd "$TMP" || exit 1
 ok() { echo "ok $1"; }
 fail() { echo "FAIL $1: $2"; }
@@ -16,8 +17,8 @@ line() { # line BENCH WHAT WHO VALUE UNIT BETTER [MORE]
     line gemm "512³" dokja 480 GFLOP/s higher ',"limit":600,"limit_name":"a peak","run":"r","date":"2026-01-02T03:04Z"'
     echo
     line gemm "512³" "peer <b>&\\\"\u0001" 240 GFLOP/s higher ',"limit":600,"run":"r","unknown":[1,{"x":null}]'
-    line tokenizer "200 MB" dokja 12.5 s lower ',"command":"a & b <c>"'
-    line tokenizer "200 MB" peer 50 s lower
+    line tokenizer "200 MB of Korean" dokja 12.5 s lower ',"command":"a & b <c>"'
+    line tokenizer "200 MB of Korean" peer 50 s lower
     line other "more" dokja 0 h lower
 } >lines.jsonl
 
@@ -37,6 +38,9 @@ has "report: commands" "$page" "a &amp; b &lt;c&gt;"
 has "report: Korean" "$page" '<h2 lang="ko">행렬곱</h2>'
 has "report: English" "$page" '<h2 lang="en">Matrix product</h2>'
 has "report: says when runs differ" "$page" "Not all measured in one run."
+has "report: what was measured, in Korean" "$page" '<h3 lang="ko">한국어 200 MB</h3>'
+has "report: … and in English" "$page" '<h3 lang="en">200 MB of Korean</h3>'
+has "report: a name without Korean stands once" "$page" '<h3>512³</h3>'
 if grep -qE 'https?:|<script|<link|@import|url\(' page.html; then fail "report: stands alone" "it points outside"
 else ok "report: stands alone"; fi
 if grep -qF '>100<' page.html; then fail "report: the last line counts" "100 is on the page"
@@ -46,8 +50,9 @@ else ok "report: the last line counts"; fi
 { cat lines.jsonl; machine='"machine":"another"'; line gemm "512³" dokja 70 GFLOP/s higher; } >two.jsonl
 "$DOKJA" bench report --in two.jsonl --out two.html >out 2>err || fail "report: two machines" "$(cat err)"
 has "report: the second machine in the table" "$(cat two.html)" "<br><small>another</small></th>"
-has "report: the first one too" "$(cat two.html)" "<br><small>a machine, 2 cores</small></th>"
-if grep -qF '<small>' page.html; then fail "report: one machine is named once" "it is in the table"
+has "report: the first one too" "$(cat two.html)" '<small lang="en">a machine, 2 cores</small>'
+has "report: … and in Korean" "$(cat two.html)" '<small lang="ko">a machine, 코어 2개</small>'
+if grep -q '<small' page.html; then fail "report: one machine is named once" "it is in the table"
 else ok "report: one machine is named once"; fi
 
 if command -v python3 >/dev/null; then
@@ -135,6 +140,13 @@ has "gemm --record: an instruction set that is not the best" "$(tail -n 1 rec.js
 out=$("$DOKJA" bench peak --record rec.jsonl --json)
 has "peak: the machine" "$out" '"machine":"'
 out=$("$DOKJA" bench report --in rec.jsonl --out rec.html 2>err) || fail "report of records" "$(cat err)"
+# Every name that the program itself records has its Korean.
+if command -v python3 >/dev/null; then
+    python3 "$here/page_view.py" rec.html ko | grep -v 'dokja bench' >ko
+    if grep -E 'vocabulary|sequence|token|thread|peak$|parameters|cores|memory|encode' ko >left || [ ! -s ko ]
+    then fail "report: records in Korean" "$(head -n 1 left)"
+    else ok "report: records in Korean"; fi
+fi
 has "report of records" "$out" "measurements"
 "$DOKJA" bench gemm --size 64 --runs 1 --record no/such/rec.jsonl >out 2>err
 status=$?

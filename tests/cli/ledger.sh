@@ -31,7 +31,14 @@ v=json.load(open(sys.argv[1]))
 print(next((c["result"] for c in v["checks"] if c["name"]==sys.argv[2]),"none") if sys.argv[2] else v["verdict"])' \
         "$1" "$2" 2>/dev/null
 }
-verify() { "$DOKJA" ledger verify "$@" --json >verify.json 2>verify.err; }
+verify() { # its arguments; what its page has no Korean for is kept for the end
+    local rc
+    "$DOKJA" ledger verify "$@" --json --html verify.html >verify.json 2>verify.err; rc=$?
+    sed -n 's/.*class="quoted">\([^<]*\)<.*/\1/p' verify.html >>quoted.txt
+    return $rc
+}
+view() { python3 "$here/page_view.py" "$@"; }
+HANGUL=$'[\xea-\xed][\x80-\xbf]'   # grep -P in the C locale
 expect() { # name, check, result it must have after verify
     local got; got=$(result verify.json "$2")
     [ "$got" = "$3" ] && ok "$1" || bad "$1" "$2 says ${got:-nothing}, expected $3; $(tail -n 1 verify.err)"
@@ -58,6 +65,16 @@ for c in chain signatures profile initial segments complete files weights corpus
     expect "honest: $c" $c pass
 done
 expect "a self-chosen seed is said to be one" seed not-decidable
+"$DOKJA" pretrain $T --out nobody --corpus corpus >nobody.out 2>nobody.err
+verify nobody --corpus corpus && view verify.html ko >ko.txt && view verify.html en >en.txt &&
+    ! LC_ALL=C grep -qP "$HANGUL" en.txt && ok "the page's English view is English" ||
+    bad "the page's English view is English" "$(LC_ALL=C grep -P "$HANGUL" en.txt | head -n 3)"
+[ -s ko.txt ] && ! grep -qE "[0-9] [a-z]{3}|random|chosen|not named|segment |/ token|recorded" ko.txt &&
+    grep -q "^밝히지 않음$" ko.txt && grep -q "^구간 5개가 설정의 계획대로 이어진다$" ko.txt &&
+    ok "the Korean view is Korean" ||
+    bad "the Korean view is Korean" "$(grep -E "[a-z]{3} [a-z]|[0-9] [a-z]" ko.txt | head -n 3)"
+[ -s quoted.txt ] && bad "… with a Korean reason for each check" "$(head -n 1 quoted.txt)" ||
+    ok "… with a Korean reason for each check"
 "$DOKJA" ledger show honest >show.txt && grep -q "시험 기관" show.txt && grep -q "self-chosen" show.txt &&
     ok "show names holder and seed" || bad "show names holder and seed" "$(head -n 3 show.txt)"
 "$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --heldout 0.02 --steps 6 --corpus corpus \
@@ -237,3 +254,11 @@ verify honest --model-key ec.pub; expect "a link beside signed files is not sign
 rm honest/model.safetensors.index.json
 cp -r honest touched; echo >>touched/tokenizer_config.json; verify touched --model-key ec.pub
 expect "one byte more" model-sig fail
+
+# ---- what the pages had no Korean for ----
+[ -s quoted.txt ] && ! grep -vE "[.](json|bin|safetensors)|^other: " quoted.txt >own.txt &&
+    ok "a page quotes in English only what a file's reader said" ||
+    bad "a page quotes in English only what a file's reader said" "$(head -n 1 own.txt)"
+view verify.html ko >ko.txt
+[ "$(grep -n -A1 "^통과하지 못한 까닭(영어):$" ko.txt | tail -n 1 | grep -c "its SHA-256 is not")" = 1 ] &&
+    ok "… below a Korean line that says so" || bad "… below a Korean line that says so" "$(tail -n 3 ko.txt)"

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "ui/chart.h"
+#include "ui/phrase.h"
 
 static void steps_are_round_enough_and_few(void **state)
 {
@@ -30,10 +31,10 @@ static void steps_are_round_enough_and_few(void **state)
 }
 
 static const struct chart_bar bars[] = {
-    {.label = "one <&\"'>", .figure = "200", .value = 200, .lo = 100, .hi = 300, .limit = 400, .ours = true},
-    {.label = "two", .figure = "50", .value = 50, .lo = 50, .hi = 50},
+    {.label = {"one <&\"'>", "하나"}, .figure = "200", .value = 200, .lo = 100, .hi = 300, .limit = 400, .ours = true},
+    {.label = {"two", "two"}, .figure = "50", .value = 50, .lo = 50, .hi = 50},
 };
-static const struct chart chart = {"x1", "a < b", "one: 200; two: 50", "GFLOP/s", bars, 2};
+static const struct chart chart = {"x1", {"a < b", "a < b"}, "one: 200; two: 50", {"tokens/s", "토큰/s"}, bars, 2};
 
 static int count(const char *s, const char *part)
 {
@@ -75,13 +76,62 @@ static void texts_are_escaped(void **state)
     html_two(&h, "b", (struct two){"x", "y&"});
     assert_string_equal(h.b.p, "<b lang=\"en\">x</b><b lang=\"ko\">y&amp;</b>");
     html_release(&h);
+    html_two(&h, "b", (struct two){"x&", "x&"});
+    assert_string_equal(h.b.p, "<b>x&amp;</b>");
+    html_release(&h);
+}
+
+static void a_chart_has_one_label_a_language(void **state)
+{
+    (void)state;
+    struct html h = {0};
+    chart_bars(&h, &chart);
+    assert_int_equal(h.rc, 0);
+    assert_int_equal(count(h.b.p, " lang=\"en\">"), 2); /* a label and the unit */
+    assert_int_equal(count(h.b.p, " lang=\"ko\">"), 2);
+    assert_non_null(strstr(h.b.p, " lang=\"ko\">하나</text>"));
+    assert_non_null(strstr(h.b.p, " lang=\"ko\">토큰/s</text>"));
+    assert_non_null(strstr(h.b.p, ">a &lt; b</title>"));
+    html_release(&h);
+    static const double x[2] = {1, 2};
+    chart_line(&h, &(struct chart_curve){"x4", {"t", "제목"}, {"d", "설명"}, {"tokens", "토큰"}, {"loss", "손실"}, x,
+                                         x, 2});
+    assert_int_equal(h.rc, 0);
+    assert_non_null(strstr(h.b.p, " lang=\"ko\">토큰</text>"));
+    assert_non_null(strstr(h.b.p, " lang=\"en\">loss</text>"));
+    assert_non_null(strstr(h.b.p, ">t · 제목</title>"));
+    assert_non_null(strstr(h.b.p, ">d · 설명</desc>"));
+    html_release(&h);
+}
+
+static void phrases_keep_their_figures(void **state)
+{
+    (void)state;
+    static const struct two table[] = {{"no figure", "수 없음"}, {"* moved * times", "$2배: $1"}, {"seed * of *", "$2 $1"},
+                                       {"*, *", "$2;$1"}, {"*x", "[$1]"}, {"bad *", "$2"}};
+    static const struct {
+        const char *text, *ko;
+    } known[] = {{"no figure", "수 없음"}, {"no figure ", NULL}, {"w.1 moved 2.5 times", "2.5배: w.1"},
+                 {"w.1 moved 2.5 times as fast", NULL}, {" moved  times", "배: "}, {"seed 7 of a of b", "a of b 7"},
+                 {"a, b, c", "b, c;a"}, {"xx", "[x]"}, {"x", "[]"}, {"", NULL}, {"bad 1", NULL},
+                 {"moved 1 times", NULL}};
+    char ko[32], brief[8];
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        bool found = phrase_ko(ko, sizeof ko, table, sizeof table / sizeof *table, known[i].text);
+        if (found != (known[i].ko != NULL) || strcmp(ko, found ? known[i].ko : "") != 0)
+            fail_msg("\"%s\" gives \"%s\"", known[i].text, ko);
+    }
+    assert_false(phrase_ko(brief, sizeof brief, table, 2, "abc moved 1 times")); /* no room for the end */
+    assert_string_equal(brief, "");
+    assert_true(phrase_ko(brief, sizeof brief, table, 2, "a moved 1 times"));
+    assert_string_equal(brief, "1배: a");
 }
 
 static void nothing_to_draw_is_drawn(void **state)
 {
     (void)state;
-    static const struct chart_bar zero = {.label = "none", .figure = "0"};
-    const struct chart c = {"x2", "t", "d", "s", &zero, 1};
+    static const struct chart_bar zero = {.label = {"none", "none"}, .figure = "0"};
+    const struct chart c = {"x2", {"t", "t"}, "d", {"s", "s"}, &zero, 1};
     struct html h = {0};
     chart_bars(&h, &c);
     assert_int_equal(h.rc, 0);
@@ -100,7 +150,8 @@ static void any_curve_is_drawn(void **state)
                            {9007199254740993.0, 9007199254740993.0, 9007199254740993.0, 9007199254740993.0}};
     for (size_t i = 0; i < sizeof y / sizeof *y; i++) {
         struct html h = {0};
-        chart_line(&h, &(struct chart_curve){"x3", "t", "d", "tokens", "loss", x, y[i], 4});
+        chart_line(&h, &(struct chart_curve){"x3", {"t", "t"}, {"d", "d"}, {"tokens", "토큰"}, {"loss", "손실"}, x,
+                                             y[i], 4});
         assert_int_equal(h.rc, 0);
         assert_in_range(h.b.len, 100, 8000);
         assert_null(strstr(h.b.p, "nan"));
@@ -139,7 +190,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_round_enough_and_few), cmocka_unit_test(bars_are_as_long_as_their_values),
         cmocka_unit_test(texts_are_escaped), cmocka_unit_test(nothing_to_draw_is_drawn),
-        cmocka_unit_test(any_curve_is_drawn),
+        cmocka_unit_test(any_curve_is_drawn), cmocka_unit_test(a_chart_has_one_label_a_language),
+        cmocka_unit_test(phrases_keep_their_figures),
         cmocka_unit_test(a_failed_allocation_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
