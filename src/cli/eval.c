@@ -7,6 +7,7 @@
 #include "base/opt.h"
 #include "cli/cli.h"
 #include "cli/machine.h"
+#include "cli/wrap.h"
 #include "eval/primer_eval.h"
 
 struct eval_args {
@@ -61,7 +62,7 @@ static void print_json(const struct primer_score *score, const char *root, doubl
            (double)right / asked, root, seconds);
 }
 
-static void print_table(const struct primer_score *score)
+static void print_table(const struct primer_score *score, bool seen)
 {
     int good = 0;
 
@@ -70,10 +71,11 @@ static void print_table(const struct primer_score *score)
         const struct primer_score *s = &score[i];
         const struct primer_skill *k = primer_skill(i);
         double share = (double)s->right / s->asked;
-        printf("%-13s %7.1f%% %7.1f%%   %s (%s)\n", k->name, 100 * share, 100 * s->chance, k->about, k->about_ko);
+        wrap_line(34, "%-13s %7.1f%% %7.1f%%   %s (%s)", k->name, 100 * share, 100 * s->chance, k->about, k->about_ko);
         good += share >= 0.8;
     }
-    printf("%d of %d skills at 80 %% or more, on facts the textbook never tells\n", good, primer_skills());
+    printf("%d of %d skills at 80 %% or more, on facts the textbook %s\n", good, primer_skills(),
+           seen ? "tells" : "never tells");
 }
 
 static int eval_primer(const struct eval_args *a, struct err *e)
@@ -99,7 +101,7 @@ static int eval_primer(const struct eval_args *a, struct err *e)
         if (a->json)
             print_json(score, hex, clock_seconds() - start);
         else
-            print_table(score);
+            print_table(score, a->seen);
     }
     infer_model_close(m);
     nn_release(&x);

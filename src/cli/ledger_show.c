@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "cli/wrap.h"
 
 double segment_loss(const struct segment *s)
 {
@@ -18,68 +19,93 @@ double segment_loss(const struct segment *s)
 
 /* ---- show ---- */
 
+enum { LEFT = 11 };   /* where what a line tells begins */
+
+/* "512", or what the first steps have besides. */
+static void rows_text(char out[100], const struct run_config *c)
+{
+    if (c->start_steps > 0 && c->seq_start != c->seq)
+        snprintf(out, 100, "%d (%d in the first %" PRId64 " steps)", c->seq, c->seq_start, c->start_steps);
+    else
+        snprintf(out, 100, "%d", c->seq);
+}
+
 static void show_beginning(const char *run, const struct logbook *b)
 {
     const struct genesis *g = &b->genesis;
     const struct run_config *c = &b->config;
     const struct model_config *m = &c->model;
-    char hash[65], source[65], corpus[65], tokenizer[65];
+    char hash[65], source[65], corpus[65], tokenizer[65], rows[100];
+    rows_text(rows, c);
     digest_hex(hash, &b->hash);
     digest_hex(source, &g->source);
     digest_hex(corpus, &c->corpus_root);
     digest_hex(tokenizer, &c->tokenizer);
-    printf("run        %s\n", run);
-    printf("holder     %s\n", g->holder);
-    printf("genesis    %s, %s\n", hash, g->created);
-    printf("program    source %.16s…, %s, numeric profile %s\n", source, g->compiler, profile_name(c->profile));
+    wrap_line(LEFT, "run        %s", run);
+    wrap_line(LEFT, "holder     %s", g->holder);
+    wrap_line(LEFT, "genesis    %s, %s", hash, g->created);
+    wrap_line(LEFT, "program    source %.16s…, %s, numeric profile %s", source, g->compiler, profile_name(c->profile));
     if (g->n_ancestors == 0)
-        printf("from       random weights\n");
+        wrap_line(LEFT, "from       random weights");
     for (int i = 0; i < g->n_ancestors; i++) {
         digest_hex(hash, &g->ancestor[i]);
-        printf("from       %s\n", hash);
+        wrap_line(LEFT, "from       %s", hash);
     }
-    printf("text       corpus %.16s…: %" PRIu64 " documents, %.2f MB\n", corpus, g->corpus_docs,
-           (double)g->corpus_bytes * 1e-6);
-    printf("           %" PRIu64 " documents of %" PRIu64 " tokens to train on, %" PRIu64 " of %" PRIu64
-           " held out\n", g->train_docs, g->train_tokens, g->heldout_docs, g->heldout_tokens);
-    printf("tokenizer  %.16s…, vocabulary %d\n", tokenizer, m->vocab);
-    printf("model      %s, %d layers × %d, %.4g M parameters\n", m->arch, m->n_layer, m->d_model,
-           (double)model_params_total(m) * 1e-6);
-    printf("plan       %" PRId64 " steps × %" PRId64 " tokens, sequence %d, %s, %s, %.4g FLOPs; %d virtual worker%s\n",
-           c->schedule.steps, c->batch_tokens, c->seq, optim_name(c->optim.kind), schedule_name(c->schedule.kind),
-           run_flops_until(c, c->schedule.steps), c->workers, c->workers == 1 ? "" : "s");
+    wrap_line(LEFT, "text       corpus %.16s…: %" PRIu64 " documents, %.2f MB", corpus, g->corpus_docs,
+              (double)g->corpus_bytes * 1e-6);
+    wrap_line(LEFT, "           %" PRIu64 " documents with %" PRIu64 " tokens to train on, %" PRIu64 " with %" PRIu64
+              " held out", g->train_docs, g->train_tokens, g->heldout_docs, g->heldout_tokens);
+    wrap_line(LEFT, "tokenizer  %.16s…, vocabulary %d", tokenizer, m->vocab);
+    wrap_line(LEFT, "model      %s, %d layers × %d, %.4g M parameters", m->arch, m->n_layer, m->d_model,
+              (double)model_params_total(m) * 1e-6);
+    wrap_line(LEFT, "plan       %" PRId64 " steps × %" PRId64 " tokens, sequences of %s, %s, %s, %.4g FLOPs; "
+              "%d virtual worker%s",
+              c->schedule.steps, c->batch_tokens, rows, optim_name(c->optim.kind), schedule_name(c->schedule.kind),
+              run_flops_until(c, c->schedule.steps), c->workers, c->workers == 1 ? "" : "s");
     if (!b->has_beacon)
-        printf("seed       awaits its beacon\n");
+        wrap_line(LEFT, "seed       awaits its beacon");
     else if (strcmp(b->beacon.source, BEACON_SELF) == 0)
-        printf("seed       %016" PRIx64 ", self-chosen: no public value made it\n", c->seed);
+        wrap_line(LEFT, "seed       %016" PRIx64 ", self-chosen: no public value made it", c->seed);
     else
-        printf("seed       %016" PRIx64 ", from GENESIS and \"%s\" of %s\n", c->seed, b->beacon.value,
-               b->beacon.source);
+        wrap_line(LEFT, "seed       %016" PRIx64 ", from GENESIS and \"%s\" of %s", c->seed, b->beacon.value,
+                  b->beacon.source);
 }
 
-/* At most that many lines for the segments, evenly spaced, the last one always. */
-enum { ROWS = 16, BAR = 24 };
+/* At most that many lines for the segments, evenly spaced, the last one always.  All columns take WIDE, those of a
+ * narrow screen NARROW and the bar what is left. */
+enum { ROWS = 16, BAR = 24, WIDE = 112, NARROW = 69 };
+
+static void show_segment(const struct segment *s, double top, size_t bar, bool narrow)
+{
+    double loss = segment_loss(s);
+    size_t width = top > 0 && loss >= 0 ? (size_t)((double)bar * loss / top + 0.5) : 0;
+    printf("  %7" PRIu64 "  %8" PRIu64, s->index, s->to);
+    if (!narrow)
+        printf("  %10" PRIu64, s->tokens);
+    printf("  %6.3f  ", loss);
+    for (size_t j = 0; j < bar; j++)
+        fputs(j < width ? "▪" : " ", stdout);
+    printf(narrow ? "  %s  %s × %" PRIu64 "\n" : "  %s  %s, %" PRIu64 " threads\n", s->c.at, s->c.isa, s->c.threads);
+}
 
 static void show_segments(const struct logbook *b)
 {
     uint64_t n = b->n_segments;
+    size_t columns = wrap_columns(), bar = BAR;
+    bool narrow = columns && columns < WIDE;
     double top = 0;
+    if (narrow && columns - NARROW < BAR)
+        bar = columns - NARROW;
     for (uint64_t k = 0; k < n; k++)
         top = segment_loss(&b->segment[k]) > top ? segment_loss(&b->segment[k]) : top;
     printf("segments   %" PRIu64 " of %" PRId64 ", %" PRId64 " steps each\n", n,
            (b->config.schedule.steps + b->config.segment_steps - 1) / b->config.segment_steps,
            b->config.segment_steps);
     if (n)
-        printf("\n  segment      step      tokens    loss  %-*s  when                  where\n", BAR, "");
-    for (uint64_t i = 0, rows = n < ROWS ? n : ROWS; i < rows; i++) {
-        const struct segment *s = &b->segment[(i + 1) * n / rows - 1];
-        double loss = segment_loss(s);
-        int width = top > 0 && loss >= 0 ? (int)(BAR * loss / top + 0.5) : 0;
-        printf("  %7" PRIu64 "  %8" PRIu64 "  %10" PRIu64 "  %6.3f  ", s->index, s->to, s->tokens, loss);
-        for (int j = 0; j < BAR; j++)
-            fputs(j < width ? "▪" : " ", stdout);
-        printf("  %s  %s, %" PRIu64 " threads\n", s->c.at, s->c.isa, s->c.threads);
-    }
+        printf("\n  segment      step%s    loss  %-*s  when                  where\n", narrow ? "" : "      tokens",
+               (int)bar, "");
+    for (uint64_t i = 0, rows = n < ROWS ? n : ROWS; i < rows; i++)
+        show_segment(&b->segment[(i + 1) * n / rows - 1], top, bar, narrow);
 }
 
 void ledger_show(const char *run, const struct logbook *b)
@@ -90,23 +116,25 @@ void ledger_show(const char *run, const struct logbook *b)
     if (b->n_events)
         printf("\n");
     for (uint64_t i = 0; i < b->n_events; i++)
-        printf("event      %s: %s at step %" PRIu64 ", %s, %" PRIu64 " threads\n", b->event[i].c.at, b->event[i].what,
-               b->event[i].step, b->event[i].c.isa, b->event[i].c.threads);
+        wrap_line(LEFT, "event      %s: %s at step %" PRIu64 ", %s, %" PRIu64 " threads", b->event[i].c.at,
+                  b->event[i].what, b->event[i].step, b->event[i].c.isa, b->event[i].c.threads);
     if (!b->has_final) {
         printf("\nnot finished: no FINAL\n");
         return;
     }
     const struct final *f = &b->final;
     digest_hex(root, &f->root);
-    printf("\nfinal      %s: %" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs, held-out %.4f bits per byte\n", f->c.at,
-           f->steps, f->tokens, f->flops, f->bits_per_byte);
+    putchar('\n');
+    wrap_line(LEFT, "final      %s: %" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs, held-out %.4f bits per byte",
+              f->c.at, f->steps, f->tokens, f->flops, f->bits_per_byte);
     printf("root       %s\n", root);
     for (uint64_t i = 0; i < f->n_files; i++) {
         digest_hex(root, &f->file[i].sha256);
-        printf("file       %s  %s\n", root, f->file[i].name);
+        wrap_line(LEFT, "file       %s  %s", root, f->file[i].name);
     }
-    printf("\nWhat is told here is checked by `dokja ledger verify %s`, and shown to be true only by `dokja ledger "
-           "replay`.\n", run);
+    putchar('\n');
+    wrap_line(0, "What is told here is checked by `dokja ledger verify %s`, and shown to be true only by `dokja ledger "
+              "replay`.", run);
 }
 
 static json_t *hex_json(const struct digest *d)
@@ -190,11 +218,11 @@ void ledger_audit_show(const struct audit *a)
 {
     static const char *const mark[] = {"pass", "FAIL", "not decidable"};
     for (int i = 0; i < a->n; i++)
-        printf("%-12s %-14s %s\n", a->check[i].name, mark[a->check[i].result], a->check[i].detail);
+        wrap_line(28, "%-12s %-14s %s", a->check[i].name, mark[a->check[i].result], a->check[i].detail);
     printf("\nverdict: %s\n", verdict_name(audit_verdict(a)));
     if (audit_verdict(a) == VERDICT_PASS)
-        printf("Ledger, files and beginning agree, and the weights lie within reach of it. That each segment is what "
-               "training gives is\nshown by `dokja ledger replay` alone.\n");
+        wrap_line(0, "Ledger, files and beginning agree, and the weights lie within reach of it. That each segment is "
+                  "what training gives is shown by `dokja ledger replay` alone.");
 }
 
 int ledger_audit_json(const struct audit *a, struct err *e)
@@ -219,13 +247,12 @@ int ledger_audit_json(const struct audit *a, struct err *e)
 static void show_chances(uint64_t n, uint64_t k)
 {
     static const int percent[] = {1, 5, 10};
-    printf("chance that %" PRIu64 " of %" PRIu64 " segments, drawn at random, hit one of those tampered with, if these "
-           "were:", k, n);
-    for (int i = 0; i < 3; i++) {
-        uint64_t c = (n * (uint64_t)percent[i] + 99) / 100;
-        printf(" %d %%: %.1f %%,", percent[i], 100 * replay_detection(n, c, k));
-    }
-    printf(" a single one: %.1f %%\n", 100 * replay_detection(n, 1, k));
+    double chance[3];
+    for (int i = 0; i < 3; i++)
+        chance[i] = 100 * replay_detection(n, (n * (uint64_t)percent[i] + 99) / 100, k);
+    wrap_line(0, "chance that %" PRIu64 " of %" PRIu64 " segments, drawn at random, hit one of those tampered with, if "
+              "these were: %d %%: %.1f %%, %d %%: %.1f %%, %d %%: %.1f %%, a single one: %.1f %%", k, n, percent[0],
+              chance[0], percent[1], chance[1], percent[2], chance[2], 100 * replay_detection(n, 1, k));
 }
 
 void ledger_replay_show(const struct logbook *b, const struct replayed *r, double seconds, bool corpus)
@@ -234,18 +261,18 @@ void ledger_replay_show(const struct logbook *b, const struct replayed *r, doubl
     char took[16];
     clock_human(took, seconds);
     if (r->result->differs)
-        printf("%" PRIu64 " segments match, the next one does not, of %" PRIu64 " to train, %" PRIu64
-               " in all; %s\n", r->result->same, c->train, c->n, took);
+        wrap_line(0, "%" PRIu64 " segments match, the next one does not, of %" PRIu64 " to train, %" PRIu64
+                  " in all; %s", r->result->same, c->train, c->n, took);
     else
         printf("%" PRIu64 " of %" PRIu64 " trained segments match, of %" PRIu64 " in all; %s\n", r->result->same,
                c->train, c->n, took);
     if (c->train > c->k)
         printf("%" PRIu64 " of them chosen, the others on the way there\n", c->k);
-    printf("the text was %s\n", corpus ? "made again from the committed corpus"
+    wrap_line(0, "the text was %s", corpus ? "made again from the committed corpus"
                                        : "RUN/tokens as it lies there; --corpus makes it from the committed corpus");
     if (r->result->differs)
-        printf("first difference: segment %" PRIu64 ", step %" PRIu64 ": %s\n", r->result->segment, r->result->step,
-               r->result->what);
+        wrap_line(0, "first difference: segment %" PRIu64 ", step %" PRIu64 ": %s", r->result->segment,
+                  r->result->step, r->result->what);
     /* Nothing is left to chance where all was compared or a difference was found. What lies on the way to a drawn
      * segment could be foreseen, so only the drawn ones count against somebody who knew the rest. */
     if (c->train < c->n && !r->result->differs)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # generate, chat and score from the command line, on a tiny model that knows almost nothing.
 set -u
+here=$(cd "$(dirname "$0")" && pwd)
 cd "$TMP"
 ok() { echo "ok $1"; }
 bad() { echo "FAIL $1: $2"; }
@@ -73,6 +74,15 @@ fails "bad DOKJA_CPU for lineage" 2 "DOKJA_CPU" env DOKJA_CPU=z80 "$DOKJA" linea
 fails "bad DOKJA_CPU" 2 "DOKJA_CPU" env DOKJA_CPU=z80 "$DOKJA" generate -m run -p a
 cp -r run cut && head -c 5000 run/model.safetensors >cut/model.safetensors
 fails "damaged weights" 1 "safetensors" "$DOKJA" generate -m cut -p a
+
+# eval
+"$DOKJA" pretrain --corpus corpus --tokenizer tok --depth 1 --seq 256 --batch-tokens 512 --steps 1 --out long \
+    >/dev/null 2>err.txt || bad "a model that reads a question" "$(tail -n 1 err.txt)"
+has "eval on facts held out" "$("$DOKJA" eval -m long --items 1 2>err.txt | tail -n 1)" "facts the textbook never tells"
+has "eval on facts of the textbook" "$("$DOKJA" eval -m long --items 1 --seen 2>err.txt | tail -n 1)" \
+    "skills at 80 % or more, on facts the textbook tells"
+python3 "$here/terminal.py" 80 "$DOKJA" eval -m long --items 1 >out.txt 2>err.txt && ok "eval fits 80 columns" ||
+    bad "eval fits 80 columns" "$(tail -n 1 err.txt)"
 
 # chat
 C="chat -m run -n 6"

@@ -79,6 +79,25 @@ verify nobody --corpus corpus && view verify.html ko >ko.txt && view verify.html
     ok "show names holder and seed" || bad "show names holder and seed" "$(head -n 3 show.txt)"
 "$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --heldout 0.02 --steps 6 --corpus corpus \
     --out short >short.out 2>short.err || bad "train short" "$(tail -n 1 short.err)"
+says "show tells how many documents have how many tokens" \
+    "^ *[0-9]* documents with [0-9]* tokens to train on, [0-9]* with [0-9]* held out$" show.txt
+says "show tells the length of a sequence" "^plan .* tokens, sequences of 64, " show.txt
+"$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --seq-start 32 --seq-switch 0.5 --batch-tokens 512 --heldout 0.02 \
+    --steps 6 --corpus corpus --out grown >grown.out 2>grown.err || bad "train grown" "$(tail -n 1 grown.err)"
+says "… and of the first ones" "^plan .* tokens, sequences of 64 (32 in the first 3 steps), " \
+    <("$DOKJA" ledger show grown)
+# On a terminal no line is wider than it, and none is cut within a word; in a pipe each stays whole.
+for columns in 80 97 200; do
+    for what in show verify "replay --segments 0"; do
+        python3 "$here/terminal.py" $columns "$DOKJA" ledger $what honest >screen.txt 2>screen.err &&
+            [ -s screen.txt ] && ok "$columns columns: ledger $what" ||
+            bad "$columns columns: ledger $what" "$(tail -n 1 screen.err)"
+    done
+done
+python3 "$here/terminal.py" 80 "$DOKJA" ledger show honest >screen.txt 2>screen.err
+says "a narrow segment's row keeps step, loss, when and where" \
+    "^ *4 *50 *[0-9.]*  ▪*  *20[0-9T:-]*Z  [a-z0-9]* × 1$" screen.txt
+says "a wide one has tokens besides" "^ *4 *50 *204800 *[0-9.]*  ▪*  *20[0-9T:-]*Z  [a-z0-9]*, 1 threads$" show.txt
 for how in "DOKJA_CPU=avx2 OMP_NUM_THREADS=2 honest" "OMP_NUM_THREADS=3 honest" "DOKJA_CPU=ref OMP_NUM_THREADS=1 short"
 do
     run=${how##* } how=${how% *} want=2; [ "$run" = short ] && want=1
