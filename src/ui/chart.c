@@ -126,7 +126,7 @@ static void curve_axes(struct html *h, const struct chart_curve *c, const struct
     for (int i = 0; sx * i <= f->x1; i++)
         html_addf(h, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.10g</text>\n",
                   at_x(f, sx * i), CURVE_BOTTOM + 16, sx * i);
-    for (int i = 0; f->y0 + i * sy <= f->y1 + sy / 2 && i < 4 * TICKS; i++) {
+    for (int i = 0; f->y0 + i * sy <= f->y1 + sy * 1e-6 && i < 4 * TICKS; i++) {   /* none above the drawing */
         double y = f->y0 + i * sy;
         html_addf(h, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>"
                   "<text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", CURVE_LEFT, at_y(f, y),

@@ -33,7 +33,7 @@ struct chart_curve {
     size_t n;                        /* at least 2; drawn with at most some hundred points, each the mean of its part */
 };
 
-/* A line over an axis of round numbers, y from the smallest to the largest. */
+/* A line over an axis of round numbers, y from the last of these below the smallest to the largest. */
 void chart_line(struct html *h, const struct chart_curve *c);
 
 /* The distance of an axis' ticks: 1, 2 or 5 times a power of ten, the smallest that reaches `max` in at most

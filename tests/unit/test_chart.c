@@ -104,6 +104,33 @@ static void a_chart_has_one_label_a_language(void **state)
     html_release(&h);
 }
 
+/* Losses whose largest lies little above, little below and on a round number. */
+static void grid_lines_lie_within_the_drawing(void **state)
+{
+    (void)state;
+    static const double x[2] = {1, 2};
+    for (double top = 1.02; top < 12; top *= 1.013) {
+        const double y[2] = {top, 1};
+        struct html h = {0};
+        int lines = 0;
+        chart_line(&h, &(struct chart_curve){"x5", {"t", "t"}, {"d", "d"}, {"x", "x"}, {"y", "y"}, x, y, 2});
+        assert_int_equal(h.rc, 0);
+        double peak, first = 0;
+        assert_int_equal(sscanf(strstr(h.b.p, "class=\"curve\" d=\"M"), "class=\"curve\" d=\"M%*f %lf", &peak), 1);
+        for (const char *p = h.b.p; (p = strstr(p, "class=\"grid\"")); p++, lines++) {
+            double at;
+            assert_int_equal(sscanf(strstr(p, " y1="), " y1=\"%lf\"", &at), 1);
+            if (!(at >= peak - 0.06))
+                fail_msg("largest %g at %g: a line at %g lies above it", top, peak, at);
+            if (lines == 0)
+                first = at;
+            assert_true(at <= first);
+        }
+        assert_true(lines >= 2);
+        html_release(&h);
+    }
+}
+
 static void phrases_keep_their_figures(void **state)
 {
     (void)state;
@@ -191,7 +218,7 @@ int main(void)
         cmocka_unit_test(steps_are_round_enough_and_few), cmocka_unit_test(bars_are_as_long_as_their_values),
         cmocka_unit_test(texts_are_escaped), cmocka_unit_test(nothing_to_draw_is_drawn),
         cmocka_unit_test(any_curve_is_drawn), cmocka_unit_test(a_chart_has_one_label_a_language),
-        cmocka_unit_test(phrases_keep_their_figures),
+        cmocka_unit_test(phrases_keep_their_figures), cmocka_unit_test(grid_lines_lie_within_the_drawing),
         cmocka_unit_test(a_failed_allocation_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
