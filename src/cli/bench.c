@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/wrap.h"
 
 static const struct command benches[] = {
     {"peak", "[--threads N] [--json]", "what the machine's units and memory can do", bench_peak},
@@ -20,7 +21,7 @@ static void help(void)
 {
     puts("dokja bench WHAT …: speed beside the machine's own measured limit\n");
     for (int i = 0; i < N_BENCH; i++)
-        printf("  %-8s %-34s %s\n", benches[i].name, benches[i].args, benches[i].about);
+        printf("  %-8s %-*s %s\n", benches[i].name, wrap_bytes(benches[i].args, 34), benches[i].args, benches[i].about);
 }
 
 int cmd_bench(int argc, char **argv, struct err *e)

@@ -254,5 +254,5 @@ int cmd_corpus(int argc, char **argv, struct err *e)
              "dokja corpus COMMAND --help shows the options of each.");
         return 0;
     }
-    return err_set(e, ERR_USAGE, "dokja corpus build|stats|show|verify, not \"%s\"", argc > 1 ? argv[1] : "");
+    return err_set(e, ERR_USAGE, "expected build, stats, show or verify; got %.40s", argc > 1 ? argv[1] : "nothing");
 }

@@ -18,6 +18,12 @@ size_t wrap_columns(void)
     return w.ws_col > LEAST ? w.ws_col : LEAST;
 }
 
+int wrap_bytes(const char *s, int columns)
+{
+    size_t n = strlen(s);
+    return columns + (int)(n - text_width(s, n));
+}
+
 static void wrap(const char *s, size_t left, size_t columns)
 {
     size_t at = 0;

@@ -58,7 +58,8 @@ fails "absent input" 1 "absent" "$DOKJA" corpus build --in absent --out e
 head -c 40 in/sub/b.jsonl.zst >empty/t.jsonl.zst
 fails "truncated input" 1 "t.jsonl.zst" "$DOKJA" corpus build --in empty --out e
 fails "no --out" 2 "--out" "$DOKJA" corpus build --in in
-fails "unknown subcommand" 2 "build|stats" "$DOKJA" corpus frob
+fails "unknown subcommand" 2 "expected build, stats, show or verify; got frob" "$DOKJA" corpus frob
+fails "no subcommand" 2 "expected build, stats, show or verify; got nothing" "$DOKJA" corpus
 fails "not a corpus" 1 "manifest.json" "$DOKJA" corpus stats in
 f=$(ls c/docs-*.zst | head -n 1); printf 'x' | dd of="$f" bs=1 seek=20 conv=notrunc 2>/dev/null
 fails "damaged file" 1 "docs-00000" "$DOKJA" corpus verify c

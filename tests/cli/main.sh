@@ -26,6 +26,13 @@ for c in primer corpus tokenizer pretrain generate chat score eval bench selftes
     expect "$c: unknown option" 2 "" "dokja $c: " "$c" --nonsense
 done
 
+# "…" is three bytes and one column.
+"$DOKJA" bench --help >"$out"
+columns=$(sed -n 's/^\(  [a-z]*  *[-[].*[])N….A-Z]  *\)[a-z].*/\1/p' "$out" | LC_ALL=C sed 's/\xe2\x80\xa6/./g' |
+    awk '{ print length }' | sort -u)
+if [ "$(sed -n '3,$p' "$out" | wc -l)" = 7 ] && [ "$columns" = 46 ]; then echo "ok columns of bench --help"
+else echo "FAIL columns of bench --help: they begin at" $columns; fi
+
 "$DOKJA" --help >/dev/full 2>"$err"
 status=$?
 if [ $status = 1 ] && grep -q "standard output" "$err"; then echo "ok full disk on stdout"
