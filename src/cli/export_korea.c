@@ -20,24 +20,24 @@ static int korean(struct buf *d, const struct export *x, struct err *e)
         "| 기준 | 1e26 FLOP |\n"
         "| 기준에 대한 비율 | %.3e (%s) |\n"
         "| 학습한 토큰 | %" PRIu64 " |\n"
-        "| 모수 | %" PRIu64 " |\n\n"
+        "| 매개변수 | %" PRIu64 " |\n\n"
         "%s안전 확보 의무는 연산량만으로 정해지지 않는다. 기준 이상이면서 최신 기술 수준과 위험도 요건까지 갖춘 경우이다. "
         "이 값에는 원장에 적힌 학습만 들어 있고, 버린 시도와 이후의 미세 조정은 들어 있지 않다.\n\n"
         "## 고지와 표시\n\n"
-        "아래 의무는 모형을 서비스로 내놓는 사업자에게 있다. 원장은 이행 여부를 알지 못한다.\n\n"
+        "아래 의무는 모델을 서비스로 내놓는 사업자에게 있다. 원장은 이행 여부를 알지 못한다.\n\n"
         "- 사전 고지: 생성형 인공지능에 기반한 서비스라는 것을 이용자에게 미리 알린다.\n"
         "- 생성물 표시: 눈에 보이게, 또는 기계가 읽을 수 있게 하고 서비스 안에서 안내한다.\n"
         "- 실제와 구분하기 어려운 생성물: 분명히 알아볼 수 있게 표시한다.\n"
         "- 고영향 인공지능에 해당하는지는 쓰임에 달려 있다: 원장으로는 알 수 없음.\n\n"
         "## 원장이 약속하는 것\n\n"
         "- 출발: %s\n"
-        "- 글: 문서 %" PRIu64 "개, %" PRIu64 "바이트, 뿌리 `%s`\n"
+        "- 글: 문서 %" PRIu64 "개, %" PRIu64 "바이트, 해시 `%s`\n"
         "- 프로그램 소스 `%s`, 토크나이저 `%s`\n"
-        "- 학습 전의 약속(GENESIS) `%s`, 마지막 상태 `%s`\n"
+        "- 학습 전의 약속(GENESIS) `%s`, 마지막 상태 해시 `%s`\n"
         "- 확인: `dokja ledger verify RUN`, 같은 비트로 다시 학습: `dokja ledger replay RUN --all`\n\n",
         b->final.flops, ratio, ratio >= 1 ? "기준 이상" : "기준 미만", b->final.tokens,
-        model_params_total(&b->config.model), b->genesis.n_ancestors ? "다른 모형에서 출발했으므로 그 모형의 연산량을 "
-        "더해야 한다. " : "", b->genesis.n_ancestors ? "GENESIS에 적힌 다른 모형" : "무작위 초기값",
+        model_params_total(&b->config.model), b->genesis.n_ancestors ? "다른 모델에서 출발했으므로 그 모델의 연산량을 "
+        "더해야 한다. " : "", b->genesis.n_ancestors ? "GENESIS에 적힌 다른 모델" : "무작위 가중치",
         b->genesis.corpus_docs, b->genesis.corpus_bytes, x->corpus_root, x->source, x->tokenizer, x->genesis, x->root);
 }
 

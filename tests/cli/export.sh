@@ -87,6 +87,9 @@ assert by["ledger.bin"]["digest"]["sha256"] == hashlib.sha256(open("run/ledger.b
 END
 grep -q '기준 미만' out/korea-ai-act.md && grep -q 'below the threshold' out/korea-ai-act.md &&
     ok "computation against the threshold, in both languages" || bad "korea-ai-act.md" "no ratio in both languages"
+grep -q '^| 매개변수 | [0-9]* |$' out/korea-ai-act.md && ! grep -qE '모형|모수|뿌리' out/korea-ai-act.md &&
+    grep -q '마지막 상태 해시 `[0-9a-f]\{64\}`$' out/korea-ai-act.md &&
+    ok "its Korean uses the words of the page" || bad "its Korean uses the words of the page" "other words"
 cp -r run touched; echo >>touched/tokenizer_config.json
 fails "files that are not FINAL's" "not the file that FINAL names" "$DOKJA" ledger export touched --out t
 "$DOKJA" corpus build --in web.jsonl --out other >/dev/null 2>&1
