@@ -9,6 +9,7 @@
 #include "base/opt.h"
 #include "cli/cli.h"
 #include "cli/tokenizer_docs.h"
+#include "cli/wrap.h"
 #include "text/tokenizer.h"
 
 struct lines {
@@ -220,7 +221,7 @@ int cmd_tokenizer(int argc, char **argv, struct err *e)
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         printf("Usage: dokja tokenizer COMMAND [options]\n\n");
         for (size_t i = 0; i < N; i++)
-            printf("  %-8s %-34s %s\n", sub[i].name, sub[i].args, sub[i].about);
+            printf("  %-8s %-*s %s\n", sub[i].name, wrap_bytes(sub[i].args, 34), sub[i].args, sub[i].about);
         return 0;
     }
     return err_set(e, ERR_USAGE, "tokenizer takes one of train, encode, decode, report");
