@@ -33,8 +33,9 @@ static void lodged(struct audit *a)
 {
     char hex[65];
     hex_of(hex, &a->s->l.genesis);
-    say(a, a->asked->genesis ? PASS : UNDECIDED, NONE, "GENESIS is %s", hex);
-    if (a->asked->genesis && strcmp(a->asked->genesis, hex) != 0) refuse("GENESIS is %s, not the one lodged", hex);
+    a->lodged = a->asked->genesis && strcmp(a->asked->genesis, hex) == 0;
+    say(a, a->lodged ? PASS : UNDECIDED, NONE, "GENESIS is %s", hex);
+    if (a->asked->genesis && !a->lodged) refuse("GENESIS is %s, not the one lodged", hex);
 }
 static void witnessed(struct audit *a)
 {
@@ -69,7 +70,10 @@ static void seed(struct audit *a)
     if (own || !s->has[BEACON]) return;
     if (memcmp(d.b, &s->r.train.seed, 8) != 0)
         refuse("seed %llu does not follow from GENESIS and the value", N(s->r.train.seed));
-    say(a, PASS, NONE, "follows from GENESIS and the value \"%s\" of %s", s->value, s->source);
+    bool named = strcmp(s->source, "not named") != 0; /* as old ledgers say */
+    say(a, named && a->lodged ? PASS : UNDECIDED, NONE, "follows from GENESIS and the value \"%.99s\" of %.99s%s",
+        s->value, s->source, !named ? ": others may have been tried" : a->lodged ? ", and GENESIS was lodged" :
+        "; whether it was chosen cannot be told without the hash of a GENESIS lodged before the draw");
 }
 static void initial(struct audit *a)
 {

@@ -112,6 +112,7 @@ struct audit {
     struct ref_state first; /* weights made again */
     float *w;           /* final ones, NULL: none */
     bool joined;        /* segments are of the form that the checks of movement need */
+    bool lodged;        /* GENESIS is the one asked for */
 };
 void say(struct audit *a, enum result r, double figure, const char *fmt, ...)
     __attribute__((format(printf, 4, 5))); /* of the check at hand */

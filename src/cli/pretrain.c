@@ -102,7 +102,9 @@ static int open_inputs(struct pretrain *p, struct err *e)
             rc = run_agrees(&p->run, &p->req, p->out, e);
     } else if (rc == 0) {
         p->req.budget = p->req.flops > 0 ? p->req.flops : p->req.minutes * 60 * usual_share(p->measured) * p->peak;
-        rc = run_resolve_shape(&p->run, &p->req, e);
+        rc = run_ledger_check(&p->ledger, e);
+        if (rc == 0)
+            rc = run_resolve_shape(&p->run, &p->req, e);
     }
     if (rc == 0)
         rc = file_join(&dir, p->out, "tokens", e);
@@ -331,7 +333,8 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
          .help = "names the public value that the seed will be made of, e.g. \"drand round 5100000\"; only writes the "
                  "ledger's first record and prints its hash, to be shown before the value is drawn"},
         {.name = "beacon", .type = OPT_STR, .dst = &p.ledger.beacon, .arg = "VALUE",
-         .help = "that value, when it is known (without --lodge before: VALUE@SOURCE)"},
+         .help = "that value, when it is known (without --lodge before: VALUE@SOURCE, and then nobody can tell whether "
+                 "the seed was chosen)"},
         {.name = "holder", .type = OPT_STR, .dst = &p.ledger.holder, .arg = "NAME",
          .help = "who trains, as the ledger shall say it"},
         {.name = "key", .type = OPT_STR, .dst = &p.ledger.key, .arg = "FILE",

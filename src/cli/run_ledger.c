@@ -13,7 +13,8 @@ static struct journal_opts opts_of(const struct run_ledger *l)
                                  .threads = l->x->threads};
 }
 
-/* "VALUE" or "VALUE@SOURCE"; source: GENESIS', or NULL where it is to be written yet. */
+/* "VALUE@SOURCE", or "VALUE" where GENESIS names the source already; source: GENESIS', or NULL where it is to be
+ * written yet. */
 static int parse_beacon(struct beacon *b, const char *text, const char *source, struct err *e)
 {
     const char *at = strrchr(text, '@');
@@ -22,8 +23,13 @@ static int parse_beacon(struct beacon *b, const char *text, const char *source, 
     if (n == 0 || n >= sizeof b->value || (at && (at[1] == 0 || strlen(at + 1) >= sizeof b->source)))
         return err_set(e, ERR_USAGE, "--beacon %.60s: expected VALUE or VALUE@SOURCE, each of 1 to %zu bytes", text,
                        sizeof b->value - 1);
+    if (source && strcmp(source, BEACON_SELF) == 0)
+        return err_set(e, ERR_VALUE, "--beacon %.60s: the run's GENESIS names no beacon, its seed is its own", text);
+    if (!at && !source)
+        return err_set(e, ERR_USAGE, "--beacon %.60s: names no source, expected VALUE@SOURCE (a value alone is for a "
+                       "run whose source was lodged)", text);
     memcpy(b->value, text, n);
-    snprintf(b->source, sizeof b->source, "%s", at ? at + 1 : source ? source : "not named");
+    snprintf(b->source, sizeof b->source, "%s", at ? at + 1 : source);
     if (strcmp(b->source, BEACON_SELF) == 0)
         return err_set(e, ERR_USAGE, "--beacon %.60s: a source cannot be called " BEACON_SELF, text);
     if (source && strcmp(b->source, source) != 0)
@@ -43,6 +49,12 @@ static int name_beacon(struct genesis *g, const struct run_ledger *l, struct err
     if (rc == 0)
         snprintf(g->beacon, sizeof g->beacon, "%s", source);
     return rc;
+}
+
+int run_ledger_check(const struct run_ledger *l, struct err *e)
+{
+    struct genesis g = {0};
+    return name_beacon(&g, l, e);
 }
 
 /* Every profile is T1 and more; whether a run's own holds is asked where its ledger begins or goes on. */

@@ -9,7 +9,7 @@
 struct run_ledger {
     /* what the user says */
     const char *lodge;       /* whose value the seed will be made of: GENESIS only, to be lodged before it is drawn */
-    const char *beacon;      /* VALUE or VALUE@SOURCE; NULL: none */
+    const char *beacon;      /* VALUE@SOURCE; VALUE where GENESIS names the source; NULL: none */
     const char *holder, *key;
     /* what it is about */
     const char *dir;         /* RUN */
@@ -19,6 +19,8 @@ struct run_ledger {
     struct digest selftest[N_PROFILES]; /* run_ledger_selftest's */
 };
 
+/* Whether a new run can begin with what the user says of its seed: asked before its text is prepared. */
+int run_ledger_check(const struct run_ledger *l, struct err *e) MUST_CHECK;
 /* This machine and build compute by T1, or ERR_NUMERIC; before the run takes its memory.  The two below ask for the
  * run's own profile. */
 int run_ledger_selftest(struct run_ledger *l, struct err *e) MUST_CHECK;

@@ -79,13 +79,18 @@ static void check_signatures(struct auditor *u)
     u->signed_for = covered;
 }
 
+static bool is_lodged(const struct auditor *u)
+{
+    return u->o->genesis && memcmp(u->o->genesis->b, u->b->hash.b, sizeof u->b->hash.b) == 0;
+}
+
 static void check_lodged(struct auditor *u)
 {
     char hex[65];
     digest_hex(hex, &u->b->hash);
     if (!u->o->genesis)
         say(u, "lodged", CHECK_NOT_DECIDABLE, NONE, "nobody said which GENESIS was lodged; this one is %s", hex);
-    else if (memcmp(u->o->genesis->b, u->b->hash.b, sizeof u->b->hash.b) != 0)
+    else if (!is_lodged(u))
         say(u, "lodged", CHECK_FAIL, NONE, "GENESIS is %s, not the one that was lodged", hex);
     else
         say(u, "lodged", CHECK_PASS, NONE, "GENESIS is the one that was lodged");
@@ -166,8 +171,15 @@ static void check_seed(struct auditor *u)
     else if (beacon_seed(&u->b->hash, v->value) != v->seed)
         say(u, "seed", CHECK_FAIL, NONE, "seed %016" PRIx64 " does not follow from GENESIS and the value \"%s\"",
             v->seed, v->value);
+    else if (strcmp(v->source, BEACON_UNNAMED) == 0)
+        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "follows from GENESIS and the value \"%s\", whose source is not "
+            "named: others may have been tried", v->value);
+    else if (!is_lodged(u))
+        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "follows from GENESIS and the value \"%s\" of %s; whether it was "
+            "chosen cannot be told without the hash of a GENESIS lodged before the draw", v->value, v->source);
     else
-        say(u, "seed", CHECK_PASS, NONE, "follows from GENESIS and the value \"%s\" of %s", v->value, v->source);
+        say(u, "seed", CHECK_PASS, NONE, "follows from the GENESIS that was lodged and the value \"%s\" of %s",
+            v->value, v->source);
 }
 
 /* ---- the beginning ---- */

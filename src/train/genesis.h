@@ -14,6 +14,7 @@
 
 #define GENESIS_SPEC "dokja-ledger/1"
 #define BEACON_SELF "self"
+#define BEACON_UNNAMED "not named"   /* in old ledgers: a value that came without its source */
 enum { GENESIS_MAX_ANCESTORS = 16, GENESIS_TEXT = 160 };
 
 /* What GENESIS says besides the configuration. */

@@ -168,6 +168,25 @@ train beacon --corpus corpus --beacon 8c1f04a2
 verify beacon --genesis "$lodged" && ok "a beacon's run passes" || bad "a beacon's run passes" "$(tail -n 1 verify.err)"
 expect "its seed is decided" seed pass
 expect "its GENESIS is the one lodged" lodged pass
+verify beacon && ok "… passes without its hash" || bad "… passes without its hash" "$(tail -n 1 verify.err)"
+expect "… but whether the seed was chosen is open" seed not-decidable
+says "… and what is missing said" "without the hash of a GENESIS lodged before the draw" verify.json
+rm -rf bare; "$DOKJA" pretrain $T --corpus corpus --out bare --beacon abc >bare.out 2>bare.err
+[ $? = 2 ] && [ ! -e bare/ledger.bin ] && [ ! -e bare/tokens ] && ok "a value without a source is refused" ||
+    bad "a value without a source is refused" "$(tail -n 1 bare.err)"
+says "… and what is expected said" "--beacon abc: names no source, expected VALUE@SOURCE" bare.err
+"$DOKJA" pretrain $T --corpus corpus --out four --workers 4 --beacon abc >bare.out 2>bare.err
+[ $? = 1 ] && grep -q -- "--beacon abc: the run's GENESIS names no beacon, its seed is its own" bare.err &&
+    ok "a value for a run of its own seed is refused" ||
+    bad "a value for a run of its own seed is refused" "$(tail -n 1 bare.err)"
+# Nothing lodged: key and date can be tried until a seed suits.
+train unlodged --corpus corpus --steps 5 --beacon "8c1f04a2@drand 77"
+verify unlodged && expect "a source that was never lodged" seed not-decidable ||
+    bad "a source that was never lodged" "$(tail -n 1 verify.err)"
+train unnamed --corpus corpus --steps 5 --beacon "8c1f04a2@not named"
+verify unnamed --genesis "$("$DOKJA" ledger show unnamed | sed -n 's/^genesis *\([0-9a-f]*\).*/\1/p')"
+expect "a value of nobody" lodged pass
+expect "… decides nothing" seed not-decidable
 
 # ---- forged ----
 forged foreign key.pem '1:seed=12345'

@@ -89,8 +89,17 @@ END
 # A beacon.
 train lot --seq 64 --batch-tokens 512 --steps 4 --lodge lottery
 train lot --seq 64 --batch-tokens 512 --steps 4 --beacon "4 8 15 16"
-"$V" lot --json | field seed | grep -qx pass && ok "a seed from a beacon" ||
-    bad "a seed from a beacon" "$(tail -n 1 lot.err)"
+"$V" lot --json >v.out; hash=$(sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p' v.out)
+[ "$(field seed <v.out)" = not-decidable ] && grep -q "without the hash of a GENESIS lodged before the draw" v.out &&
+    ok "a seed from a beacon, nothing lodged" || bad "a seed from a beacon, nothing lodged" "$(cat v.out)"
+"$V" lot --genesis "$hash" --json >v.out; [ "$(field seed <v.out)" = pass ] && ok "a seed from a beacon" ||
+    bad "a seed from a beacon" "$(cat v.out)"
+"$V" lot --genesis "${hash%?????}00000" --json >v.out; [ "$(field seed <v.out)" = not-decidable ] &&
+    ok "a seed from a beacon, another one lodged" || bad "a seed from a beacon, another one lodged" "$(cat v.out)"
+train none --seq 64 --batch-tokens 512 --steps 4 --beacon "4 8 15 16@not named"
+hash=$("$V" none --json | sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p')
+"$V" none --genesis "$hash" --json >v.out; [ "$(field seed <v.out)" = not-decidable ] && ok "a value of nobody" ||
+    bad "a value of nobody" "$(cat v.out)"
 
 rm -rf forged; cp -r lot forged; forge forged lot/state/key.pem set BEACON source self; caught "a beacon passed by" seed
 
