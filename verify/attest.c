@@ -29,6 +29,14 @@ static struct digest hint_of(EVP_PKEY *k)
     BIO_free(b);
     return d;
 }
+void attest_check(const struct asked *o)
+{
+    bool old = file_there(o->out);
+    EVP_PKEY_free(key_read(o->attest));
+    FILE *f = fopen(o->out, "a");
+    if (!f || fclose(f) != 0) refuse("%s: cannot be written", o->out);
+    if (!old) remove(o->out);
+}
 void attest(const struct asked *o, struct bytes ledger, const char *properties)
 {
     static char payload[4096], pae[4200], b64[6000], bundle[8192];

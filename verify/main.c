@@ -5,7 +5,8 @@ static const char usage[] =
     "Usage: dokja-verify RUN [--genesis HASH] [--checkpoint FILE] [--corpus DIR] [--replay LIST]\n"
     "                    [--attest KEY.pem --out FILE] [--json]\n\n"
     "Checks a run's ledger (docs/ledger.md); with --replay LIST (segment numbers, last or all, with commas) it trains\n"
-    "those segments again instead. --attest signs the verdict. Exit status: 0 pass, 1 not, 2 usage or machine.\n";
+    "those segments again instead. --attest signs the verdict. HASH has 64 hex digits. Exit status: 0 pass,\n"
+    "1 not (or a path that is not what it should be: then there is no verdict), 2 usage or machine.\n";
 static const char *const result_name[] = {"pass", "fail", "not-decidable"};
 
 static const char *quoted(const char *s) { /* as the inside of a JSON string */
@@ -60,7 +61,12 @@ static int again(const struct asked *o)
     return !same;
 }
 static int status;
-static void run(void *arg) { status = ((struct asked *)arg)->replay ? again(arg) : verify(arg); }
+static void run(void *arg)
+{
+    const struct asked *o = arg;
+    if (o->attest) attest_check(o);
+    status = o->replay ? again(o) : verify(o);
+}
 int main(int argc, char **argv)
 {
     struct asked o = {0};
@@ -77,6 +83,8 @@ int main(int argc, char **argv)
         else if (!value || *value) good = false;
         else *value = value == &o.run ? argv[i] : argv[++i];
     }
+    uint8_t hash[32];
+    good = good && (!o.genesis || (strlen(o.genesis) == 64 && hex_read(hash, o.genesis, 32)));
     if (!good || !o.run || !o.attest != !o.out) {
         fputs(usage, stderr);
         return 2;
@@ -84,7 +92,7 @@ int main(int argc, char **argv)
     ref_begin();
     if (!attempt(run, &o)) {
         fprintf(stderr, "dokja-verify: %s\n", why);
-        status = o.replay && !machine_short ? 1 : 2;
+        status = machine_short ? 2 : 1;
     }
     return status;
 }

@@ -113,10 +113,12 @@ struct audit {
     float *w;           /* final ones, NULL: none */
     bool joined;        /* segments are of the form that the checks of movement need */
     bool lodged;        /* GENESIS is the one asked for */
+    bool given;         /* what is read is what the caller named: a refusal is no finding, and there is no verdict */
 };
 void say(struct audit *a, enum result r, double figure, const char *fmt, ...)
     __attribute__((format(printf, 4, 5))); /* of the check at hand */
 const char *audit_run(struct audit *a); /* the verdict */
 void step_bound(struct audit *a), continuity(struct audit *a), travel(struct audit *a), birth(struct audit *a);
+void attest_check(const struct asked *o); /* refuses a key that cannot sign and a place that cannot be written */
 void attest(const struct asked *o, struct bytes ledger, const char *properties); /* JSON strings with commas */
 #endif

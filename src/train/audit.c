@@ -107,7 +107,15 @@ static struct digest root_of_first(const struct ledger *l, uint64_t n)
     return merkle_root(&m);
 }
 
-static void check_witnessed(struct auditor *u)
+/* Whether a file is such a checkpoint at all; one that is, of another run or signed by another, is a finding. */
+static bool like_checkpoint(const struct buf *b)
+{
+    static const char begin[] = "dokja-run/", behind[] = "\n\n\xe2\x80\x94 ";
+    return b->len > sizeof begin && memcmp(b->p, begin, sizeof begin - 1) == 0 &&
+           memmem(b->p, b->len, behind, sizeof behind - 1);
+}
+
+static int check_witnessed(struct auditor *u, struct err *to)
 {
     const struct logbook *b = u->b;
     struct note_signer s = {b->origin, b->genesis.key};
@@ -117,11 +125,16 @@ static void check_witnessed(struct auditor *u)
     size_t n;
     if (!u->o->checkpoint) {
         say(u, "witnessed", CHECK_NOT_DECIDABLE, NONE, "no checkpoint that someone kept was given");
-        return;
+        return 0;
     }
-    int rc = file_read(&note, u->o->checkpoint, 1 << 20, &e);
-    if (rc == 0)
-        rc = note_verify(note.p, note.len, &s, &n, &e);
+    int rc = file_read(&note, u->o->checkpoint, 1 << 20, to);
+    if (rc == 0 && !like_checkpoint(&note))
+        rc = err_set(to, ERR_FORMAT, "%s: is not a signed checkpoint of a run", u->o->checkpoint);
+    if (rc) {
+        buf_release(&note);
+        return rc;
+    }
+    rc = note_verify(note.p, note.len, &s, &n, &e);
     if (rc == 0)
         rc = checkpoint_read(&c, note.p, n, b->origin, &e);
     if (rc) {
@@ -134,6 +147,7 @@ static void check_witnessed(struct auditor *u)
             : "the checkpoint that was kept is of %" PRIu64 " records, and not of these", c.size);
     }
     buf_release(&note);
+    return 0;
 }
 
 static int check_profile(struct auditor *u, struct err *e)
@@ -363,29 +377,34 @@ static int check_weights(struct auditor *u, struct err *e)
     return 0;
 }
 
-static void check_corpus(struct auditor *u)
+static int check_corpus(struct auditor *u, struct err *e)
 {
     struct corpus *c = NULL;
-    struct err e;
+    struct err why;
     if (!u->o->corpus) {
         say(u, "corpus", CHECK_NOT_DECIDABLE, NONE, "no corpus was given");
-        return;
+        return 0;
     }
-    int rc = corpus_open(&c, u->o->corpus, &e);
-    struct digest root = rc ? (struct digest){0} : corpus_root(c);
-    uint64_t docs = rc ? 0 : corpus_count(c).docs;
-    corpus_close(c);
-    if (rc == 0 && memcmp(root.b, u->b->config.corpus_root.b, sizeof root.b) != 0)
-        rc = err_set(&e, ERR_VALUE, "%s: is another corpus than GENESIS'", u->o->corpus);
-    if (rc == 0)
-        rc = corpus_verify(u->o->corpus, &e);
+    int rc = corpus_open(&c, u->o->corpus, e);
     if (rc)
-        say(u, "corpus", CHECK_FAIL, NONE, "%s", e.msg);
+        return rc;
+    struct digest root = corpus_root(c);
+    uint64_t docs = corpus_count(c).docs;
+    corpus_close(c);
+    if (memcmp(root.b, u->b->config.corpus_root.b, sizeof root.b) != 0)
+        rc = err_set(&why, ERR_VALUE, "%s: is another corpus than GENESIS'", u->o->corpus);
+    else
+        rc = corpus_verify(u->o->corpus, &why);
+    if (rc && rc != ERR_VALUE && rc != ERR_FORMAT)
+        return err_set(e, rc, "%s", why.msg);   /* it was not read */
+    if (rc)
+        say(u, "corpus", CHECK_FAIL, NONE, "%s", why.msg);
     else
         say(u, "corpus", CHECK_PASS, (double)docs, "its %" PRIu64 " documents have the root of GENESIS", docs);
+    return 0;
 }
 
-static void check_model_sig(struct auditor *u)
+static int check_model_sig(struct auditor *u, struct err *to)
 {
     struct oms_report r;
     struct dsse_key *k = NULL;
@@ -394,15 +413,17 @@ static void check_model_sig(struct auditor *u)
     int rc = file_join(&path, u->o->dir, "model.sig", &e);
     if (rc == 0 && !file_exists(path.p) && !u->o->model_key) {
         buf_release(&path);
-        return;   /* not signed, and nobody asks */
+        return 0;   /* not signed, and nobody asks */
     }
     if (rc == 0 && !u->o->model_key) {
         say(u, "model-sig", CHECK_NOT_DECIDABLE, NONE, "there is a model.sig, and no public key was given");
         buf_release(&path);
-        return;
+        return 0;
     }
-    if (rc == 0)
-        rc = dsse_public_read(&k, u->o->model_key, &e);
+    if (rc == 0 && (rc = dsse_public_read(&k, u->o->model_key, to))) {
+        buf_release(&path);
+        return rc;
+    }
     if (rc == 0)
         rc = oms_verify(u->o->dir, path.p, k, &r, &e);
     if (rc)
@@ -411,6 +432,7 @@ static void check_model_sig(struct auditor *u)
         say(u, "model-sig", CHECK_PASS, (double)r.files, "%" PRIu64 " files are those that were signed", r.files);
     dsse_key_free(k);
     buf_release(&path);
+    return 0;
 }
 
 /* ---- how far the weights moved ---- */
@@ -482,8 +504,9 @@ static int checks(struct auditor *u, struct err *e)
         l->n_records);
     check_signatures(u);
     check_lodged(u);
-    check_witnessed(u);
-    rc = check_profile(u, e);
+    rc = check_witnessed(u, e);
+    if (rc == 0)
+        rc = check_profile(u, e);
     check_seed(u);
     if (rc == 0)
         rc = make_initial(u, e);
@@ -496,9 +519,7 @@ static int checks(struct auditor *u, struct err *e)
     check_files(u);
     if ((rc = check_weights(u, e)))
         return rc;
-    check_model_sig(u);
-    check_corpus(u);
-    if ((rc = check_movement(u, e)))
+    if ((rc = check_model_sig(u, e)) || (rc = check_corpus(u, e)) || (rc = check_movement(u, e)))
         return rc;
     check_end(u);
     return 0;
@@ -510,8 +531,10 @@ int audit_run(struct audit *a, const struct audit_opts *o, struct err *e)
     struct buf path = {0};
     struct err why;
     *a = (struct audit){0};
+    struct file_map there;
     int rc = file_join(&path, o->dir, "ledger.bin", e);
-    if (rc == 0) {
+    if (rc == 0 && (rc = file_map_open(&there, path.p, e)) == 0) {   /* else it is no run */
+        file_map_close(&there);
         int bad = logbook_open(&u.b, path.p, &why);
         if (bad == ERR_NOMEM)
             rc = err_set(e, bad, "%s", why.msg);

@@ -28,7 +28,8 @@ struct audit {
 };
 enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_INCOMPLETE };
 
-/* A damaged ledger is a check that fails, not an error; errors are of the machine (memory). */
+/* A damaged ledger is a check that fails, not an error.  Errors say nothing about the run: memory ran short, or a path
+ * in the options cannot be read or is not what it should be. */
 int audit_run(struct audit *a, const struct audit_opts *o, struct err *e) MUST_CHECK;
 enum verdict audit_verdict(const struct audit *a);
 const char *verdict_name(enum verdict v);          /* "pass", "fail", "incomplete" */

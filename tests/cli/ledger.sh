@@ -276,8 +276,41 @@ expect "… and are caught by how far they lie" travel fail
 cp -r honest torn; truncate -s -70 torn/ledger.bin; verify torn; expect "a torn tail" "" incomplete
 cp -r honest flipped; printf '\377' | dd of=flipped/ledger.bin bs=1 seek=5000 conv=notrunc 2>/dev/null
 verify flipped; expect "a flipped bit" "" fail
-"$DOKJA" ledger verify nowhere >v.txt 2>v.err && bad "no ledger" "passed" ||
-    says "no ledger: a sentence that names it" nowhere/ledger.bin v.txt
+
+# ---- paths that are not what they should be: a sentence, and no verdict about the run ----
+no_verdict() { # name, words of the sentence, then arguments of verify
+    local name=$1 words=$2; shift 2
+    "$DOKJA" ledger verify "$@" --html v.html >v.txt 2>v.err; local rc=$?
+    if [ $rc = 1 ] && [ ! -s v.txt ] && [ ! -e v.html ] && [ "$(wc -l <v.err)" = 1 ] && grep -q -- "$words" v.err
+    then ok "$name: no verdict"; else bad "$name: no verdict" "exit $rc: $(cat v.txt v.err)"; fi
+}
+mkdir -p empty notcorpus; echo '{"format": "else"}' >notcorpus/manifest.json
+openssl ecparam -name prime256v1 -genkey -noout -out other.pem 2>/dev/null
+openssl ec -in other.pem -pubout -out other.pub 2>/dev/null
+cp -r corpus halfcorpus; rm halfcorpus/docs-*
+no_verdict "no run" nowhere/ledger.bin nowhere
+no_verdict "a folder that is no run" empty/ledger.bin empty
+no_verdict "no corpus" "nope: not a corpus" honest --corpus nope
+no_verdict "a folder that is no corpus" "tok: not a corpus" honest --corpus tok
+no_verdict "a manifest of something else" notcorpus/manifest.json honest --corpus notcorpus
+no_verdict "a corpus without its text" "halfcorpus/docs-.*: missing" honest --corpus halfcorpus
+no_verdict "no checkpoint" "nope: cannot open" honest --checkpoint nope
+no_verdict "a file that is no checkpoint" "p.jsonl: is not a signed checkpoint" honest --checkpoint p.jsonl
+no_verdict "no model key" "nope.pem: cannot open" honest --model-key nope.pem
+no_verdict "a file that is no public key" "key.pem: expected a public key" honest --model-key key.pem
+# What is of the kind asked for and contradicts the run is a finding.
+python3 - twin honest <<'END'
+import struct, sys
+for run in sys.argv[1:]:
+    d, at = open(run + "/ledger.bin", "rb").read(), 8
+    while at < len(d):
+        n = struct.unpack_from("<I", d, at)[0]
+        if d[at + 4] == 16:
+            open(run + ".kept", "wb").write(d[at + 5:at + 4 + n])
+        at += 4 + n
+END
+verify honest --checkpoint honest.kept; expect "its own checkpoint" witnessed pass
+verify honest --checkpoint twin.kept; expect "another run's checkpoint" witnessed fail
 
 # ---- model.sig ----
 openssl ecparam -name prime256v1 -genkey -noout -out ec.pem 2>/dev/null
@@ -285,6 +318,7 @@ openssl ec -in ec.pem -pubout -out ec.pub 2>/dev/null
 "$DOKJA" ledger sign --key ec.pem honest >sign.txt 2>sign.err && verify honest --model-key ec.pub &&
     ok "a signed model verifies" || bad "a signed model verifies" "$(tail -n 1 sign.err verify.err)"
 expect "its signature" model-sig pass
+verify honest --model-key other.pub; expect "another's key" model-sig fail
 ln -s ../twin/model.safetensors honest/model.safetensors.index.json
 verify honest --model-key ec.pub; expect "a link beside signed files is not signed" model-sig fail
 "$DOKJA" ledger sign --key ec.pem honest >sign.txt 2>sign.err && bad "a folder with a link is not signed" "it was" ||

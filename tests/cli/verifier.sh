@@ -205,6 +205,32 @@ END
 openssl dgst -sha256 -verify pub.pem -signature sig pae >/dev/null && ok "a signed verdict" ||
     bad "a signed verdict" "not good"
 
+# Paths that are not what they should be: a sentence, no verdict, and nothing is signed.
+no_verdict() { # name, words of the sentence, then arguments
+    local name=$1 words=$2; shift 2
+    "$V" "$@" --attest ec.pem --out att.json >v.out 2>v.err; local rc=$?
+    if [ $rc = 1 ] && [ ! -s v.out ] && [ ! -e att.json ] && [ "$(wc -l <v.err)" = 1 ] && grep -q -- "$words" v.err
+    then ok "$name: no verdict"; else bad "$name: no verdict" "exit $rc: $(cat v.out v.err)"; fi
+}
+mkdir -p empty notcorpus; echo '{"format": "else"}' >notcorpus/manifest.json
+cp -r corpus halfcorpus; rm halfcorpus/docs-*
+no_verdict "no run" "nowhere/ledger.bin: cannot be read" nowhere
+no_verdict "no run to replay" "nowhere/ledger.bin: cannot be read" nowhere --replay 0
+no_verdict "a folder that is no run" empty/ledger.bin empty
+no_verdict "no corpus" "nope/manifest.json: cannot be read" base --corpus nope
+no_verdict "a manifest of something else" notcorpus/manifest.json base --corpus notcorpus
+no_verdict "a corpus without its text" "halfcorpus/docs-.*: cannot be read" base --corpus halfcorpus
+no_verdict "no checkpoint" "nope: cannot be read" base --checkpoint nope
+no_verdict "a file that is no checkpoint" "p.jsonl: is not a signed checkpoint" base --checkpoint p.jsonl
+for key in nope.pem pub.pem base/state/key.pem; do
+    "$V" base --attest $key --out att.json >v.out 2>v.err; rc=$?
+    [ $rc = 1 ] && [ ! -s v.out ] && [ ! -e att.json ] && grep -q "$key: expected a P-256 private key" v.err &&
+        ok "a key that cannot sign: $key" || bad "a key that cannot sign: $key" "exit $rc: $(cat v.out v.err)"
+done
+"$V" base --attest ec.pem --out nowhere/att.json >v.out 2>v.err; rc=$?
+[ $rc = 1 ] && [ ! -s v.out ] && grep -q "nowhere/att.json: cannot be written" v.err && ok "no place for the verdict" ||
+    bad "no place for the verdict" "exit $rc: $(cat v.out v.err)"
+
 # Hostile files: one sentence, never a crash.
 python3 - "$V" <<'END'
 import os, random, shutil, subprocess, sys
@@ -229,7 +255,7 @@ for i in range(120):
         said = f"FAIL damaged files are refused in a sentence: {name}, case {i}: exit {p.returncode} {p.stderr[-300:]}"
 print(said)
 END
-for args in "" "base base" "base --out x" "base --genesis"; do
+for args in "" "base base" "base --out x" "base --genesis" "base --genesis 12ab"; do
     "$V" $args >v.out 2>v.err
     [ $? = 2 ] && grep -q Usage v.err && ok "usage: ${args:-none}" || bad "usage: ${args:-none}" "$(cat v.out v.err)"
 done

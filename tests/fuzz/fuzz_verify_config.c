@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     memset(&a, 0, sizeof a);
     a.asked = &(struct asked){.run = fuzz_dir, .corpus = fuzz_dir};
-    if (!attempt(check, &a)) abort();
+    if (!attempt(check, &a) && !a.given) abort(); /* only a manifest that is none ends without a verdict */
     attempt(numbers, text_of((struct bytes){data, size}));
     give_back();
     return 0;
