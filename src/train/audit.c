@@ -437,7 +437,8 @@ static int check_model_sig(struct auditor *u, struct err *to)
 
 /* ---- how far the weights moved ---- */
 
-/* Honest runs stay below 6 (bench/RESULTS.md); a state that comes from elsewhere moves all weights at once. */
+/* Runs on ordinary text stay below 6 (bench/RESULTS.md).  A state that comes from elsewhere goes beyond, and so does an
+ * honest run on text that it soon knows by heart: the optimizer allows both, so this is where to look and no fault. */
 static const double MOST_RATIO = 10;
 /* A chance of 10^-9 for weights that have nothing to do with the seed. */
 static const double LEAST_Z = 6;
@@ -468,10 +469,13 @@ static int check_movement(struct auditor *u, struct err *e)
     if (rc == 0 && b->n_segments < 5)
         say(u, "continuity", CHECK_NOT_DECIDABLE, w.figure, "%" PRIu64 " segments are too few to compare",
             b->n_segments);
+    else if (rc == 0 && w.figure <= MOST_RATIO)
+        say(u, "continuity", CHECK_PASS, w.figure, "%s moved %.1f times as fast in segment %" PRIu64 " as around it",
+            tensor_name(u, w.tensor), w.figure, w.segment);
     else if (rc == 0)
-        say(u, "continuity", w.figure <= MOST_RATIO ? CHECK_PASS : CHECK_FAIL, w.figure,
-            "%s moved %.1f times as fast in segment %" PRIu64 " as around it", tensor_name(u, w.tensor), w.figure,
-            w.segment);
+        say(u, "continuity", CHECK_NOT_DECIDABLE, w.figure, "%s moved %.1f times as fast in segment %" PRIu64 " as "
+            "around it: text that is soon known by heart does that, and so does a state from elsewhere; a replay of "
+            "that segment tells", tensor_name(u, w.tensor), w.figure, w.segment);
     return rc;
 }
 

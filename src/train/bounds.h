@@ -19,7 +19,8 @@ int bounds_steps(struct worst *w, const struct logbook *b, const struct param_ta
                  struct err *e) MUST_CHECK;
 /* A segment's rms movement per unit of learning rate, against the median of up to two segments on either side; infinite
  * where those did not move at all and it did, by more than rounding.  The first segment, where everything is still far
- * from its place, is not judged. */
+ * from its place, is not judged.  It has no limit: an honest run whose text is soon known by heart comes to a stop
+ * within a segment, and what moved before that is out of every proportion to what moves after. */
 int bounds_continuity(struct worst *w, const struct logbook *b, const struct param_table *t, struct err *e) MUST_CHECK;
 /* The same, the largest of each segment, the first too. */
 int bounds_ratios(double *ratio, const struct logbook *b, const struct param_table *t, struct err *e) MUST_CHECK;

@@ -3,6 +3,7 @@
 
   set KIND KEY VALUE   another value of a line of the first record of that kind
   file NAME            FINAL's digest of that file is what the file in RUN gives
+  move N HEX           the first tensor's movement in record N
   drop N               without record N
   swap N               records N and N + 1 the other way round
   sign                 nothing but new signatures, GENESIS naming another key with `key HEX`
@@ -82,6 +83,11 @@ def main():
         at = lines.index("file " + rest[0]) + 1
         lines[at] = "sha256 " + hashlib.sha256(open(f"{run}/{rest[0]}", "rb").read()).hexdigest()
         records[-1] = (records[-1][0], "\n".join(lines).encode())
+    elif command == "move":
+        kind, text = records[int(rest[0])]
+        lines = text.decode().split("\n")
+        lines[[line.split(" ")[0] for line in lines].index("moved")] = "moved " + rest[1]
+        records[int(rest[0])] = (kind, "\n".join(lines).encode())
     elif command == "drop":
         del records[int(rest[0])]
     elif command == "swap":

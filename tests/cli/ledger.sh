@@ -157,6 +157,27 @@ says "… which show names" "numeric profile T2" <("$DOKJA" ledger show eight)
 "$DOKJA" ledger replay eight --all --threads 3 >replay.txt 2>replay.err && ok "8-bit integers replayed" ||
     bad "8-bit integers replayed" "$(tail -n 1 replay.err)"
 
+# Text that is soon known by heart: training all but stops, and what moved before is out of proportion.  No fault.
+cat >tiny.json <<'END'
+{"model_type": "qwen3", "vocab_size": 280, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+ "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12, "max_position_embeddings": 128,
+ "rope_theta": 5000, "tie_word_embeddings": true}
+END
+python3 -c 'import json
+print(json.dumps({"text": "민원 접수증입니다. 접수한 민원은 7일 안에 처리하여 알려 드립니다. " * 40}, ensure_ascii=False))' >heart.jsonl
+"$DOKJA" corpus build --in heart.jsonl --out heart-corpus >err.txt 2>&1 &&
+"$DOKJA" tokenizer train --corpus heart-corpus --vocab 280 --out heart-tok >err.txt 2>&1 &&
+"$DOKJA" pretrain --corpus heart-corpus --tokenizer heart-tok --config tiny.json --seq 64 --batch-tokens 1024 \
+    --steps 400 --warmup 0.1 --heldout 0.02 --out heart --key key.pem >err.txt 2>&1 ||
+    bad "train heart" "$(tail -n 1 err.txt)"
+verify heart && ok "a run on text known by heart passes" ||
+    bad "a run on text known by heart passes" "$(tail -n 1 verify.err)"
+expect "… its steps are the optimizer's" step-bound pass
+expect "… and that one segment moved much faster is no verdict" continuity not-decidable
+says "… but said, with the segment" "in segment 1 as around it.*a replay of that segment tells" verify.json
+"$DOKJA" ledger replay heart --segments outliers >replay.txt 2>replay.err && ok "… and replay clears it" ||
+    bad "… and replay clears it" "$(tail -n 1 replay.err)"
+
 # A seed from a beacon.
 lodged=$("$DOKJA" pretrain $T --corpus corpus --out beacon --lodge "drand 77" 2>/dev/null | sed -n 's/^genesis //p')
 "$DOKJA" pretrain $T --corpus corpus --out beacon >beacon.out 2>beacon.err && bad "waits for its beacon" "trained" ||
@@ -213,6 +234,14 @@ verify splice; for c in chain signatures segments complete files weights step-bo
 done
 expect "… and is caught by how far the end lies from the beginning" travel fail
 differs "a splice is caught by replay" splice 2
+# Movements made larger.  Beyond what the optimizer can do is a contradiction; within it, a replay has to tell.
+forged leap key.pem 6:moved=3ff80000000000004000000000000000; verify leap
+expect "a leap beyond the optimizer" step-bound fail
+rm -rf hop; cp -r heart hop; ./forge records hop key.pem 7:moved=3fa999999999999a3fb999999999999a; verify hop
+expect "a leap within its reach passes" step-bound pass
+expect "… is out of proportion" continuity not-decidable
+"$DOKJA" ledger replay hop --segments outliers >replay.txt 2>replay.err && bad "… and an outlier" "it matched" ||
+    says "… and an outlier that a replay finds" "segment 4 is not what training gives" replay.err
 # One chunk of a state altered between two segments; no state lies there, only its chunks' hashes.
 "$DOKJA" pretrain --tokenizer tok --depth 2 --seq 64 --batch-tokens 4096 --heldout 0.02 --steps 20 --corpus corpus \
     --key key.pem --out nudged >nudged.out 2>nudged.err || bad "train nudged" "$(tail -n 1 nudged.err)"

@@ -103,6 +103,30 @@ hash=$("$V" none --json | sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p')
 
 rm -rf forged; cp -r lot forged; forge forged lot/state/key.pem set BEACON source self; caught "a beacon passed by" seed
 
+# Text that is soon known by heart: one segment moves out of proportion, and that is no fault.
+python3 -c 'import json
+print(json.dumps({"text": "민원 접수증입니다. 접수한 민원은 7일 안에 처리하여 알려 드립니다. " * 40}, ensure_ascii=False))' >heart.jsonl
+cat >small.json <<'END'
+{"model_type": "qwen3", "vocab_size": 280, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+ "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12, "max_position_embeddings": 128,
+ "rope_theta": 5000, "tie_word_embeddings": true}
+END
+"$DOKJA" corpus build --in heart.jsonl --out heart-corpus >err.txt 2>&1 &&
+"$DOKJA" tokenizer train --corpus heart-corpus --vocab 280 --out heart-tok >err.txt 2>&1 &&
+"$DOKJA" pretrain --corpus heart-corpus --tokenizer heart-tok --config small.json --seq 64 --batch-tokens 1024 \
+    --steps 400 --warmup 0.1 --heldout 0.02 --out heart >err.txt 2>&1 || bad "train heart" "$(tail -n 1 err.txt)"
+"$V" heart --json >v.out 2>v.err; rc=$?
+[ $rc = 0 ] && [ "$(field continuity <v.out) $(field step-bound <v.out)" = "not-decidable pass" ] &&
+    ok "text known by heart is no fault" || bad "text known by heart is no fault" "exit $rc: $(cat v.out v.err)"
+rm -rf forged; cp -r heart forged; forge forged heart/state/key.pem move 7 3fa999999999999a3fb999999999999a
+"$V" forged --json >v.out 2>v.err; rc=$?
+[ $rc = 0 ] && [ "$(field continuity <v.out) $(field step-bound <v.out)" = "not-decidable pass" ] &&
+    ok "a leap within reach is not decided" || bad "a leap within reach is not decided" "exit $rc: $(cat v.out v.err)"
+"$V" forged --replay 4 --json >v.out 2>v.err; rc=$?
+[ $rc = 1 ] && grep -q '"what":"movement of ' v.out && ok "… and replay finds it" ||
+    bad "… and replay finds it" "exit $rc: $(cat v.out v.err)"
+forge forged heart/state/key.pem move 7 3ff80000000000004000000000000000; caught "a leap beyond reach" step-bound
+
 train along --seq 64 --batch-tokens 8192 --steps 12 --keep-states 1
 "$V" along --replay last --json >v.out 2>v.err; n=$(wc -l <v.err)
 grep -q '"matched":1,"first_difference":null' v.out && [ "$n" -lt 3 ] && ok "replay from a kept state" ||
