@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/machine.h"
 #include "cli/pretrain.h"
+#include "train/agree.h"
 
 /* Share of its unit's peak that training reaches at least as a rule: a first guess, before it is measured.  Of T2 some
  * products stay T1's, and 8-bit integers leave all else a larger part of a step. */
@@ -76,6 +77,22 @@ static int copy_tokenizer(const struct pretrain *p, struct err *e)
     return rc;
 }
 
+/* What GENESIS fixes and run.json does not know: nobody changes it afterwards. */
+static int genesis_agrees(const struct pretrain *p, struct err *e)
+{
+    const struct run_ledger *l = &p->ledger;
+    const char *lodge = p->run.seed_awaited ? l->lodge : NULL, *holder = l->holder;
+    struct genesis g;
+    int rc = holder || lodge ? journal_read_genesis(&g, p->out, e) : 0;
+    if (rc == 0 && holder && strcmp(g.holder, *holder ? holder : "not named") != 0)
+        rc = err_set(e, ERR_VALUE, "%s/ledger.bin: this run's holder is \"%s\", fixed by GENESIS, and you ask for "
+                     "--holder \"%s\"; give the same, or another --out", p->out, g.holder, holder);
+    if (rc == 0 && lodge && strcmp(g.beacon, lodge) != 0)
+        rc = err_set(e, ERR_VALUE, "%s/ledger.bin: this run awaits the value of \"%s\", as GENESIS says, and you ask "
+                     "for --lodge \"%s\"; give the same, or another --out", p->out, g.beacon, lodge);
+    return rc;
+}
+
 static int open_inputs(struct pretrain *p, struct err *e)
 {
     struct buf dir = {0};
@@ -100,6 +117,8 @@ static int open_inputs(struct pretrain *p, struct err *e)
         rc = run_read(&p->run, p->out, e);
         if (rc == 0)
             rc = run_agrees(&p->run, &p->req, p->out, e);
+        if (rc == 0)
+            rc = genesis_agrees(p, e);
     } else if (rc == 0) {
         p->req.budget = p->req.flops > 0 ? p->req.flops : p->req.minutes * 60 * usual_share(p->measured) * p->peak;
         rc = run_ledger_check(&p->ledger, e);
@@ -298,7 +317,7 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         {.name = "tokenizer", .type = OPT_STR, .dst = &p.tokenizer_dir, .arg = "DIR",
          .help = "folder with tokenizer.json"},
         {.name = "out", .type = OPT_STR, .dst = &p.out, .arg = "RUN",
-         .help = "the run; an existing one goes on where it stopped"},
+         .help = "the run; an existing one goes on where it stopped, with the settings it began with"},
         {.name = "depth", .letter = 'd', .type = OPT_INT, .dst = &p.depth, .arg = "N",
          .help = "layers; width is 64·N (default: fits --flops or --minutes; else 4)", .lo = 1, .hi = 128},
         {.name = "config", .type = OPT_STR, .dst = &r->config_path, .arg = "FILE",

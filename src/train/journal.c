@@ -220,6 +220,27 @@ static int compare_genesis(struct journal *j, struct err *e)
     return rc;
 }
 
+int journal_read_genesis(struct genesis *g, const char *dir, struct err *e)
+{
+    struct run_config c;
+    struct ledger old = {0};
+    struct buf path = {0}, where = {0};
+    int rc = file_join(&path, dir, "ledger.bin", e);
+    if (rc == 0)
+        rc = ledger_open(&old, path.p, true, e);   /* a torn end is cut when it is gone on with */
+    if (rc == 0 && old.n_records == 0)
+        rc = err_set(e, ERR_FORMAT, "%s: has no record", path.p);
+    if (rc == 0) {
+        struct lines t = {.where = ledger_where(&old, &old.entry[0], &where)};
+        t.p = ledger_text(&old.entry[0], &t.n);
+        rc = genesis_read(g, &c, &t, e);
+    }
+    ledger_close(&old);
+    buf_release(&path);
+    buf_release(&where);
+    return rc;
+}
+
 int journal_open(struct journal **out, const struct journal_opts *o, const struct run_config *c, struct err *e)
 {
     int rc = base_new(out, o, c, e);

@@ -25,6 +25,8 @@ int journal_new(struct journal **j, const struct journal_opts *o, struct genesis
 int journal_open(struct journal **j, const struct journal_opts *o, const struct run_config *c,
                  struct err *e) MUST_CHECK;
 void journal_close(struct journal *j);   /* safe on NULL */
+/* GENESIS of the run in that folder, before its ledger is gone on with. */
+int journal_read_genesis(struct genesis *g, const char *dir, struct err *e) MUST_CHECK;
 struct digest journal_genesis(const struct journal *j);   /* hash of GENESIS, to be lodged */
 const char *journal_beacon_source(const struct journal *j);   /* GENESIS' */
 

@@ -108,15 +108,24 @@ static int resolve_model(struct run_config *c, const struct run_request *r, stru
     return model_config_check(&c->model, r->config_path ? r->config_path : "--depth", e);
 }
 
+int run_request_kinds(const struct run_request *r, enum optim_kind *optim, enum schedule_kind *schedule,
+                      struct err *e)
+{
+    if (r->optimizer && optim_parse(optim, r->optimizer) != 0)
+        return err_set(e, ERR_USAGE, "--optimizer %s: expected normuon, muon or adamw", r->optimizer);
+    if (r->schedule && schedule_parse(schedule, r->schedule) != 0)
+        return err_set(e, ERR_USAGE, "--schedule %s: expected wsd or cosine", r->schedule);
+    return 0;
+}
+
 static int resolve_optim(struct run_config *c, const struct run_request *r, struct err *e)
 {
     struct optim_config *o = &c->optim;
     enum optim_kind kind = OPTIM_NORMUON;
     c->schedule = (struct schedule){.warmup = 0.05, .decay = 0.6, .floor = 0.02};
-    if (r->optimizer && optim_parse(&kind, r->optimizer) != 0)
-        return err_set(e, ERR_USAGE, "--optimizer %s: expected normuon, muon or adamw", r->optimizer);
-    if (r->schedule && schedule_parse(&c->schedule.kind, r->schedule) != 0)
-        return err_set(e, ERR_USAGE, "--schedule %s: expected wsd or cosine", r->schedule);
+    int rc = run_request_kinds(r, &kind, &c->schedule.kind, e);
+    if (rc)
+        return rc;
     c->schedule.warmup = r->warmup >= 0 ? r->warmup : c->schedule.warmup;
     c->schedule.decay = r->decay >= 0 ? r->decay : c->schedule.decay;
     if (c->schedule.warmup + c->schedule.decay > 1)
@@ -222,56 +231,5 @@ int run_resolve_length(struct run_config *c, const struct run_request *r, struct
     int64_t last = (int64_t)(all / 30 < 4e6 ? all / 30 : 4e6);
     c->final_eval_tokens = r->eval_tokens > 0 || last < c->eval_tokens ? c->eval_tokens : last;
     c->eval_every = r->eval_every >= 0 ? r->eval_every : (c->schedule.steps + 9) / 10;
-    return 0;
-}
-
-/* ---- a stored run against what is asked now ---- */
-
-static int differs(const char *dir, const char *what, double stored, double asked, struct err *e)
-{
-    return err_set(e, ERR_VALUE,
-                   "%s/run.json: this run has %s %.10g and you ask for %.10g; give the same, or another --out", dir,
-                   what, stored, asked);
-}
-
-int run_agrees(const struct run_config *c, const struct run_request *r, const char *dir, struct err *e)
-{
-    if (memcmp(&c->corpus_root, &r->corpus_root, sizeof r->corpus_root) != 0)
-        return err_set(e, ERR_VALUE, "%s/run.json: this run was started on another corpus (corpus_root differs)", dir);
-    if (memcmp(&c->tokenizer, &r->tokenizer, sizeof r->tokenizer) != 0)
-        return err_set(e, ERR_VALUE, "%s/run.json: this run was started with another tokenizer", dir);
-    const struct {
-        const char *what;
-        double stored, asked;
-    } f[] = {{"depth", c->model.n_layer, r->config_path ? 0 : r->depth}, {"seq", c->seq, r->seq},
-             {"seq_start", c->seq_start, r->seq_start},
-             {"workers", c->workers, r->workers}, {"batch_tokens", (double)c->batch_tokens, (double)r->batch_tokens},
-             {"steps", (double)c->schedule.steps, (double)r->steps},
-             {"lr", c->optim.lr_matrix, r->lr_matrix}, {"embedding lr", c->optim.lr_embed, r->lr_embed},
-             {"held-out fraction", c->heldout, r->heldout},
-             {"seed", (double)c->seed, r->seed_given ? (double)r->seed : 0}};
-    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
-        if (f[i].asked > 0 && f[i].stored != f[i].asked)
-            return differs(dir, f[i].what, f[i].stored, f[i].asked, e);
-    if (r->seed_given && r->seed != c->seed)
-        return differs(dir, "seed", (double)c->seed, (double)r->seed, e);
-    if (r->tokens > 0 || r->flops > 0) {
-        struct run_config want = *c;
-        struct run_request length = {.flops = r->flops, .tokens = r->tokens, .seq_switch = r->seq_switch,
-                                     .batch_tokens = c->batch_tokens, .eval_every = -1};
-        int rc = run_resolve_length(&want, &length, e);
-        if (rc)
-            return rc;
-        if (want.schedule.steps != c->schedule.steps)
-            return differs(dir, "steps", (double)c->schedule.steps, (double)want.schedule.steps, e);
-    }
-    if (r->seq_switch > 0 && c->start_steps != (int64_t)(r->seq_switch * (double)c->schedule.steps))
-        return differs(dir, "--seq-switch", (double)c->start_steps / (double)c->schedule.steps, r->seq_switch, e);
-    if (r->optimizer && strcmp(r->optimizer, optim_name(c->optim.kind)) != 0)
-        return err_set(e, ERR_VALUE, "%s/run.json: this run's optimizer is %s, you ask for %s", dir,
-                       optim_name(c->optim.kind), r->optimizer);
-    if (r->int8 && c->profile != PROFILE_T2)
-        return err_set(e, ERR_VALUE, "%s/run.json: this run's profile is %s, you ask for %s (--int8)", dir,
-                       profile_name(c->profile), profile_name(PROFILE_T2));
     return 0;
 }

@@ -5,7 +5,7 @@
 
 #include "train/run.h"
 
-/* What the user asked for; zero or negative: not said. */
+/* What the user asked for; zero or negative: not said (warmup, decay, weight_decay, clip, eval_every: negative). */
 struct run_request {
     int depth;
     const char *config_path;    /* a Hugging Face config.json instead of depth */
@@ -40,7 +40,8 @@ void run_fit_text(struct run_config *c, const struct run_request *r, uint64_t te
 /* The rest: batch, steps, rates from the recipe (docs/design.md, "the dial"). */
 int run_resolve_length(struct run_config *c, const struct run_request *r, struct err *e) MUST_CHECK;
 
-/* ERR_VALUE and a sentence naming the first field in which a request contradicts a stored run. */
-int run_agrees(const struct run_config *c, const struct run_request *r, const char *dir, struct err *e) MUST_CHECK;
+/* The optimizer and the schedule by name; what was not said stays as it is. */
+int run_request_kinds(const struct run_request *r, enum optim_kind *optim, enum schedule_kind *schedule,
+                      struct err *e) MUST_CHECK;
 
 #endif

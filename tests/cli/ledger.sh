@@ -185,6 +185,12 @@ lodged=$("$DOKJA" pretrain $T --corpus corpus --out beacon --lodge "drand 77" 2>
 verify beacon; expect "lodged alone is incomplete" "" incomplete
 "$DOKJA" pretrain $T --corpus corpus --out beacon --beacon 8c1f04a2@lottery >beacon.out 2>beacon.err &&
     bad "another beacon than GENESIS names" "trained" || says "another beacon than GENESIS names" "drand 77" beacon.err
+"$DOKJA" pretrain $T --corpus corpus --out beacon --lodge "drand 78" >beacon.out 2>beacon.err &&
+    bad "another beacon lodged than GENESIS names" "$(cat beacon.out)" ||
+    says "another beacon lodged than GENESIS names" 'awaits the value of "drand 77"' beacon.err
+"$DOKJA" pretrain $T --corpus corpus --out beacon --lodge "drand 77" >beacon.out 2>beacon.err
+[ "$(head -n 1 beacon.out)" = "genesis $lodged" ] &&
+    ok "the same lodged again" || bad "the same lodged again" "another genesis"
 train beacon --corpus corpus --beacon 8c1f04a2
 verify beacon --genesis "$lodged" && ok "a beacon's run passes" || bad "a beacon's run passes" "$(tail -n 1 verify.err)"
 expect "its seed is decided" seed pass

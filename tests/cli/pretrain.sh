@@ -129,6 +129,36 @@ refuse "another profile written into run.json" "its profile is not that of i8-ed
 sed -i 's/"profile": "T1"/"profile": "T9"/' i8-edited/run.json
 refuse "an unknown profile in run.json" 'run.json: profile is "T9", expected T1 or T2' 1 \
     "$DOKJA" pretrain $T --out i8-edited --seq 256 --batch-tokens 8192
+
+# A run keeps the settings it began with: the same again is fine, others are refused by name and change nothing.
+kept() { # options of a run that stays as it is
+    "$DOKJA" pretrain --corpus corpus --tokenizer tok --out kept "$@"
+}
+kept --depth 1 --seq 64 --batch-tokens 1024 --steps 3 --clip 2 --eval-every 2 --holder "시험 기관" >kept.out 2>kept.err
+sum=$(cat kept/run.json kept/config.json kept/ledger.bin | sha256sum)
+sed 's/"hidden_size": *64/"hidden_size": 128/' kept/config.json >other.json
+while read -r option value part; do
+    refuse "another $option on the same run" "$part" 1 kept "$option" $value
+done <<'END'
+--schedule cosine --schedule wsd and you ask for cosine
+--weight-decay 0.3 --weight-decay 0.05 and you ask for 0.3
+--clip 5 --clip 2 and you ask for 5
+--warmup 0.2 --warmup 0.05 and you ask for 0.2
+--decay 0.1 --decay 0.6 and you ask for 0.1
+--eval-every 7 --eval-every 2 and you ask for 7
+--eval-tokens 64 --eval-tokens .* and you ask for 64
+--lr-embed 0.5 --lr-embed .* and you ask for 0.5
+--optimizer adamw --optimizer normuon and you ask for adamw
+--config other.json kept/config.json: this run has hidden_size 64 and --config other.json says 128
+--tokens 1M 3 steps and --tokens 1000000 means 976
+END
+refuse "--untied on the same run" "--untied" 1 kept --untied
+refuse "another holder than GENESIS'" 'holder is "시험 기관", .* --holder "다른 기관"' 1 kept --holder "다른 기관"
+refuse "no holder any more" 'holder is "시험 기관"' 1 kept --holder ""
+kept --steps 3 --seq 64 --batch-tokens 1024 --clip 2 --eval-every 2 --holder "시험 기관" --schedule wsd --lr 0.02 \
+    --config kept/config.json --threads 1 --memory 1G --save-every 3 --keep-states 2 >kept.out 2>kept.err &&
+    [ "$sum" = "$(cat kept/run.json kept/config.json kept/ledger.bin | sha256sum)" ] &&
+    ok "the same settings again" || bad "the same settings again" "$(tail -n 1 kept.err)"
 refuse "workers not a power of two" "power of two" 1 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
 refuse "no memory" "needs" 1 "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
 refuse "corpus missing" "nowhere" 1 "$DOKJA" pretrain --corpus nowhere --tokenizer tok --out x5

@@ -16,7 +16,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "train/recipe.h"
+#include "train/agree.h"
 #include "train/state.h"
 
 static void close_to(double got, double want, double tol)
@@ -494,7 +494,7 @@ static void test_run_file(void **state)
     assert_int_equal(run_agrees(&b, &r, dir, &e), 0);
     r.depth = 3;
     assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
-    assert_non_null(strstr(e.msg, "depth 2"));
+    assert_non_null(strstr(e.msg, "2 layers of width 128 and --depth 3"));
     r.depth = 2;
     r.seq = 96;
     assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
@@ -512,9 +512,158 @@ static void test_run_file(void **state)
     rmdir(dir);
 }
 
+/* ---- a stored run against what is asked now ---- */
+
+static struct run_request nothing_asked(void)
+{
+    return (struct run_request){.vocab = 512, .warmup = -1, .decay = -1, .weight_decay = -1, .clip = -1,
+                                .eval_every = -1, .bos = 0, .eos = 1};
+}
+
+static void agreed(const struct run_config *c, const struct run_request *r)
+{
+    struct err e = {0};
+    if (run_agrees(c, r, "RUN", &e) != 0)
+        fail_msg("refused: %s", e.msg);
+}
+
+static void refused_naming(const struct run_config *c, const struct run_request *r, const char *part)
+{
+    struct err e = {0};
+    assert_int_equal(run_agrees(c, r, "RUN", &e), ERR_VALUE);
+    if (!strstr(e.msg, part))
+        fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
+}
+
+/* Every option that a run keeps: what it began with is agreed to, another value is refused by its name. */
+static void test_run_keeps_its_settings(void **state)
+{
+    (void)state;
+    struct run_request was = nothing_asked(), r;
+    struct run_config c;
+    struct err e;
+    was.depth = 2;
+    was.steps = 40;
+    was.seq = 128;
+    was.seq_start = 64;
+    was.seq_switch = 0.5;
+    was.workers = 2;
+    was.batch_tokens = 1024;
+    was.heldout = 0.02;
+    was.lr_matrix = 0.01;
+    was.lr_embed = 0.003;
+    was.weight_decay = 0;
+    was.clip = 0;
+    was.warmup = 0;
+    was.decay = 0.5;
+    was.eval_every = 0;
+    was.eval_tokens = 4096;
+    was.schedule = "cosine";
+    was.optimizer = "muon";
+    was.seed = 0xbdb6c7fcefeaadba;
+    was.seed_given = true;
+    assert_int_equal(run_resolve_shape(&c, &was, &e), 0);
+    assert_int_equal(run_resolve_length(&c, &was, &e), 0);
+    agreed(&c, &was);
+    r = nothing_asked();
+    agreed(&c, &r);
+#define OTHER(field, value, part) (r = was, r.field = (value), refused_naming(&c, &r, part))
+    OTHER(depth, 3, "2 layers of width 128 and --depth 3 means 3 of 192");
+    OTHER(steps, 41, "--steps 40 and you ask for 41");
+    OTHER(seq, 256, "--seq 128 and you ask for 256");
+    OTHER(seq_start, 128, "--seq-start 64 and you ask for 128");
+    OTHER(seq_switch, 0.25, "--seq-switch 0.5 and you ask for 0.25");
+    OTHER(workers, 1, "--workers 2 and you ask for 1");
+    OTHER(batch_tokens, 2048, "--batch-tokens 1024 and you ask for 2048");
+    OTHER(heldout, 0.03, "--heldout 0.02 and you ask for 0.03");
+    OTHER(lr_matrix, 0.02, "--lr 0.01 and you ask for 0.02");
+    OTHER(lr_embed, 0.02, "--lr-embed 0.003 and you ask for 0.02");
+    OTHER(weight_decay, 0.3, "--weight-decay 0 and you ask for 0.3");
+    OTHER(clip, 5, "--clip 0 and you ask for 5");
+    OTHER(warmup, 0.2, "--warmup 0 and you ask for 0.2");
+    OTHER(decay, 0, "--decay 0.5 and you ask for 0");
+    OTHER(eval_every, 7, "--eval-every 0 and you ask for 7");
+    OTHER(eval_tokens, 8192, "--eval-tokens 4096 and you ask for 8192");
+    OTHER(schedule, "wsd", "--schedule cosine and you ask for wsd");
+    OTHER(optimizer, "adamw", "--optimizer muon and you ask for adamw");
+    OTHER(untied, true, "--untied");
+    OTHER(int8, true, "profile is T1");
+    OTHER(tokens, 50 * 1024, "40 steps and --tokens 51200 means 50");
+    OTHER(seed, 5, "--seed 0xbdb6c7fcefeaadba and you ask for 0x0000000000000005");
+    OTHER(seed, 0xbdb6c7fcefeaadbb, "0xbdb6c7fcefeaadbb");   /* the same as a double */
+    OTHER(seed, 0, "0x0000000000000000");
+#undef OTHER
+    r = was;
+    r.schedule = "linear";
+    assert_int_equal(run_agrees(&c, &r, "RUN", &e), ERR_USAGE);
+    c.seed = 0;
+    c.seed_awaited = true;
+    r = nothing_asked();
+    agreed(&c, &r);
+    r.seed_given = true;
+    refused_naming(&c, &r, "beacon");
+    /* No row is short: the fraction of steps with short ones means nothing, the second time as little as the first. */
+    was = nothing_asked();
+    was.depth = 2;
+    was.seq = 64;
+    was.seq_switch = 0.5;
+    assert_int_equal(run_resolve_shape(&c, &was, &e), 0);
+    assert_int_equal(run_resolve_length(&c, &was, &e), 0);
+    agreed(&c, &was);
+    /* A short text makes rows shorter than the first ones that were asked for. */
+    was.seq = 0;
+    was.seq_start = 256;
+    assert_int_equal(run_resolve_shape(&c, &was, &e), 0);
+    run_fit_text(&c, &was, 100);
+    assert_int_equal(run_resolve_length(&c, &was, &e), 0);
+    assert_int_equal(c.seq_start, 64);
+    agreed(&c, &was);
+    was.seq_start = 32;
+    refused_naming(&c, &was, "--seq-start 64 and you ask for 32");
+}
+
+/* A config.json is compared by what it says, so that the same in another file will do. */
+static void test_run_keeps_its_model(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/dokja-config-XXXXXX";
+    struct model_config m = tiny(), n;
+    struct run_request r = nothing_asked();
+    struct run_config c;
+    struct err e;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    m.max_pos = 128;
+    m.bos = m.eos = 3;   /* the tokenizer's count */
+    r.vocab = m.vocab;
+    r.steps = 10;
+    r.config_path = path;
+    assert_int_equal(model_config_write(&m, path, &e), 0);
+    assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
+    assert_int_equal(run_resolve_length(&c, &r, &e), 0);
+    agreed(&c, &r);
+#define OTHER(change, part) (n = m, change, assert_int_equal(model_config_write(&n, path, &e), 0), \
+                             refused_naming(&c, &r, part))
+    OTHER(n.vocab = m.vocab + 1, "vocab_size");
+    OTHER(n.d_model = 2 * m.d_model, "hidden_size");
+    OTHER((n.n_layer = 2, n.layer[1] = n.layer[0]), "num_hidden_layers 1 and --config");
+    OTHER(n.max_pos = 256, "max_position_embeddings 128 and --config");
+    OTHER(n.tied = !m.tied, "tie_word_embeddings");
+    OTHER(n.norm_eps = 2 * m.norm_eps, "rms_norm_eps");
+    OTHER(n.rope_theta = 2 * m.rope_theta, "rope_theta");
+    OTHER(n.layer[0].d_ff = 128, "intermediate_size 192 and --config");
+    OTHER(n.layer[0].window = 32, "sliding_window");
+    OTHER((memcpy(n.arch, "LlamaForCausalLM", 17), n.layer[0].qk_norm = false), "Qwen3ForCausalLM");
+#undef OTHER
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_run_keeps_its_settings),
+        cmocka_unit_test(test_run_keeps_its_model),
         cmocka_unit_test(test_schedule_wsd),       cmocka_unit_test(test_schedule_cosine),
         cmocka_unit_test(test_momentum_ramp),      cmocka_unit_test(test_orthogonalise_golden),
         cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
