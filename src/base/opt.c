@@ -1,6 +1,8 @@
 #include "base/opt.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,11 +157,31 @@ static bool scaled(double *x, const char *rest, double unit)
 static int set_int(const struct opt *o, const char *v, struct err *e)
 {
     char *end;
+    errno = 0;
     long long x = strtoll(v, &end, 10);
     bool digits = strspn(v + (*v == '-' || *v == '+'), "0123456789") > 0;
-    if (!digits || *end || x == INT64_MAX || x == INT64_MIN) return bad(o, v, "an integer", e);
+    if (!digits || *end) return bad(o, v, "an integer", e);
+    if (errno && o->lo == 0 && o->hi == 0)
+        return err_set(e, ERR_USAGE, "--%s: %s is out of range, expected %lld to %lld", o->name, v,
+                       (long long)INT64_MIN, (long long)INT64_MAX);
     *(int64_t *)o->dst = x;
     return in_range(o, v, (double)x, e);
+}
+
+/* As run.json writes it, 0x and 16 digits, or decimal.  strtoull alone would take "-1", " 1" and "010" as eight. */
+static int set_seed(const struct opt *o, const char *v, struct err *e)
+{
+    const char *digit = v + (*v == '-');
+    bool hex = digit[0] == '0' && (digit[1] == 'x' || digit[1] == 'X');
+    digit += hex ? 2 : 0;
+    size_t n = strspn(digit, hex ? "0123456789abcdefABCDEF" : "0123456789");
+    if (n == 0 || digit[n]) return bad(o, v, "a seed such as 5 or 0xbdb6c7fcefeaadba", e);
+    errno = 0;
+    uint64_t x = strtoull(digit, NULL, hex ? 16 : 10);
+    if (errno || (*v == '-' && x != 0))
+        return err_set(e, ERR_USAGE, "--%s: %s is out of range, expected 0 to %" PRIu64, o->name, v, UINT64_MAX);
+    *(uint64_t *)o->dst = x;
+    return 0;
 }
 
 static int set_number(const struct opt *o, const char *v, struct err *e)
@@ -191,6 +213,7 @@ static int set(const struct opt *o, const char *v, struct err *e)
     switch (o->type) {
     case OPT_FLAG: *(bool *)o->dst = true; return 0;
     case OPT_INT: return set_int(o, v, e);
+    case OPT_SEED: return set_seed(o, v, e);
     case OPT_REAL:
     case OPT_COUNT:
     case OPT_SIZE: return set_number(o, v, e);

@@ -19,6 +19,7 @@
 enum opt_type {
     OPT_FLAG,   /* bool */
     OPT_INT,    /* int64_t, lo..hi */
+    OPT_SEED,   /* uint64_t, all of them: "5", "0xbdb6c7fcefeaadba" */
     OPT_REAL,   /* double, lo..hi */
     OPT_COUNT,  /* double; "24M" = 24e6, "2e14" */
     OPT_SIZE,   /* int64_t bytes; "8G" = 8·2^30, "24M" = 24·2^20 */

@@ -12,7 +12,8 @@
 
 struct eval_args {
     const char *model, *tasks;
-    int64_t items, seed, show;
+    int64_t items, show;
+    uint64_t seed;
     bool json, seen;
 };
 
@@ -84,7 +85,7 @@ static int eval_primer(const struct eval_args *a, struct err *e)
     struct infer_model *m = NULL;
     struct primer_score score[PRIMER_MAX_SKILLS];
     struct watch w = {.a = a, .of = (int)a->items * primer_skills()};
-    const struct primer_eval_opts o = {.items = (int)a->items, .seed = (uint64_t)a->seed, .seen = a->seen,
+    const struct primer_eval_opts o = {.items = (int)a->items, .seed = a->seed, .seen = a->seen,
         .on_item = on_item, .user = &w};
     double start = clock_seconds();
     int rc = cli_machine(&x, 0, e);
@@ -118,8 +119,7 @@ int cmd_eval(int argc, char **argv, struct err *e)
             .help = "primer: exact questions about facts held out from the textbook"},
         {.name = "items", .letter = 'n', .type = OPT_INT, .dst = &a.items, .arg = "N",
             .help = "questions a skill (100)", .lo = 1, .hi = 100000},
-        {.name = "seed", .type = OPT_INT, .dst = &a.seed, .arg = "N", .help = "which questions (1)", .lo = 0,
-            .hi = 9e15},
+        {.name = "seed", .type = OPT_SEED, .dst = &a.seed, .arg = "N", .help = "which questions (1)"},
         {.name = "seen", .type = OPT_FLAG, .dst = &a.seen, .help = "ask about facts of the textbook instead"},
         {.name = "show", .type = OPT_INT, .dst = &a.show, .arg = "N",
             .help = "print the first N questions of each skill with the answers", .lo = 0, .hi = 1e6},

@@ -35,7 +35,7 @@ int sample_opts(struct gen_opts *o, const struct sample_args *a, struct err *e)
     *o = (struct gen_opts){.max_tokens = (int)a->max_tokens, .temp = (float)a->temp, .top_k = (int)a->top_k,
                            .top_p = (float)a->top_p, .min_p = (float)a->min_p,
                            .repeat_penalty = (float)a->repeat_penalty,
-                           .repeat_last = (int)a->repeat_last, .seed = (uint64_t)a->seed, .stop = a->stop.v,
+                           .repeat_last = (int)a->repeat_last, .seed = a->seed, .stop = a->stop.v,
                            .n_stop = a->stop.n, .stop_token = -1};
     /* The default of one must not contradict what was asked of the other. */
     if (a->temp == 0 && !a->top_p_given)

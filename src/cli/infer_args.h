@@ -14,7 +14,8 @@ int cli_model_open(struct cli_model *c, const char *path, int threads, struct er
 void cli_model_close(struct cli_model *c); /* safe on zero */
 
 struct sample_args {
-    int64_t max_tokens, top_k, seed, repeat_last;
+    int64_t max_tokens, top_k, repeat_last;
+    uint64_t seed;
     double temp, top_p, min_p, repeat_penalty;
     bool top_p_given;
     struct opt_list stop;
@@ -31,7 +32,7 @@ struct sample_args sample_args_default(void);
     {"repeat-penalty", 0, OPT_REAL, &(a).repeat_penalty, "R", "makes recent tokens less likely; 1: off (1)", 0, 100, \
      NULL},                                                                                                          \
     {"repeat-last", 0, OPT_INT, &(a).repeat_last, "N", "tokens that count as recent (64)", 1, 1 << 24, NULL},        \
-    {"seed", 's', OPT_INT, &(a).seed, "N", "the draws depend on it and the position alone (1)", 0, 0, NULL},         \
+    {"seed", 's', OPT_SEED, &(a).seed, "N", "the draws depend on it and the position alone (1)", 0, 0, NULL},        \
     {"stop", 0, OPT_LIST, &(a).stop, "TEXT", "ends before this text; repeatable", 0, 0, NULL}
 /* The options as generate() takes them; `a` must outlive them. */
 int sample_opts(struct gen_opts *o, const struct sample_args *a, struct err *e) MUST_CHECK;

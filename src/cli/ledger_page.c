@@ -88,10 +88,10 @@ static void facts(struct html *h, const char *run, const struct logbook *b)
          "%" PRId64 "단계 × %" PRId64 "토큰 · %s · %.4g FLOPs", c->schedule.steps, c->batch_tokens,
          optim_name(c->optim.kind), run_flops_until(c, c->schedule.steps));
     if (b->has_beacon && strcmp(b->beacon.source, BEACON_SELF) != 0)
-        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " ← GENESIS, \"%s\" (%s)",
-             "%016" PRIx64 " ← GENESIS, \"%s\" (%s)", c->seed, b->beacon.value, b->beacon.source);
+        fact(h, (struct two){"Seed", "시드"}, "0x%016" PRIx64 " ← GENESIS, \"%s\" (%s)",
+             "0x%016" PRIx64 " ← GENESIS, \"%s\" (%s)", c->seed, b->beacon.value, b->beacon.source);
     else
-        fact(h, (struct two){"Seed", "시드"}, "%016" PRIx64 " · self-chosen", "%016" PRIx64 " · 스스로 정함", c->seed);
+        fact(h, (struct two){"Seed", "시드"}, "0x%016" PRIx64 " · self-chosen", "0x%016" PRIx64 " · 스스로 정함", c->seed);
     if (b->has_final)
         fact(h, (struct two){"Result", "결과"}, "%.4f bits per byte of the held-out text · %.4g FLOPs",
              "남겨 둔 글의 바이트당 %.4f비트 · %.4g FLOPs", b->final.bits_per_byte, b->final.flops);

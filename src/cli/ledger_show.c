@@ -65,9 +65,9 @@ static void show_beginning(const char *run, const struct logbook *b)
     if (!b->has_beacon)
         wrap_line(LEFT, "seed       awaits its beacon");
     else if (strcmp(b->beacon.source, BEACON_SELF) == 0)
-        wrap_line(LEFT, "seed       %016" PRIx64 ", self-chosen: no public value made it", c->seed);
+        wrap_line(LEFT, "seed       0x%016" PRIx64 ", self-chosen: no public value made it", c->seed);
     else
-        wrap_line(LEFT, "seed       %016" PRIx64 ", from GENESIS and \"%s\" of %s", c->seed, b->beacon.value,
+        wrap_line(LEFT, "seed       0x%016" PRIx64 ", from GENESIS and \"%s\" of %s", c->seed, b->beacon.value,
                   b->beacon.source);
 }
 

@@ -16,7 +16,8 @@ enum { MAX_PAIRS = LINEAGE_MAX_MODELS * (LINEAGE_MAX_MODELS - 1) / 2 };
 enum { DRAWS = 9999, MOST_DRAWS = 199999 };
 
 struct lineage {
-    int64_t draws, seed, threads;
+    int64_t draws, threads;
+    uint64_t seed;
     double run_limit;
     const char *text;
     bool json;
@@ -193,7 +194,7 @@ static int run_models(struct lineage *l, struct err *e)
 
 static int run(struct lineage *l, char **path, struct err *e)
 {
-    struct lineage_opts o = {.x = &l->x, .draws = l->draws, .seed = (uint64_t)l->seed};
+    struct lineage_opts o = {.x = &l->x, .draws = l->draws, .seed = l->seed};
     int rc = 0;
     double t0 = clock_seconds();
     for (int i = 0; i < l->n && rc == 0; i++) {
@@ -224,7 +225,7 @@ int cmd_lineage(int argc, char **argv, struct err *e)
     const struct opt opts[] = {
         {"permutations", 0, OPT_INT, &l.draws, "N",
          "draws of a permutation test at most (from 9999, with the number of pairs)", 99, 10000000, NULL},
-        {"seed", 0, OPT_INT, &l.seed, "N", "of the permutations (1)", 0, 1e15, NULL},
+        {"seed", 0, OPT_SEED, &l.seed, "N", "of the permutations (1)", 0, 0, NULL},
         {"text", 0, OPT_STR, &l.text, "FILE", "lines that the models are run on (sentences of the program's own)", 0, 0,
          NULL},
         {"run-limit", 0, OPT_COUNT, &l.run_limit, "N", "run models of up to N parameters (2G; 0: none)", 0, 0, NULL},

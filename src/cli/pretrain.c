@@ -301,7 +301,6 @@ static int check(struct pretrain *p, struct err *e)
     r->steps = (int64_t)p->steps;
     r->eval_every = (int64_t)p->eval_every;
     r->eval_tokens = (int64_t)p->eval_tokens;
-    r->seed = (uint64_t)p->seed;
     r->untied = p->untied;
     r->int8 = p->int8;
     return 0;
@@ -346,8 +345,8 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
          .help = "budget, e.g. 8G: decides how many sequences are computed at once", .lo = 1, .hi = 1e15},
         {.name = "threads", .type = OPT_INT, .dst = &p.threads, .arg = "N",
          .help = "default: OMP_NUM_THREADS or all cores; bits do not depend on it", .lo = 1, .hi = 4096},
-        {.name = "seed", .type = OPT_INT, .dst = &p.seed, .arg = "N",
-         .help = "default: derived from corpus, tokenizer and shape", .seen = &r->seed_given, .lo = 0, .hi = 9e15},
+        {.name = "seed", .type = OPT_SEED, .dst = &r->seed, .arg = "N",
+         .help = "64 bits, decimal or 0x… (default: derived from corpus, tokenizer and shape)", .seen = &r->seed_given},
         {.name = "lodge", .type = OPT_STR, .dst = &p.ledger.lodge, .arg = "SOURCE",
          .help = "names the public value that the seed will be made of, e.g. \"drand round 5100000\"; only writes the "
                  "ledger's first record and prints its hash, to be shown before the value is drawn"},

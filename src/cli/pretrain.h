@@ -13,7 +13,6 @@ struct pretrain {
     const char *corpus_dir, *tokenizer_dir, *out;
     int64_t depth, seq, seq_start, workers, threads, memory, keep_states;
     double batch, steps, eval_every, eval_tokens;
-    int64_t seed;
     bool json, untied, int8;
     double save_every;
     struct run_request req;

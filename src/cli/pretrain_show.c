@@ -71,7 +71,7 @@ void pretrain_describe(const struct pretrain *p)
     snprintf(flops, sizeof flops, "%.3g", all * run_flops_per_token(&p->run));
     if (p->run.start_steps > 0)
         snprintf(seq, sizeof seq, "%d, from step %" PRId64 " ", p->run.seq_start, p->run.start_steps + 1);
-    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s%d; from random weights, seed %016" PRIx64,
+    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s%d; from random weights, seed 0x%016" PRIx64,
              m->n_layer, m->d_model, params, m->vocab, seq, p->run.seq, p->run.seed);
     int advised = recipe_vocab(all * run_flops_per_token(&p->run));
     if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)

@@ -1,4 +1,5 @@
 /* dokja primer: write the built-in textbook. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -11,14 +12,14 @@
 int cmd_primer(int argc, char **argv, struct err *e)
 {
     double bytes = 24e6;
-    int64_t seed = 1;
+    uint64_t seed = 1;
     const char *out = NULL;
     bool json = false;
     const struct opt opts[] = {
         {.name = "bytes", .letter = 'b', .type = OPT_COUNT, .dst = &bytes, .arg = "N",
             .help = "length of the text (24M); ends with a whole document", .lo = 1, .hi = 1e12},
-        {.name = "seed", .letter = 's', .type = OPT_INT, .dst = &seed, .arg = "N",
-            .help = "another seed, another book (1)", .lo = 0, .hi = 9e15},
+        {.name = "seed", .letter = 's', .type = OPT_SEED, .dst = &seed, .arg = "N",
+            .help = "another seed, another book (1)"},
         {.name = "out", .letter = 'o', .type = OPT_STR, .dst = &out, .arg = "FILE.jsonl", .help = "where to write it"},
         {.name = "json", .type = OPT_FLAG, .dst = &json, .help = "machine-readable result"},
         {0}};
@@ -32,7 +33,7 @@ int cmd_primer(int argc, char **argv, struct err *e)
         return err_set(e, ERR_USAGE, "primer: --out FILE.jsonl is missing");
     log_catch_stop();
     double start = clock_seconds();
-    rc = primer_write(out, (uint64_t)bytes, (uint64_t)seed, e);
+    rc = primer_write(out, (uint64_t)bytes, seed, e);
     if (rc)
         return rc;
     double seconds = clock_seconds() - start;
@@ -43,11 +44,10 @@ int cmd_primer(int argc, char **argv, struct err *e)
     size_t size = m.len;
     file_map_close(&m);
     if (json)
-        printf("{\"bytes\":%.0f,\"file_bytes\":%zu,\"seed\":%lld,\"skills\":%d,\"seconds\":%.3f}\n", bytes, size,
-            (long long)seed,
-               primer_skills(), seconds);
+        printf("{\"bytes\":%.0f,\"file_bytes\":%zu,\"seed\":%" PRIu64 ",\"skills\":%d,\"seconds\":%.3f}\n", bytes,
+               size, seed, primer_skills(), seconds);
     else
-        printf("%s: %.1f MB, %d skills, seed %lld, %.1f s\n", out, (double)size / 1e6, primer_skills(),
-            (long long)seed, seconds);
+        printf("%s: %.1f MB, %d skills, seed %" PRIu64 ", %.1f s\n", out, (double)size / 1e6, primer_skills(), seed,
+               seconds);
     return 0;
 }

@@ -37,6 +37,10 @@ for isa in ref avx2 avx512 avx512bf16 amx; do
 done
 [ "$("$DOKJA" $G --json --seed 2 | part)" != "$want" ] && ok "another seed, another text" ||
     bad "another seed, another text" same
+[ "$("$DOKJA" $G --json -s 18446744073709551615 | part)" = "$("$DOKJA" $G --json -s 0xffffffffffffffff | part)" ] &&
+    "$DOKJA" $G -s 18446744073709551615 >out.txt 2>err.txt && ok "the last seed of 64 bits" ||
+    bad "the last seed of 64 bits" "$(tail -n 1 err.txt)"
+fails "a seed beyond 64 bits" 2 "18446744073709551616 is out of range" "$DOKJA" $G -s 18446744073709551616
 text=$("$DOKJA" $G)
 printf %s "$text" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1 && ok "streamed text is UTF-8" ||
     bad "streamed text is UTF-8" "$text"

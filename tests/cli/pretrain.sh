@@ -159,6 +159,15 @@ kept --steps 3 --seq 64 --batch-tokens 1024 --clip 2 --eval-every 2 --holder "ì‹
     --config kept/config.json --threads 1 --memory 1G --save-every 3 --keep-states 2 >kept.out 2>kept.err &&
     [ "$sum" = "$(cat kept/run.json kept/config.json kept/ledger.bin | sha256sum)" ] &&
     ok "the same settings again" || bad "the same settings again" "$(tail -n 1 kept.err)"
+seed=$(sed -n 's/.*"seed": *"\(0x[0-9a-f]*\)".*/\1/p' kept/run.json)
+for s in "$seed" "$(printf %u "$seed")"; do
+    kept --seed "$s" >kept.out 2>kept.err && ok "its own seed again, $s" || bad "its own seed again, $s" \
+        "$(tail -n 1 kept.err)"
+done
+grep -q "seed $seed\$" kept.err && "$DOKJA" ledger show kept | grep -q "^seed  *$seed, self-chosen" &&
+    ok "seeds are shown as run.json has them" || bad "seeds are shown as run.json has them" "$(grep seed kept.err)"
+refuse "another seed on the same run" "--seed $seed and you ask for 0x0000000000000005" 1 kept --seed 5
+refuse "a seed beyond 64 bits" "--seed: 18446744073709551616 is out of range" 2 kept --seed 18446744073709551616
 refuse "workers not a power of two" "power of two" 1 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
 refuse "no memory" "needs" 1 "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
 refuse "corpus missing" "nowhere" 1 "$DOKJA" pretrain --corpus nowhere --tokenizer tok --out x5

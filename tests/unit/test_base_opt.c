@@ -6,6 +6,7 @@ static struct {
     int64_t depth, bytes;
     double lr, count;
     bool json, depth_seen;
+    uint64_t seed;
     const char *out;
     struct opt_list in;
 } o;
@@ -15,6 +16,8 @@ static const struct opt opts[] = {
     {"lr", 0, OPT_REAL, &o.lr, "X", "learning rate", .lo = 0, .hi = 1},
     {"flops", 0, OPT_COUNT, &o.count, "F", "length", .lo = 0, .hi = 0},
     {"bytes", 'b', OPT_SIZE, &o.bytes, "N", "size", .lo = 0, .hi = 0},
+    {"seed", 's', OPT_SEED, &o.seed, "N", "seed", .lo = 0, .hi = 0},
+    {"any", 0, OPT_INT, &o.bytes, "N", "any integer", .lo = 0, .hi = 0},
     {"json", 0, OPT_FLAG, &o.json, NULL, "machine-readable output", .lo = 0, .hi = 0},
     {"out", 'o', OPT_STR, &o.out, "FILE", "output", .lo = 0, .hi = 0},
     {"in", 'i', OPT_LIST, &o.in, "FILE", "input", .lo = 0, .hi = 0},
@@ -75,6 +78,28 @@ static void scales(void **state)
     assert_true(o.bytes == 77);
 }
 
+/* All of 64 bits, to the last one, as they are written. */
+static void seeds_are_unsigned_64_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        uint64_t seed;
+    } t[] = {{"--seed 0xbdb6c7fcefeaadba", 0xbdb6c7fcefeaadba}, {"--seed 13670333608100539834", 0xbdb6c7fcefeaadba},
+             {"-s 18446744073709551615", UINT64_MAX},           {"-s0xFFFFFFFFFFFFFFFF", UINT64_MAX},
+             {"--seed=0x0000000000000005", 5},                  {"--seed 0", 0},
+             {"--seed -0", 0},                                  {"--seed 9007199254740993", 9007199254740993},
+             {"--seed 010", 10}};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        ok(parse(t[i].line));
+        assert_true(o.seed == t[i].seed);
+    }
+    ok(parse("--any 9223372036854775807"));
+    assert_true(o.bytes == INT64_MAX);
+    ok(parse("--any -9223372036854775808"));
+    assert_true(o.bytes == INT64_MIN);
+}
+
 static void names_option_and_value(void **state)
 {
     (void)state;
@@ -90,7 +115,17 @@ static void names_option_and_value(void **state)
         {"--depth 3.5", "--depth: \"3.5\" is not an integer"},
         {"--depth=", "--depth: \"\" is not an integer"},
         {"--depth 0", "--depth: 0 is out of range, expected 1 to 128"},
-        {"--depth 99999999999999999999", "is not an integer"},
+        {"--depth 99999999999999999999", "99999999999999999999 is out of range, expected 1 to 128"},
+        {"--any -9223372036854775809", "is out of range, expected -9223372036854775808 to 9223372036854775807"},
+        {"--seed 18446744073709551616", "18446744073709551616 is out of range, expected 0 to 18446744073709551615"},
+        {"--seed 0x10000000000000000", "is out of range"},
+        {"--seed -1", "--seed: -1 is out of range"},
+        {"--seed 1.5", "--seed: \"1.5\" is not a seed such as 5 or 0x"},
+        {"--seed 1e3", "is not a seed"},
+        {"--seed bdb6c7fcefeaadba", "is not a seed"},
+        {"--seed 0x", "is not a seed"},
+        {"--seed +5", "is not a seed"},
+        {"--seed=", "--seed: \"\" is not a seed"},
         {"--lr nan", "--lr: \"nan\" is not a number"},
         {"--lr inf", "is not a number"},
         {"--lr 0x1p-3", "is not a number"},
@@ -145,6 +180,7 @@ static void help_is_a_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(seeds_are_unsigned_64_bits),
         cmocka_unit_test(takes_every_form), cmocka_unit_test(scales),          cmocka_unit_test(names_option_and_value),
         cmocka_unit_test(list_is_bounded),  cmocka_unit_test(help_is_a_table),
     };
