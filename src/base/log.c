@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -113,23 +114,46 @@ void log_progress_end(void)
     pthread_mutex_unlock(&lock);
 }
 
-static volatile sig_atomic_t stop_asked;
+static sig_atomic_t stop_asked;
+static char stop_text[2][256];    /* one is what the handler may be writing, the other is free */
+static const char *stop_sentence; /* one of them, or NULL */
 
 static void on_stop(int sig)
 {
+    int saved = errno;
     (void)sig;
-    stop_asked = 1;
+    __atomic_store_n(&stop_asked, 1, __ATOMIC_SEQ_CST); /* before the sentence is looked at, which stays then */
     signal(SIGINT, SIG_DFL); /* the next one ends the program */
     signal(SIGTERM, SIG_DFL);
+    const char *s = __atomic_load_n(&stop_sentence, __ATOMIC_SEQ_CST);
+    ssize_t n = s ? write(STDERR_FILENO, s, strlen(s)) : 0;
+    (void)n;
+    errno = saved;
+}
+
+/* The handler may run in any thread between any two lines here.  It writes the sentence that it finds, and that one is
+ * overwritten only after another was published and no signal had come by then: never under the handler's eyes. */
+void log_stop_sentence(const char *fmt, ...)
+{
+    if (log_stop_asked()) return;
+    char *s = stop_text[__atomic_load_n(&stop_sentence, __ATOMIC_SEQ_CST) == stop_text[0]];
+    int head = log_is_tty() ? snprintf(s, sizeof stop_text[0], "\r\033[K") : 0;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(s + head, sizeof stop_text[0] - 1 - (size_t)head, fmt, ap);
+    va_end(ap);
+    strcat(s, "\n");
+    if (quiet) s[0] = 0;
+    __atomic_store_n(&stop_sentence, s, __ATOMIC_SEQ_CST);
 }
 
 void log_catch_stop(void)
 {
     struct sigaction a = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
     sigemptyset(&a.sa_mask);
-    stop_asked = 0;
+    __atomic_store_n(&stop_asked, 0, __ATOMIC_SEQ_CST);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
 }
 
-bool log_stop_asked(void) { return stop_asked != 0; }
+bool log_stop_asked(void) { return __atomic_load_n(&stop_asked, __ATOMIC_SEQ_CST) != 0; }

@@ -18,6 +18,9 @@ bool log_is_tty(void);
 
 /* SIGINT and SIGTERM ask for a clean stop; the second one ends the program at once. */
 void log_catch_stop(void);
+/* What the first one says at once, however long the work under way takes: written by the signal's handler, and replaced
+ * by the next sentence until a signal came.  For one thread at a time; none while log_quiet. */
+void log_stop_sentence(const char *fmt, ...) PRINTF_LIKE(1, 2);
 bool log_stop_asked(void);
 
 #endif

@@ -221,6 +221,7 @@ static int plan_resume(struct pretrain *p, struct err *e)
     int rc = new_trainer(p, e);
     if (rc == 0)
         rc = run_ledger_resume(&p->journal, &p->ledger, &p->run, &settled, e);
+    p->again = !settled;   /* else it waited for its beacon */
     return rc == 0 && settled ? run_write(&p->run, p->out, e) : rc;
 }
 
@@ -239,6 +240,7 @@ static int plan(struct pretrain *p, struct err *e)
     if (rc == 0)
         rc = file_join(&state, p->out, "state/state.safetensors", e);
     p->resume = rc == 0 && file_exists(state.p);   /* run.json without a state: killed before the first */
+    p->again = p->again && !p->resume;
     static const char *const written[] = {"", "state", "states"};
     for (int i = 0; i < 3 && rc == 0; i++) {
         rc = file_join(&state, p->out, written[i], e);
@@ -256,8 +258,10 @@ static int train(struct pretrain *p, struct err *e)
         return pretrain_lodged(p);
     struct loop_opts o = {.dir = p->out, .save_every = p->save_every, .peak_flops = p->peak,
                           .resume = p->resume, .journal = p->journal, .keep_states = (int)p->keep_states,
-                          .stop = stop_asked, .on_step = pretrain_on_step, .on_eval = pretrain_on_eval, .user = p};
+                          .stop = stop_asked, .on_segment = pretrain_on_segment, .on_step = pretrain_on_step,
+                          .on_eval = pretrain_on_eval, .user = p};
     pretrain_describe(p);
+    log_stop_sentence("stopping at the end of the first segment; Ctrl-C again stops at once");
     log_catch_stop();
     int rc = train_loop(p->trainer, &p->run, &o, &r, e);
     log_progress_end();

@@ -28,11 +28,14 @@ struct pretrain {
     struct journal *journal;
     double peak;        /* FLOP/s of the unit that `measured` multiplies on */
     enum profile measured;
-    bool resume;
+    bool resume;        /* from a saved state */
+    bool again;         /* it was begun before and left no state */
+    bool going;         /* it was said where training begins */
     int lock;           /* of `out` */
 };
 
 void pretrain_describe(const struct pretrain *p);   /* before the first step */
+void pretrain_on_segment(void *p, int64_t done, int64_t to);
 void pretrain_on_step(void *p, const struct loop_progress *l);
 void pretrain_on_eval(void *p, const struct loop_progress *l);
 void pretrain_report(const struct pretrain *p, const struct loop_result *r);

@@ -25,6 +25,24 @@ static void human_count(char out[16], double v)
     snprintf(out, 16, v < 10 && *unit ? "%.2f%s" : v < 100 && *unit ? "%.1f%s" : "%.0f%s", v, unit);
 }
 
+/* Where training begins, once; and what Ctrl-C will say, for a step of a large model is long. */
+void pretrain_on_segment(void *user, int64_t done, int64_t to)
+{
+    struct pretrain *p = user;
+    const int64_t steps = p->run.schedule.steps;
+    if (!p->going && p->resume)
+        log_line("goes on at step %" PRId64 " of %" PRId64 "%s", done + 1, steps,
+                 p->req.minutes > 0 ? "; --minutes was counted when the run began" : "");
+    else if (!p->going && p->again)
+        log_line("nothing was saved yet: begins again at step 1 of %" PRId64, steps);
+    p->going = true;
+    if (to < steps)
+        log_stop_sentence("stopping at the end of this segment, step %" PRId64 "; Ctrl-C again stops at once", to);
+    else
+        log_stop_sentence("this segment is the last and ends the run, at step %" PRId64
+                          "; Ctrl-C again stops at once", steps);
+}
+
 void pretrain_on_step(void *user, const struct loop_progress *l)
 {
     const struct pretrain *p = user;

@@ -160,10 +160,15 @@ static int one_step(struct loop *l, struct err *e)
 
 static int run_steps(struct loop *l, struct err *e)
 {
+    bool begins = true;
     while (trainer_step_done(l->t) < l->c->schedule.steps) {
+        int64_t done = trainer_step_done(l->t);
+        if (begins && l->o->on_segment)
+            l->o->on_segment(l->o->user, done, l->o->journal ? run_segment_end(l->c, done) : done + 1);
         int rc = one_step(l, e);
         if (rc)
             return rc;
+        begins = l->may_save;
         if (l->may_save && l->o->stop && l->o->stop(l->o->user) && trainer_step_done(l->t) < l->c->schedule.steps) {
             rc = save(l, e);
             return rc ? rc

@@ -21,7 +21,10 @@ struct loop_opts {
     struct journal *journal;     /* the run's ledger; states are then saved at the ends of its segments.  NULL: none */
     int keep_states;             /* so many states on the way, evenly spaced over the segments, stay in RUN/states */
     bool resume;                 /* a state exists: metrics.jsonl is cut to it */
-    bool (*stop)(void *user);    /* asked after each step */
+    bool (*stop)(void *user);    /* asked where the state may be saved */
+    /* Steps done and the step where the state may be saved next: before the first step of this call, and before each
+     * segment (without a ledger, each step). */
+    void (*on_segment)(void *user, int64_t done, int64_t to);
     void (*on_step)(void *user, const struct loop_progress *p);
     void (*on_eval)(void *user, const struct loop_progress *p);
     void *user;

@@ -192,6 +192,8 @@ verify beacon; expect "lodged alone is incomplete" "" incomplete
 [ "$(head -n 1 beacon.out)" = "genesis $lodged" ] &&
     ok "the same lodged again" || bad "the same lodged again" "another genesis"
 train beacon --corpus corpus --beacon 8c1f04a2
+grep "begins again" beacon.err >stray && bad "a lodged run begins for the first time" "$(cat stray)" ||
+    ok "a lodged run begins for the first time"
 verify beacon --genesis "$lodged" && ok "a beacon's run passes" || bad "a beacon's run passes" "$(tail -n 1 verify.err)"
 expect "its seed is decided" seed pass
 expect "its GENESIS is the one lodged" lodged pass

@@ -96,11 +96,28 @@ flock killed sleep 3 & sleep 0.5
 wait; train killed $long
 ls killed/*.tmp-* killed/state/*.tmp-* >/dev/null 2>&1 && bad "no leftovers" "temporary files" || ok "no leftovers"
 
-# Ctrl-C saves and says so.
-"$DOKJA" pretrain $T --out stopped --depth 2 --steps 2000 >stopped.json 2>stopped.err & pid=$!
-sleep 1.5; kill -INT $pid; wait $pid; rc=$?
+# Ctrl-C says at once where it will stop, and saves there; the same command says where it goes on.
+start() { # out: begins or goes on with a run, until it has taken a step
+    : >$1.err
+    "$DOKJA" pretrain $T --out $1 --depth 2 --steps 2000 --save-every 1000 >$1.json 2>$1.err & pid=$!
+    while ! grep -q "^step" $1.err && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+}
+start stopped; kill -INT $pid; wait $pid; rc=$?
 grep -q "run the same command again" stopped.err && [ $rc = 1 ] && ok "Ctrl-C saves and says how to go on" ||
     bad "Ctrl-C saves and says how to go on" "exit $rc, $(tail -n 1 stopped.err)"
+to=$(sed -n 's/^stopping at the end of this segment, step \([0-9]*\); Ctrl-C again stops at once$/\1/p' stopped.err)
+[ -n "$to" ] && tail -n 1 stopped.err | grep -q "stopped at step $to of 2000;" && ok "… after it said where" ||
+    bad "… after it said where" "$(tail -n 2 stopped.err)"
+start stopped; kill -INT $pid; wait $pid
+grep -q "^goes on at step $((to + 1)) of 2000$" stopped.err && ok "a resume says where it goes on" ||
+    bad "a resume says where it goes on" "$(grep -v '^step' stopped.err | tail -n 2)"
+grep -v '^{' stopped.json >stray && bad "… on stderr" "$(head -n 1 stray)" || ok "… on stderr"
+start again; kill -9 $pid; wait $pid 2>/dev/null
+grep "goes on\|begins again" again.err >stray && bad "a new run says nothing of it" "$(cat stray)" ||
+    ok "a new run says nothing of it"
+start again; kill -INT $pid; wait $pid
+grep -q "^nothing was saved yet: begins again at step 1 of 2000$" again.err && ok "a run that saved nothing says so" ||
+    bad "a run that saved nothing says so" "$(grep -v '^step' again.err | tail -n 2)"
 
 # A finished run is left as it is; a contradicting request is refused.
 train base --depth 1 --steps 24; same "a finished run stays" base.json "$want"

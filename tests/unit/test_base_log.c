@@ -133,12 +133,66 @@ static void first_signal_asks_second_ends(void **state)
     assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+static void talk_stop(void)
+{
+    log_stop_sentence("stopping at step %d", 1);
+    log_catch_stop();
+    log_stop_sentence("stopping at step %d", 2);
+    log_stop_sentence("stopping at step %d", 3);
+    log_progress("step %d", 2);
+    raise(SIGINT);
+    log_stop_sentence("stopping at step %d", 4);
+    log_line("saved");
+    log_progress_end();
+}
+
+static void talk_stop_quiet(void)
+{
+    log_quiet(true);
+    log_stop_sentence("stopping");
+    log_catch_stop();
+    raise(SIGTERM);
+    log_quiet(false);
+    log_line("%s", log_stop_asked() ? "asked" : "not asked");
+}
+
+/* The sentence that stood when the signal came, at once and once, on a line of its own. */
+static void first_signal_says_its_sentence(void **state)
+{
+    (void)state;
+    char out[4096];
+    in_pipe(out, sizeof out, talk_stop);
+    assert_string_equal(out, "step 2\nstopping at step 3\nsaved\n");
+    on_terminal(out, sizeof out, 80, talk_stop);
+    assert_string_equal(out, "\rstep 2\033[K\r\033[Kstopping at step 3\r\n\r\033[Ksaved\r\n\rstep 2\033[K"
+                             "\rstep 2\033[K\r\n");
+    in_pipe(out, sizeof out, talk_stop_quiet);
+    assert_string_equal(out, "asked\n");
+}
+
+static void talk_stop_long(void)
+{
+    log_stop_sentence("%0300d", 7);
+    log_catch_stop();
+    raise(SIGINT);
+}
+
+static void long_sentence_is_cut(void **state)
+{
+    (void)state;
+    char out[4096];
+    in_pipe(out, sizeof out, talk_stop_long);
+    size_t n = strlen(out);
+    assert_true(n > 200 && n < 300 && strchr(out, '\n') == out + n - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipe_gets_few_plain_lines),          cmocka_unit_test(terminal_line_is_rewritten),
         cmocka_unit_test(terminal_line_fits_wide_characters), cmocka_unit_test(quiet_is_quiet),
-        cmocka_unit_test(first_signal_asks_second_ends),
+        cmocka_unit_test(first_signal_asks_second_ends),      cmocka_unit_test(first_signal_says_its_sentence),
+        cmocka_unit_test(long_sentence_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
