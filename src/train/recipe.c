@@ -78,7 +78,7 @@ static int resolve_model(struct run_config *c, const struct run_request *r, stru
             return err_set(e, ERR_VALUE, "%s: vocab_size is %d, but the tokenizer has %d tokens", r->config_path,
                            c->model.vocab, r->vocab);
         if (r->seq > c->model.max_pos)
-            return err_set(e, ERR_VALUE, "--seq %d is longer than max_position_embeddings %d in %s", r->seq,
+            return err_set(e, ERR_USAGE, "--seq %d is longer than max_position_embeddings %d in %s", r->seq,
                            c->model.max_pos, r->config_path);
     } else if (r->depth > 0 || r->budget <= 0) {
         model_config_depth(&c->model, r->depth > 0 ? r->depth : 4, r->vocab, 0);
@@ -95,10 +95,13 @@ static int resolve_model(struct run_config *c, const struct run_request *r, stru
         c->model.max_pos = c->seq;
     const int unit = run_row_unit(c->profile);
     const char *why = r->int8 ? ", the tokens of a group of 8-bit integers" : "";
+    if (c->seq % unit && r->config_path && r->seq <= 0)
+        return err_set(e, ERR_VALUE, "%s: max_position_embeddings is %d, expected a multiple of %d%s, or give --seq",
+                       r->config_path, c->seq, unit, why);
     if (c->seq % unit)
-        return err_set(e, ERR_VALUE, "--seq %d: the sequence length must be a multiple of %d%s", c->seq, unit, why);
+        return err_set(e, ERR_USAGE, "--seq %d: the sequence length must be a multiple of %d%s", c->seq, unit, why);
     if (c->seq % c->seq_start || c->seq_start % unit)
-        return err_set(e, ERR_VALUE,
+        return err_set(e, ERR_USAGE,
                        "--seq-start %d: expected a divisor of the sequence length %d and a multiple of %d%s",
                        c->seq_start, c->seq, unit, why);
     if (r->untied)
@@ -129,7 +132,7 @@ static int resolve_optim(struct run_config *c, const struct run_request *r, stru
     c->schedule.warmup = r->warmup >= 0 ? r->warmup : c->schedule.warmup;
     c->schedule.decay = r->decay >= 0 ? r->decay : c->schedule.decay;
     if (c->schedule.warmup + c->schedule.decay > 1)
-        return err_set(e, ERR_VALUE, "--warmup %g and --decay %g: together more than the whole run",
+        return err_set(e, ERR_USAGE, "--warmup %g and --decay %g: together more than the whole run",
                        c->schedule.warmup, c->schedule.decay);
     double narrow = sqrt(256.0 / c->model.d_model);
     bool muon = kind != OPTIM_ADAMW;
@@ -156,7 +159,7 @@ int run_resolve_shape(struct run_config *c, const struct run_request *r, struct 
         return rc;
     c->workers = r->workers > 0 ? r->workers : 1;
     if (c->workers & (c->workers - 1))
-        return err_set(e, ERR_VALUE, "--workers %d: the number of virtual workers must be a power of two", c->workers);
+        return err_set(e, ERR_USAGE, "--workers %d: the number of virtual workers must be a power of two", c->workers);
     c->heldout = r->heldout > 0 ? r->heldout : CORPUS_HELDOUT;
     c->seed = r->seed_given ? r->seed : derive_seed(c);
     return 0;
@@ -216,7 +219,7 @@ int run_resolve_length(struct run_config *c, const struct run_request *r, struct
     double tokens = wanted_tokens(c, r, short_share);
     c->batch_tokens = r->batch_tokens > 0 ? r->batch_tokens : recipe_batch(c, r->steps > 0 ? 0 : tokens);
     if (c->batch_tokens % unit)
-        return err_set(e, ERR_VALUE,
+        return err_set(e, ERR_USAGE,
                        "--batch-tokens %" PRId64 " is not a multiple of sequence length × workers = %" PRId64,
                        c->batch_tokens, unit);
     c->schedule.steps = r->steps > 0 ? r->steps : (int64_t)(tokens / (double)c->batch_tokens);

@@ -84,6 +84,20 @@ static struct net_opts net_options(const struct trainer *t, int rows, bool check
                              .i8 = t->c.profile == PROFILE_T2, .backward = true};
 }
 
+/* As --memory takes it, rounded up: what is said to be needed is enough. */
+static void size_text(char out[24], uint64_t bytes)
+{
+    static const char unit[] = "KMG";
+    double v = (double)bytes / 1024;
+    int u = 0;
+    for (; u < 2 && v >= 1024; u++)
+        v /= 1024;
+    if (bytes < 1024)
+        snprintf(out, 24, "%d bytes", (int)bytes);
+    else
+        snprintf(out, 24, "%.2f%c", ceil(100 * v) / 100, unit[u]);
+}
+
 /* The largest micro-batch that fits, evened out over the worker's share; checkpointing only when a single
  * sequence would not fit without. */
 static int choose_micro(struct trainer *t, int64_t memory, struct err *e)
@@ -105,9 +119,12 @@ static int choose_micro(struct trainer *t, int64_t memory, struct err *e)
             t->plan = (struct trainer_plan){rows, checkpoint, fixed + net_bytes(t->x, &t->c.model, &o)};
             return 0;
         }
+    char given[24], needed[24];
+    size_text(given, (uint64_t)memory);
+    size_text(needed, need);
     return err_set(e, ERR_LIMIT,
-                   "--memory %.2fG: one sequence of %d tokens needs %.2fG even when activations are computed again",
-                   (double)memory / 0x1p30, t->c.seq, (double)need / 0x1p30);
+                   "--memory %s: one sequence of %d tokens needs %s even when activations are computed again", given,
+                   t->c.seq, needed);
 }
 
 static int take_memory(struct trainer *t, struct err *e)

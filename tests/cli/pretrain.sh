@@ -129,14 +129,14 @@ refuse() { # name, pattern, exit, command…
 }
 refuse "another depth on the same run" "depth" 1 "$DOKJA" pretrain $T --out base --depth 2 --steps 24
 refuse "several lengths" "--steps" 2 "$DOKJA" pretrain $T --out x --steps 3 --tokens 1M
-refuse "sequence not a multiple" "multiple of" 1 \
+refuse "sequence not a multiple" "multiple of" 2 \
     "$DOKJA" pretrain --corpus corpus --tokenizer tok --out x2 --seq 100 --steps 1
-refuse "first rows that do not divide" "seq-start 48" 1 "$DOKJA" pretrain $T --out x7 --seq-start 48 --steps 1
+refuse "first rows that do not divide" "seq-start 48" 2 "$DOKJA" pretrain $T --out x7 --seq-start 48 --steps 1
 refuse "another switch on the same run" "seq-switch" 1 \
     "$DOKJA" pretrain $T --out grow --depth 1 --steps 24 --seq-start 32 --seq-switch 0.25
-refuse "rows that are not whole groups of 8-bit integers" "--seq 320: .* multiple of 256, the tokens of a group" 1 \
+refuse "rows that are not whole groups of 8-bit integers" "--seq 320: .* multiple of 256, the tokens of a group" 2 \
     "$DOKJA" pretrain $T --out x8 --int8 --seq 320 --batch-tokens 1280 --steps 1
-refuse "first rows that are not whole groups" "--seq-start 128: .* multiple of 256, the tokens of a group" 1 \
+refuse "first rows that are not whole groups" "--seq-start 128: .* multiple of 256, the tokens of a group" 2 \
     "$DOKJA" pretrain $T --out x9 --int8 --seq 512 --seq-start 128 --steps 1
 refuse "another profile on the same run" "profile is T1, you ask for T2" 1 \
     "$DOKJA" pretrain $T --out base --depth 1 --steps 24 --int8
@@ -185,8 +185,13 @@ grep -q "seed $seed\$" kept.err && "$DOKJA" ledger show kept | grep -q "^seed  *
     ok "seeds are shown as run.json has them" || bad "seeds are shown as run.json has them" "$(grep seed kept.err)"
 refuse "another seed on the same run" "--seed $seed and you ask for 0x0000000000000005" 1 kept --seed 5
 refuse "a seed beyond 64 bits" "--seed: 18446744073709551616 is out of range" 2 kept --seed 18446744073709551616
-refuse "workers not a power of two" "power of two" 1 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
-refuse "no memory" "needs" 1 "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
+refuse "a batch of no whole sequences" "--batch-tokens 100 is not a multiple" 2 \
+    "$DOKJA" pretrain $T --out x10 --batch-tokens 100 --steps 1
+refuse "warmup and decay longer than the run" "together more" 2 "$DOKJA" pretrain $T --out x11 --warmup 0.9 --steps 1
+refuse "workers not a power of two" "power of two" 2 "$DOKJA" pretrain $T --out x3 --workers 3 --steps 1
+refuse "no memory" "--memory 1.00M: one sequence of 64 tokens needs [0-9.]*M even" 1 \
+    "$DOKJA" pretrain $T --out x4 --memory 1M --steps 1
+refuse "hardly any memory" "--memory 8 bytes: one" 1 "$DOKJA" pretrain $T --out x4 --memory 8 --steps 1
 refuse "corpus missing" "nowhere" 1 "$DOKJA" pretrain --corpus nowhere --tokenizer tok --out x5
 refuse "wrong instruction set name" "DOKJA_CPU" 2 env DOKJA_CPU=sse9 "$DOKJA" pretrain $T --out x6 --steps 1
 

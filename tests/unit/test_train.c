@@ -455,7 +455,7 @@ static void test_run_profile(const char *dir)
     for (int i = 0; i < 5; i++) {
         r = (struct run_request){.depth = 2, .vocab = 512, .seq = lengths[i][0], .seq_start = lengths[i][1],
                                  .int8 = true};
-        assert_int_equal(run_resolve_shape(&b, &r, &e), i < 3 ? ERR_VALUE : 0);
+        assert_int_equal(run_resolve_shape(&b, &r, &e), i < 3 ? ERR_USAGE : 0);
         a.seq = lengths[i][0];
         a.seq_start = i < 2 ? a.seq : 256;
         a.batch_tokens = a.seq;
@@ -499,11 +499,16 @@ static void test_run_file(void **state)
     r.seq = 96;
     assert_int_equal(run_agrees(&b, &r, dir, &e), ERR_VALUE);
     r = (struct run_request){.depth = 2, .vocab = 512, .seq = 100};
-    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
+    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_USAGE);
     r = (struct run_request){.depth = 2, .vocab = 512, .seq = 512, .seq_start = 192};
-    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
+    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_USAGE);
     r = (struct run_request){.depth = 2, .vocab = 512, .workers = 3};
-    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_VALUE);
+    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_USAGE);
+    r = (struct run_request){.depth = 2, .vocab = 512, .warmup = 0.5, .decay = 0.6};
+    assert_int_equal(run_resolve_shape(&a, &r, &e), ERR_USAGE);
+    r = (struct run_request){.depth = 2, .vocab = 512, .batch_tokens = 100};
+    assert_int_equal(run_resolve_shape(&a, &r, &e), 0);
+    assert_int_equal(run_resolve_length(&a, &r, &e), ERR_USAGE);
     test_run_profile(dir);
     snprintf(path, sizeof path, "%s/run.json", dir);
     unlink(path);
@@ -652,6 +657,15 @@ static void test_run_keeps_its_model(void **state)
     OTHER(n.tied = !m.tied, "tie_word_embeddings");
     OTHER(n.norm_eps = 2 * m.norm_eps, "rms_norm_eps");
     OTHER(n.rope_theta = 2 * m.rope_theta, "rope_theta");
+    /* What is wrong with a file is no wrong option. */
+    n = m;
+    n.max_pos = 100;
+    assert_int_equal(model_config_write(&n, path, &e), 0);
+    assert_int_equal(run_resolve_shape(&c, &r, &e), ERR_VALUE);
+    assert_non_null(strstr(e.msg, "max_position_embeddings is 100, expected a multiple of 32"));
+    assert_int_equal(model_config_write(&m, path, &e), 0);
+    assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
+    assert_int_equal(run_resolve_length(&c, &r, &e), 0);
     OTHER(n.layer[0].d_ff = 128, "intermediate_size 192 and --config");
     OTHER(n.layer[0].window = 32, "sliding_window");
     OTHER((memcpy(n.arch, "LlamaForCausalLM", 17), n.layer[0].qk_norm = false), "Qwen3ForCausalLM");
