@@ -47,23 +47,12 @@ static bool product(size_t *out, size_t n, size_t size)
     return !__builtin_mul_overflow(n, size, out) && *out <= PTRDIFF_MAX;
 }
 
-/* Where a window of zstd's or a batch of text is used once, a fault for each 4 KiB of it costs as much as the use:
- * of a corpus build it was a tenth. */
-static void *ask_huge(void *p, size_t bytes)
-{
-    if (p && bytes >= 2 * (size_t)HUGE_PAGE) {
-        size_t head = (size_t)(-(uintptr_t)p & (HUGE_PAGE - 1));
-        madvise((char *)p + head, (bytes - head) & ~(size_t)(HUGE_PAGE - 1), MADV_HUGEPAGE); /* only advice */
-    }
-    return p;
-}
-
 void *mem_new(size_t n, size_t size)
 {
     size_t bytes;
     note_call();
     if (!product(&bytes, n, size) || fault()) return NULL;
-    return ask_huge(calloc(bytes ? bytes : 1, 1), bytes);
+    return calloc(bytes ? bytes : 1, 1);
 }
 
 void *mem_resize(void *p, size_t n, size_t size)
@@ -71,7 +60,7 @@ void *mem_resize(void *p, size_t n, size_t size)
     size_t bytes;
     note_call();
     if (!product(&bytes, n, size) || fault()) return NULL;
-    return ask_huge(realloc(p, bytes ? bytes : 1), bytes);
+    return realloc(p, bytes ? bytes : 1);
 }
 
 char *mem_strndup(const char *s, size_t n)

@@ -13,8 +13,7 @@
 #include "base/err.h"
 
 /* n*size zeroed bytes, or NULL when the product overflows, memory is short or a
- * fault is injected.  n*size == 0 gives a valid pointer.  Of blocks from 4 MiB on huge pages
- * are asked for, here and by mem_resize. */
+ * fault is injected.  n*size == 0 gives a valid pointer. */
 void *mem_new(size_t n, size_t size) MUST_CHECK;
 /* As realloc for n*size bytes; the new part is not zeroed; on NULL `p` stays valid. */
 void *mem_resize(void *p, size_t n, size_t size) MUST_CHECK;

@@ -88,8 +88,6 @@ static int fill(void *user, void *batch, struct err *e)
     struct maker *m = user;
     struct batch *b = batch;
     buf_clear(&b->raw);
-    if (buf_reserve(&b->raw, BATCH_BYTES, e) != 0)
-        return ERR_NOMEM;
     buf_clear(&b->meta);
     b->n = 0;
     for (; b->n < BATCH_DOCS; m->has_held = false) {
