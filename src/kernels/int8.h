@@ -26,7 +26,9 @@ static inline ptrdiff_t i8_panel_at(struct i8_panels s, int k)
     return (ptrdiff_t)s.wide * s.elem * k + (ptrdiff_t)((k + I8_GROUP - 1) / I8_GROUP) * s.head;
 }
 
-/* A unit of that geometry, still without its functions. */
+static inline void i8_no_state(void) {}
+
+/* A unit of that geometry without state of a thread, still without pack_a, pack_b and block. */
 static inline struct gemm_unit i8_unit(const char *name, struct i8_panels a, struct i8_panels b)
 {
     return (struct gemm_unit){.name = name,
@@ -36,7 +38,9 @@ static inline struct gemm_unit i8_unit(const char *name, struct i8_panels a, str
                               .k_cut = I8_GROUP,
                               .elem = (size_t)a.elem,
                               .a_head = (size_t)a.head,
-                              .b_head = (size_t)b.head};
+                              .b_head = (size_t)b.head,
+                              .enter = i8_no_state,
+                              .leave = i8_no_state};
 }
 
 /* One group of one panel: where it goes and comes from, and what is there of it. */

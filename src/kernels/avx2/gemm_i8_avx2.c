@@ -285,8 +285,6 @@ static void pack_b_i8_avx2(void *dst, struct gemm_src src, int n, int k)
         pack(false, true, dst, &src, n, k);
 }
 
-static void nothing(void) {}
-
 void gemm_i8_fill_avx2(struct kernels *k)
 {
     struct gemm_unit *u = &k->gemm_i8;
@@ -294,6 +292,4 @@ void gemm_i8_fill_avx2(struct kernels *k)
     u->pack_a = pack_a_i8_avx2;
     u->pack_b = pack_b_i8_avx2;
     u->block = block_i8_avx2;
-    u->enter = nothing;
-    u->leave = nothing;
 }

@@ -197,8 +197,6 @@ static void pack_b_avx512vnni(void *dst, struct gemm_src src, int n, int k)
         pack(false, true, dst, &src, n, k);
 }
 
-static void nothing(void) {}
-
 void gemm_i8_fill_avx512vnni(struct kernels *k)
 {
     struct gemm_unit *u = &k->gemm_i8;
@@ -206,8 +204,6 @@ void gemm_i8_fill_avx512vnni(struct kernels *k)
     u->pack_a = pack_a_avx512vnni;
     u->pack_b = pack_b_avx512vnni;
     u->block = block_avx512vnni;
-    u->enter = nothing;
-    u->leave = nothing;
 }
 
 #ifndef DK_VNNI_EMULATED

@@ -119,8 +119,6 @@ static void block_ref(float *c, ptrdiff_t ldc, const void *a, const void *b, int
             c[i * ldc + j] = dot(zero ? 0 : c[i * ldc + j], a, i, b, j, k);
 }
 
-static void nothing(void) {}
-
 void gemm_i8_fill_ref(struct kernels *k)
 {
     struct gemm_unit *u = &k->gemm_i8;
@@ -128,8 +126,6 @@ void gemm_i8_fill_ref(struct kernels *k)
     u->pack_a = pack_a_ref;
     u->pack_b = pack_b_ref;
     u->block = block_ref;
-    u->enter = nothing;
-    u->leave = nothing;
 }
 
 #endif
