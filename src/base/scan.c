@@ -74,10 +74,12 @@ static ALWAYS_INLINE bytes16 hard(bytes16 v, bytes16 one, bytes16 two, bool mark
     return wrong;
 }
 
-/* Bits of the bytes of p[0..16) that are not easy: without marks, unless one begins here or just before. */
+/* Bits of the bytes of p[0..16) that are not easy: without marks, unless one begins here or just before.  Nothing is to
+ * be asked where all is ASCII, as most of English is. */
 static ALWAYS_INLINE unsigned hard_bits(const unsigned char *p)
 {
     bytes16 v = load(p), one = load(p - 1), two = load(p - 2);
+    if (!bits_of(v | two)) return 0;
     unsigned wrong = bits_of(hard(v, one, two, false)), before = p[-1] == 0xE2 || p[-2] == 0xE2;
     if (before || (wrong && bits_of((bytes16)(v == 0xE2)))) return bits_of(hard(v, one, two, true));
     return wrong;
