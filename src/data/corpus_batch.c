@@ -1,19 +1,21 @@
 #include "data/corpus_batch.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/corpus_file.h"
 #include "data/corpus_nfc.h"
 #include "data/corpus_pipe.h"
 #include "data/corpus_seen.h"
 
-/* Constants of the format: how documents fall into batches and frames must not depend on the machine. */
-enum { BATCH_BYTES = 8 << 20, BATCH_DOCS = 8192, FRAME_BYTES = 1 << 20 };
+/* Documents come in units, each of which becomes a zstd frame: constants of the format, for what a file looks like must
+ * not depend on the machine. */
+enum { UNIT_BYTES = 1 << 20, UNIT_DOCS = 8192 };
+/* A batch is as many units as its threads can share.  Of 1, 2, 4 and 8 units 4 were fastest for one thread: larger
+ * batches leave its cache before they are compressed, smaller ones drive the window of a compressed input out of it. */
+enum { UNITS_PER_THREAD = 4, MAX_UNITS = 16 };
 
 struct item {
     size_t text, n;                  /* in raw */
@@ -25,7 +27,7 @@ struct item {
     struct digest hash, leaf;
     struct buf nfc;                  /* when the text was not in normal form */
 };
-/* Documents [lo, hi) of a batch that become one zstd frame. */
+/* Documents [lo, hi) of a batch of which those kept, or those removed, become one zstd frame. */
 struct frame {
     int lo, hi;
     bool removed, new_shard;
@@ -35,32 +37,25 @@ struct batch {
     struct buf raw, meta;
     struct item *it;
     int n;
+    int unit[MAX_UNITS], n_units;    /* unit u ends before it[unit[u]] */
     struct frame *fr;
     int n_fr, cap_fr;
 };
 
-struct worker {
-    ZSTD_CCtx *z;
-    struct buf lines;
-};
-struct out_file {
-    struct file_new *f;
-    struct sha256 *sha;
-    char name[32];
-    int number;
-};
 struct maker {
     struct corpus_files *c;
     const struct inputs *in;
     struct input_stream *src;
-    struct input_doc held;           /* read, but the batch was full */
+    struct input_doc held;           /* read, but the unit was full */
     bool has_held;
+    int units;                       /* of a batch */
     struct batch b[2];
-    struct worker *w;
+    struct packer *w;
     struct seen *seen;
     struct merkle tree;
     size_t shard_text;               /* text bytes planned into the present docs file */
-    struct out_file docs, removed;
+    struct corpus_file docs, removed;
+    int shard;                       /* number of the present docs file; −1: none yet */
     double t0;
 };
 
@@ -83,14 +78,11 @@ static int take(struct batch *b, const struct input_doc *d, struct err *e)
     return rc;
 }
 
-static int fill(void *user, void *batch, struct err *e)
+static int fill_unit(struct maker *m, struct batch *b, struct err *e)
 {
-    struct maker *m = user;
-    struct batch *b = batch;
-    buf_clear(&b->raw);
-    buf_clear(&b->meta);
-    b->n = 0;
-    for (; b->n < BATCH_DOCS; m->has_held = false) {
+    int first = b->n;
+    size_t from = b->raw.len;
+    for (; b->n - first < UNIT_DOCS; m->has_held = false) {
         if (!m->has_held) {
             int got = input_stream_next(m->src, &m->held, e);
             if (got < 0)
@@ -99,11 +91,29 @@ static int fill(void *user, void *batch, struct err *e)
                 break;
             m->has_held = true;
         }
-        if (b->n > 0 && b->raw.len + m->held.n > BATCH_BYTES)
+        if (b->n > first && b->raw.len - from + m->held.n > UNIT_BYTES)
             break;
         int rc = take(b, &m->held, e);
         if (rc != 0)
             return rc;
+    }
+    return b->n > first;
+}
+
+static int fill(void *user, void *batch, struct err *e)
+{
+    struct maker *m = user;
+    struct batch *b = batch;
+    buf_clear(&b->raw);
+    buf_clear(&b->meta);
+    b->n = b->n_units = 0;
+    while (b->n_units < m->units) {
+        int got = fill_unit(m, b, e);
+        if (got < 0)
+            return got;
+        if (got == 0)
+            break;
+        b->unit[b->n_units++] = b->n;
     }
     return b->n > 0;
 }
@@ -167,7 +177,7 @@ static void count_item(struct corpus_counts *c, const struct item *it, size_t n)
     }
 }
 
-static struct frame *new_frame(struct batch *b, int lo, struct err *e)
+static struct frame *new_frame(struct batch *b, int lo, int hi, struct err *e)
 {
     if (b->n_fr == b->cap_fr) {
         int cap = b->cap_fr ? 2 * b->cap_fr : 16;
@@ -181,9 +191,8 @@ static struct frame *new_frame(struct batch *b, int lo, struct err *e)
         b->cap_fr = cap;
     }
     struct frame *f = &b->fr[b->n_fr++];
-    buf_clear(&f->out);
     f->lo = lo;
-    f->hi = lo;
+    f->hi = hi;
     f->removed = f->new_shard = false;
     return f;
 }
@@ -208,15 +217,11 @@ static int settle(struct maker *m, struct batch *b, struct item *it, size_t n, s
     return 0;
 }
 
-static int plan(void *user, void *batch, struct err *e)
+static int plan_unit(struct maker *m, struct batch *b, int lo, int hi, struct err *e)
 {
-    struct maker *m = user;
-    struct batch *b = batch;
     struct frame *f = NULL;
-    size_t in_frame = 0;
     bool removed = false;
-    b->n_fr = 0;
-    for (int i = 0; i < b->n; i++) {
+    for (int i = lo; i < hi; i++) {
         struct item *it = &b->it[i];
         size_t n;
         (void)final_text(b, it, &n);
@@ -226,28 +231,35 @@ static int plan(void *user, void *batch, struct err *e)
         removed |= it->reason != KEPT;
         if (it->reason != KEPT)
             continue;
-        bool turn = m->docs.number < 0 || (m->shard_text > 0 && m->shard_text + n > m->c->shard);
-        if (!f || turn || in_frame >= FRAME_BYTES) {
-            f = new_frame(b, i, e);
-            if (!f)
-                return ERR_NOMEM;
-            in_frame = 0;
-        }
+        bool turn = m->shard < 0 || (m->shard_text > 0 && m->shard_text + n > m->c->shard);
         if (turn) {
-            f->new_shard = true;
-            m->docs.number++;
+            m->shard++;
             m->shard_text = 0;
         }
+        if ((!f || turn) && !(f = new_frame(b, i, i, e)))
+            return ERR_NOMEM;
+        f->new_shard |= turn;
         f->hi = i + 1;
-        in_frame += n;
         m->shard_text += n;
     }
-    if (removed) {
-        f = new_frame(b, 0, e);
-        if (!f)
-            return ERR_NOMEM;
-        f->removed = true;
-        f->hi = b->n;
+    if (!removed)
+        return 0;
+    f = new_frame(b, lo, hi, e);
+    if (!f)
+        return ERR_NOMEM;
+    f->removed = true;
+    return 0;
+}
+
+static int plan(void *user, void *batch, struct err *e)
+{
+    struct maker *m = user;
+    struct batch *b = batch;
+    b->n_fr = 0;
+    for (int u = 0; u < b->n_units; u++) {
+        int rc = plan_unit(m, b, u > 0 ? b->unit[u - 1] : 0, b->unit[u], e);
+        if (rc != 0)
+            return rc;
     }
     return b->n_fr;
 }
@@ -278,99 +290,38 @@ static int doc_line(struct buf *l, const struct batch *b, const struct item *it,
     return corpus_line(l, &d, e);
 }
 
-/* Compression is most of a build.  One table of 2^14 places and matches of seven bytes and more, two Korean syllables
- * and a bit: 3 to 6 % faster than level 1 and as small; level 3 is another 11 % smaller at 0.5 to 0.7 of the speed. */
-static ZSTD_CCtx *new_compressor(void)
-{
-    static const struct {
-        ZSTD_cParameter name;
-        int value;
-    } set[] = {{ZSTD_c_compressionLevel, 1}, {ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_windowLog, 20},
-               {ZSTD_c_hashLog, 14},         {ZSTD_c_minMatch, 7}};
-    ZSTD_CCtx *z = ZSTD_createCCtx();
-    for (size_t i = 0; z && i < sizeof set / sizeof *set; i++)
-        if (ZSTD_isError(ZSTD_CCtx_setParameter(z, set[i].name, set[i].value))) {
-            ZSTD_freeCCtx(z);
-            z = NULL;
-        }
-    return z;
-}
-
 static int piece(void *user, void *batch, int i, int thread, struct err *e)
 {
     struct maker *m = user;
     struct batch *b = batch;
     struct frame *f = &b->fr[i];
-    struct worker *w = &m->w[thread];
-    buf_clear(&w->lines);
+    struct buf *lines = &m->w[thread].lines;
+    buf_clear(lines);
     for (int k = f->lo; k < f->hi; k++) {
         const struct item *it = &b->it[k];
         if ((it->reason != KEPT) != f->removed)
             continue;
-        int rc = f->removed ? removed_line(&w->lines, b, it, e) : doc_line(&w->lines, b, it, e);
+        int rc = f->removed ? removed_line(lines, b, it, e) : doc_line(lines, b, it, e);
         if (rc != 0)
             return rc;
     }
-    size_t bound = ZSTD_compressBound(w->lines.len);
-    int rc = buf_reserve(&f->out, bound, e);
-    if (rc != 0)
-        return rc;
-    if (!w->z && !(w->z = new_compressor()))
-        return err_set(e, ERR_NOMEM, "out of memory for compression");
-    size_t n = ZSTD_compress2(w->z, f->out.p, bound, w->lines.p, w->lines.len);
-    if (ZSTD_isError(n))
-        return err_set(e, ERR_NOMEM, "compression failed: %s", ZSTD_getErrorName(n));
-    f->out.len = n;
-    return 0;
+    return packer_frame(&m->w[thread], &f->out, e);
 }
 
 /* ---- finish: one thread, in order ---- */
 
-static int out_close(struct maker *m, struct out_file *o, struct err *e)
+static int write_frame(struct maker *m, const struct frame *f, int *shard, struct err *e)
 {
-    if (!o->f)
-        return 0;
-    uint64_t bytes = file_new_tell(o->f);
-    struct digest d = sha256_end(&o->sha);
-    int rc = file_new_commit(&o->f, e);
-    if (rc != 0)
-        return rc;
-    char hex[65];
-    digest_hex(hex, &d);
-    json_t *row = json_pack("{s:s, s:I, s:s}", "name", o->name, "bytes", (json_int_t)bytes, "sha256", hex);
-    if (!row || json_array_append_new(m->c->files, row) != 0)
-        return err_set(e, ERR_NOMEM, "out of memory for the list of files");
-    return 0;
-}
-
-static int out_open(struct maker *m, struct out_file *o, const char *stem, int number, struct err *e)
-{
-    struct buf path = {0};
-    snprintf(o->name, sizeof o->name, "%s-%05d.jsonl.zst", stem, number);
-    int rc = file_join(&path, m->c->dir, o->name, e);
-    if (rc == 0)
-        rc = file_new_open(&o->f, path.p, e);
-    buf_release(&path);
-    if (rc == 0 && !(o->sha = sha256_new()))
-        rc = err_set(e, ERR_NOMEM, "out of memory for a digest");
-    return rc;
-}
-
-static int write_frame(struct maker *m, const struct frame *f, int *number, struct err *e)
-{
-    struct out_file *o = f->removed ? &m->removed : &m->docs;
+    struct corpus_file *o = f->removed ? &m->removed : &m->docs;
     int rc = 0;
     if (f->new_shard) {
-        rc = out_close(m, o, e);
+        rc = corpus_file_close(o, m->c->files, e);
         if (rc == 0)
-            rc = out_open(m, o, "docs", (*number)++, e);
+            rc = corpus_file_open(o, m->c->dir, "docs", (*shard)++, e);
     } else if (f->removed && !o->f) {
-        rc = out_open(m, o, "removed", 0, e);
+        rc = corpus_file_open(o, m->c->dir, "removed", 0, e);
     }
-    if (rc != 0)
-        return rc;
-    sha256_add(o->sha, f->out.p, f->out.len);
-    return file_new_write(o->f, f->out.p, f->out.len, e);
+    return rc == 0 ? corpus_file_add(o, &f->out, e) : rc;
 }
 
 static void show_progress(const struct maker *m, int file)
@@ -388,9 +339,9 @@ static int finish(void *user, void *batch, struct err *e)
     int shards = 0;
     for (int i = 0; i < b->n_fr; i++)
         shards += b->fr[i].new_shard;
-    int number = m->docs.number + 1 - shards;
+    int shard = m->shard + 1 - shards;
     for (int i = 0; i < b->n_fr; i++) {
-        int rc = write_frame(m, &b->fr[i], &number, e);
+        int rc = write_frame(m, &b->fr[i], &shard, e);
         if (rc != 0)
             return rc;
     }
@@ -413,17 +364,11 @@ static void maker_release(struct maker *m)
         buf_release(&b->raw);
         buf_release(&b->meta);
     }
-    for (int t = 0; m->w && t < m->c->threads; t++) {
-        ZSTD_freeCCtx(m->w[t].z);
-        buf_release(&m->w[t].lines);
-    }
+    for (int t = 0; m->w && t < m->c->threads; t++)
+        packer_release(&m->w[t]);
     mem_free(m->w);
-    struct out_file *o[2] = {&m->docs, &m->removed};
-    for (int i = 0; i < 2; i++) {
-        file_new_abort(&o[i]->f);
-        if (o[i]->sha)
-            (void)sha256_end(&o[i]->sha);
-    }
+    corpus_file_abort(&m->docs);
+    corpus_file_abort(&m->removed);
     input_stream_free(m->src);
     seen_free(m->seen);
 }
@@ -432,13 +377,14 @@ static int maker_init(struct maker *m, struct err *e)
 {
     struct corpus_files *c = m->c;
     m->t0 = clock_seconds();
-    m->docs.number = -1;
+    m->shard = -1;
     merkle_init(&m->tree);
     nfc_init();
     c->threads = pipe_threads(c->threads);
+    m->units = c->threads < MAX_UNITS / UNITS_PER_THREAD ? c->threads * UNITS_PER_THREAD : MAX_UNITS;
     m->w = mem_new((size_t)c->threads, sizeof *m->w);
-    m->b[0].it = mem_new(BATCH_DOCS, sizeof *m->b[0].it);
-    m->b[1].it = mem_new(BATCH_DOCS, sizeof *m->b[1].it);
+    for (int k = 0; k < 2; k++)
+        m->b[k].it = mem_new((size_t)m->units * UNIT_DOCS, sizeof *m->b[k].it);
     if (!m->w || !m->b[0].it || !m->b[1].it)
         return err_set(e, ERR_NOMEM, "out of memory for building a corpus");
     int rc = seen_new(&m->seen, e);
@@ -455,9 +401,9 @@ int corpus_files_make(struct corpus_files *c, const struct inputs *in, struct er
         rc = pipe_run(&ops, c->threads, e);
     }
     if (rc == 0)
-        rc = out_close(&m, &m.docs, e);
+        rc = corpus_file_close(&m.docs, c->files, e);
     if (rc == 0)
-        rc = out_close(&m, &m.removed, e);
+        rc = corpus_file_close(&m.removed, c->files, e);
     c->total.files = (uint64_t)in->n;
     c->root = merkle_root(&m.tree);
     maker_release(&m);

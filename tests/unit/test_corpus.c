@@ -261,6 +261,39 @@ static void test_threads(void **state)
     same_file(in_dir("out1/manifest.json"), in_dir("out9/manifest.json"));
 }
 
+/* Threads decide how many units a batch has, and so where batches end; files must not show it. */
+static void test_batches(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    struct corpus_counts c;
+    assert_int_equal(file_mkdir_p(in_dir("in"), &err), 0);
+    for (int i = 0; b.len < 11 << 20; i++) {
+        int same = i - (i % 3 == 2); /* a third of them twice */
+        assert_int_equal(buf_printf(&b, &err, "{\"text\":\"%d %0*d\"}\n", same, same * 37 % 2000, 7), 0);
+    }
+    put("in/a.jsonl", b.p, b.len);
+    buf_release(&b);
+    const int threads[] = {1, 2, 5};
+    char out[16], name[64], one[64];
+    for (int i = 0; i < 3; i++) {
+        snprintf(out, sizeof out, "out%d", threads[i]);
+        const char *in = in_dir("in");
+        struct corpus_build_opts o = {.in = &in, .n_in = 1, .out = in_dir(out), .threads = threads[i],
+                                      .shard_bytes = 3000000};
+        assert_int_equal(corpus_build(&o, &c, &err), 0);
+        assert_int_equal(corpus_verify(in_dir(out), &err), 0);
+        static const char *const files[] = {"manifest.json", "removed-00000.jsonl.zst", "docs-00000.jsonl.zst",
+                                            "docs-00001.jsonl.zst", "docs-00002.jsonl.zst"};
+        for (int k = 0; k < 5; k++) {
+            snprintf(one, sizeof one, "out1/%s", files[k]);
+            snprintf(name, sizeof name, "%s/%s", out, files[k]);
+            same_file(in_dir(one), in_dir(name));
+        }
+    }
+    assert_true(c.docs > 5000 && c.duplicate > 2500);
+}
+
 static void test_normalise_is_nfc(void **state)
 {
     (void)state;
@@ -506,9 +539,13 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, folder_down)
     const struct CMUnitTest tests[] = {
-        T(test_kept_and_removed), T(test_root),  T(test_threads),   T(test_normalise_is_nfc),
-        T(test_pieces),           T(test_what_is_there), T(test_verify_finds_damage),
-        T(test_bad_input),        T(test_huge_line), T(test_held_out), T(test_salted),
+        T(test_kept_and_removed), T(test_root),
+        T(test_threads),          T(test_batches),
+        T(test_normalise_is_nfc),
+        T(test_pieces),           T(test_what_is_there),
+        T(test_bad_input),        T(test_verify_finds_damage),
+        T(test_huge_line),        T(test_held_out),
+        T(test_salted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
