@@ -44,7 +44,7 @@ struct batch {
 
 struct maker {
     struct corpus_files *c;
-    const struct inputs *in;
+    struct inputs *in;
     struct input_stream *src;
     struct input_doc held;           /* read, but the unit was full */
     bool has_held;
@@ -391,7 +391,7 @@ static int maker_init(struct maker *m, struct err *e)
     return rc == 0 ? input_stream_new(&m->src, m->in, c->max_doc, c->piece, e) : rc;
 }
 
-int corpus_files_make(struct corpus_files *c, const struct inputs *in, struct err *e)
+int corpus_files_make(struct corpus_files *c, struct inputs *in, struct err *e)
 {
     struct maker m = {.c = c, .in = in};
     int rc = maker_init(&m, e);

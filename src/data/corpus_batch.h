@@ -17,8 +17,8 @@ struct corpus_files {
     struct digest root;
     json_t *files;             /* [{"name","bytes","sha256"}] of what was written */
 };
-/* Reads all of `in` and fills dir, total, file[], root, files. */
-int corpus_files_make(struct corpus_files *c, const struct inputs *in, struct err *e) MUST_CHECK;
+/* Reads all of `in`, whose digests it learns by that, and fills dir, total, file[], root, files. */
+int corpus_files_make(struct corpus_files *c, struct inputs *in, struct err *e) MUST_CHECK;
 
 /* One line of a docs file, with its newline, appended to b. Empty license and lang are left out. */
 int corpus_line(struct buf *b, const struct corpus_doc *d, struct err *e) MUST_CHECK;

@@ -58,7 +58,7 @@ static json_t *inputs_json(const struct inputs *in)
 struct build {
     const struct corpus_build_opts *o;
     struct inputs in;
-    json_t *settings, *inputs;
+    json_t *settings;
     struct corpus_files files;
     struct buf work, path;
     struct corpus_salt salt;
@@ -67,23 +67,31 @@ struct build {
 
 /* ---- what is already there ---- */
 
-/* 1: the same corpus is there; 0: nothing, or it is to be replaced; negative: error. */
+/* 1: the same corpus is there; 0: nothing, or it is to be replaced; negative: error.  Only where a corpus is must the
+ * inputs be read twice, once to know that they are other ones. */
 static int look_at_old(struct build *b, struct corpus_counts *out, struct err *e)
 {
     int rc = file_join(&b->path, b->o->out, "manifest.json", e);
     if (rc != 0 || !file_exists(b->path.p))
         return rc;
+    rc = inputs_digest(&b->in, b->o->threads, e);
+    if (rc != 0)
+        return rc;
     struct corpus *old = NULL;
     struct err bad = {0};
     bool same = false;
+    json_t *inputs = inputs_json(&b->in);
+    if (!inputs)
+        return err_set(e, ERR_NOMEM, "out of memory for the manifest");
     if (corpus_open(&old, b->o->out, &bad) == 0) {
         const json_t *m = corpus_manifest(old);
         same = json_equal(json_object_get(m, "settings"), b->settings) &&
-               json_equal(json_object_get(m, "inputs"), b->inputs);
+               json_equal(json_object_get(m, "inputs"), inputs);
         if (same)
             *out = corpus_count(old);
         out->reused = same;
     }
+    json_decref(inputs);
     corpus_close(old);
     if (same || b->o->force)
         return same;
@@ -139,10 +147,10 @@ static int write_manifest(struct build *b, struct err *e)
     const struct corpus_files *c = &b->files;
     char hex[65];
     digest_hex(hex, &c->root);
-    json_t *sources = json_array();
+    json_t *inputs = inputs_json(&b->in), *sources = inputs ? json_array() : NULL;
     for (int i = 0; sources && i < b->in.n; i++) {
         json_t *row = counts_json(&c->file[i]);
-        json_t *name = json_object_get(json_array_get(b->inputs, (size_t)i), "name");
+        json_t *name = json_object_get(json_array_get(inputs, (size_t)i), "name");
         bool named = row && json_object_set(row, "name", name) == 0;
         if (!named)
             json_decref(row);
@@ -153,13 +161,14 @@ static int write_manifest(struct build *b, struct err *e)
     }
     json_t *m = sources ? json_pack("{s:s, s:i, s:O, s:o, s:s, s:O, s:O, s:o}", "format", "dokja-corpus", "version", 1,
                                     "settings", b->settings, "counts", counts_json(&c->total), "root", hex, "files",
-                                    c->files, "inputs", b->inputs, "sources", sources)
+                                    c->files, "inputs", inputs, "sources", sources)
                         : NULL;
     int rc = m ? file_join(&b->path, b->o->out, "manifest.json", e)
                : err_set(e, ERR_NOMEM, "out of memory for the manifest");
     if (rc == 0)
         rc = json_write(b->path.p, m, e);
     json_decref(m);
+    json_decref(inputs);
     return rc;
 }
 
@@ -232,7 +241,6 @@ static void build_release(struct build *b)
     mem_free(b->files.file);
     json_decref(b->files.files);
     json_decref(b->settings);
-    json_decref(b->inputs);
     inputs_release(&b->in);
     buf_release(&b->work);
     buf_release(&b->path);
@@ -247,8 +255,6 @@ int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out
     struct build b = {.o = &o, .lock = -1};
     *out = (struct corpus_counts){0};
     int rc = inputs_open(&b.in, o.in, o.n_in, e);
-    if (rc == 0)
-        rc = inputs_digest(&b.in, o.threads, e);
     if (rc == 0 && o.salted)
         rc = file_mkdir_p(o.out, e);
     if (rc == 0 && o.salted)   /* before a key is made: two builds would each make one */
@@ -257,8 +263,7 @@ int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out
         rc = corpus_salt_make(&b.salt, o.out, e);
     if (rc == 0) {
         b.settings = settings_json(&o, o.salted ? &b.salt : NULL);
-        b.inputs = inputs_json(&b.in);
-        rc = b.settings && b.inputs ? look_at_old(&b, out, e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
+        rc = b.settings ? look_at_old(&b, out, e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
     }
     if (rc == 0)
         rc = make_new(&b, out, e);

@@ -157,18 +157,19 @@ size_t input_cut(const char *text, size_t n, size_t piece)
 /* ---- the stream of documents ---- */
 
 struct input_stream {
-    const struct inputs *l;
+    struct inputs *l;
     size_t max_doc, piece;
     int file;               /* the next to open; the open one is file − 1 */
     struct textsrc *records, *idle; /* idle: at the end of its file, for the next one */
     struct instream *text;  /* a text file being cut */
+    struct sha256 *sha;     /* of the open file */
     struct buf buf, id;     /* its bytes in memory, `given` of them handed out */
     size_t given;
     int part;
     bool ended;
 };
 
-int input_stream_new(struct input_stream **out, const struct inputs *l, size_t max_doc, size_t piece, struct err *e)
+int input_stream_new(struct input_stream **out, struct inputs *l, size_t max_doc, size_t piece, struct err *e)
 {
     struct input_stream *s = mem_new(1, sizeof *s);
     if (!s)
@@ -187,23 +188,42 @@ void input_stream_free(struct input_stream *s)
     textsrc_close(s->records);
     textsrc_close(s->idle);
     instream_close(s->text);
+    if (s->sha)
+        (void)sha256_end(&s->sha);
     buf_release(&s->buf);
     buf_release(&s->id);
     mem_free(s);
 }
 
-static const struct input_file *open_file(const struct input_stream *s) { return &s->l->f[s->file - 1]; }
+static struct input_file *open_file(const struct input_stream *s) { return &s->l->f[s->file - 1]; }
+
+static int end_records(struct input_stream *s, struct err *e)
+{
+    struct input_file *f = open_file(s);
+    int rc = textsrc_drain(s->records, &f->bytes, e);
+    f->sha256 = sha256_end(&s->sha);
+    s->idle = s->records;
+    s->records = NULL;
+    return rc;
+}
+
+static int end_text(struct input_stream *s, struct err *e)
+{
+    struct input_file *f = open_file(s);
+    int rc = instream_drain(s->text, &f->bytes, e);
+    f->sha256 = sha256_end(&s->sha);
+    instream_close(s->text);
+    s->text = NULL;
+    return rc;
+}
 
 static int next_record(struct input_stream *s, struct input_doc *d, struct err *e)
 {
     struct textsrc_doc t;
     struct nfc_look look;
     int got = textsrc_next(s->records, &t, e);
-    if (got <= 0) {
-        s->idle = s->records;
-        s->records = NULL;
-        return got;
-    }
+    if (got <= 0)
+        return got == 0 ? end_records(s, e) : got;
     *d = (struct input_doc){t.text, t.id, t.source, t.license, t.lang, t.n, s->file - 1, KEPT};
     size_t others = strlen(t.id) + strlen(t.source) + strlen(t.license) + strlen(t.lang);
     if (others > MAX_OTHERS)
@@ -243,20 +263,14 @@ static int read_text(struct input_stream *s, struct err *e)
     return rc;
 }
 
-static void close_text(struct input_stream *s)
-{
-    instream_close(s->text);
-    s->text = NULL;
-}
-
 /* A file whose beginning is not text is left out as a whole: it is no text file. */
 static int next_text(struct input_stream *s, struct input_doc *d, struct err *e)
 {
     int rc = read_text(s, e);
-    if (rc != 0 || (s->buf.len == 0 && s->part > 0)) {
-        close_text(s);
+    if (rc != 0)
         return rc;
-    }
+    if (s->buf.len == 0 && s->part > 0)
+        return end_text(s, e);
     const char *text = s->buf.p;
     size_t n = s->buf.len, skip = s->part == 0 && n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     text += skip;
@@ -268,8 +282,8 @@ static int next_text(struct input_stream *s, struct input_doc *d, struct err *e)
     if (s->part == 1 && !nfc_look(&look, text, n)) {
         d->reason = NOT_UTF8;
         d->text = NULL, d->n = 0;
-        close_text(s);
-        return 1;
+        rc = end_text(s, e);
+        return rc == 0 ? 1 : rc;
     }
     if (whole)
         return 1;
@@ -286,8 +300,14 @@ static int open_next(struct input_stream *s, struct err *e)
     s->given = 0;
     s->ended = false;
     buf_clear(&s->buf);
-    if (f->kind == TEXTSRC_TXT)
-        return instream_open(&s->text, f->path, e);
+    if (!(s->sha = sha256_new()))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", f->path);
+    if (f->kind == TEXTSRC_TXT) {
+        int rc = instream_open(&s->text, f->path, e);
+        if (rc == 0)
+            instream_hash(s->text, s->sha);
+        return rc;
+    }
     int rc = s->idle ? textsrc_switch(s->idle, f->path, e)
                      : textsrc_open(&s->idle, f->path, s->max_doc * QUOTED + OTHER_FIELDS, e);
     if (rc != 0)
@@ -295,6 +315,7 @@ static int open_next(struct input_stream *s, struct err *e)
     s->records = s->idle;
     s->idle = NULL;
     textsrc_report(s->records, true);
+    textsrc_hash(s->records, s->sha);
     return 0;
 }
 

@@ -12,7 +12,7 @@ struct input_file {
     char *path;
     char *name;          /* below the folder that was named, or the last part of the path */
     uint64_t bytes;      /* of the file as it lies there */
-    struct digest sha256;
+    struct digest sha256; /* known after inputs_digest or once an input_stream has passed its end */
     enum textsrc_kind kind;
 };
 struct inputs {
@@ -23,6 +23,7 @@ struct inputs {
 /* Sorted by byte order within each of `in`, which are taken in the order given.  A named file that is no text
  * source is an error, and so is finding nothing. */
 int inputs_open(struct inputs *l, const char *const *in, int n_in, struct err *e) MUST_CHECK;
+/* Reads all files for their digests; for those who must know them before the documents are read. */
 int inputs_digest(struct inputs *l, int threads, struct err *e) MUST_CHECK;
 void inputs_release(struct inputs *l);
 
@@ -38,8 +39,9 @@ struct input_doc {
     enum corpus_reason reason;
 };
 struct input_stream;
-/* Documents of more than max_doc bytes come as TOO_LONG; text files are cut into pieces of at most `piece`. */
-int input_stream_new(struct input_stream **s, const struct inputs *l, size_t max_doc, size_t piece,
+/* Documents of more than max_doc bytes come as TOO_LONG; text files are cut into pieces of at most `piece`.  What was
+ * read of a file, all of it, is what l says of it afterwards: bytes and sha256. */
+int input_stream_new(struct input_stream **s, struct inputs *l, size_t max_doc, size_t piece,
                      struct err *e) MUST_CHECK;
 void input_stream_free(struct input_stream *s);
 /* 1: a document; 0: the end; negative: error. */

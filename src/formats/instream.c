@@ -14,6 +14,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 
 enum { IN_BUF = 1 << 17 };
@@ -27,6 +28,8 @@ struct instream {
     ZSTD_DStream *zst;
     bool zst_inside;              /* a frame is not complete yet */
     bool eof;
+    struct sha256 *sha;           /* or NULL */
+    uint64_t bytes;               /* read of the file */
     size_t at, len;               /* unread part of in */
     unsigned char in[IN_BUF];
 };
@@ -50,6 +53,8 @@ static int read_plain(struct instream *s, void *out, size_t n, size_t *got, stru
     do k = read(s->fd, out, n);
     while (k < 0 && errno == EINTR);
     *got = k > 0 ? (size_t)k : 0;
+    s->bytes += *got;
+    if (s->sha) sha256_add(s->sha, out, *got);
     return k < 0 ? err_set(e, ERR_IO, "%s: cannot read: %s", s->path, strerror(errno)) : 0;
 }
 
@@ -228,4 +233,18 @@ void instream_close(struct instream *s)
 int instream_read(struct instream *s, void *out, size_t n, size_t *got, struct err *e)
 {
     return s->read(s, out, n, got, e);
+}
+
+void instream_hash(struct instream *s, struct sha256 *sha) { s->sha = sha; }
+
+int instream_drain(struct instream *s, uint64_t *bytes, struct err *e)
+{
+    int rc;
+    size_t got;
+    do rc = read_plain(s, s->in, IN_BUF, &got, e);
+    while (!rc && got > 0);
+    s->at = s->len = 0;
+    s->eof = true;
+    *bytes = s->bytes;
+    return rc;
 }

@@ -99,6 +99,10 @@ void textsrc_report(struct textsrc *s, bool on) { s->report = on; }
 
 uint64_t textsrc_skipped(const struct textsrc *s) { return s->skipped; }
 
+void textsrc_hash(struct textsrc *s, struct sha256 *sha) { instream_hash(s->in, sha); }
+
+int textsrc_drain(struct textsrc *s, uint64_t *bytes, struct err *e) { return instream_drain(s->in, bytes, e); }
+
 /* ---- bytes ---- */
 
 /* Reads on up to the next '\n' (a .jsonl) or the end (a .txt).  *more = 0: nothing was left.  What goes

@@ -39,4 +39,9 @@ void textsrc_lenient(struct textsrc *s, bool on);
 void textsrc_report(struct textsrc *s, bool on);
 uint64_t textsrc_skipped(const struct textsrc *s);
 
+struct sha256;
+/* instream_hash and instream_drain of the file that is open. */
+void textsrc_hash(struct textsrc *s, struct sha256 *sha);
+int textsrc_drain(struct textsrc *s, uint64_t *bytes, struct err *e) MUST_CHECK;
+
 #endif

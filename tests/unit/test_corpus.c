@@ -294,6 +294,49 @@ static void test_batches(void **state)
     assert_true(c.docs > 5000 && c.duplicate > 2500);
 }
 
+/* What the manifest says of its inputs is what was read: all of each file, however little of it was wanted. */
+static void test_inputs_are_read_whole(void **state)
+{
+    (void)state;
+    struct corpus_counts c;
+    struct corpus *k;
+    struct buf b = {0};
+    char hex[65];
+    assert_int_equal(file_mkdir_p(in_dir("in"), &err), 0);
+    while (b.len < 700000)
+        assert_int_equal(buf_printf(&b, &err, "줄 %zu\n", b.len), 0);
+    put("in/a.txt", b.p, b.len);
+    put_zst("in/b.txt.zst", b.p, b.len, 0);
+    put_gz("in/c.md.gz", b.p);
+    b.p[0] = (char)0xff; /* no text, and left out after its first piece */
+    put("in/d.txt", b.p, b.len);
+    puts_to("in/e.jsonl", "{\"text\":\"one\"}\n\n\n");
+    puts_to("in/f.txt", "");
+    buf_release(&b);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 2, false, &c), 0);
+    assert_int_equal(c.not_utf8, 1);
+    assert_int_equal(corpus_open(&k, in_dir("out"), &err), 0);
+    const json_t *inputs = json_object_get(corpus_manifest(k), "inputs");
+    assert_int_equal(json_array_size(inputs), 6);
+    for (size_t i = 0; i < 6; i++) {
+        const json_t *row = json_array_get(inputs, i);
+        char path[64];
+        struct digest d;
+        struct stat st;
+        snprintf(path, sizeof path, "in/%s", json_string_value(json_object_get(row, "name")));
+        assert_int_equal(sha256_file(&d, in_dir(path), &err), 0);
+        assert_int_equal(stat(in_dir(path), &st), 0);
+        digest_hex(hex, &d);
+        assert_string_equal(json_string_value(json_object_get(row, "sha256")), hex);
+        assert_int_equal(json_integer_value(json_object_get(row, "bytes")), st.st_size);
+    }
+    corpus_close(k);
+    /* a pipe has no bytes that could be read again */
+    assert_int_equal(mkfifo(in_dir("in/p.jsonl"), 0600), 0);
+    assert_int_equal(build_to(in_dir("in/p.jsonl"), in_dir("out2"), 2, false, &c), ERR_IO);
+    assert_non_null(strstr(err.msg, "p.jsonl: is neither a file nor a folder"));
+}
+
 static void test_normalise_is_nfc(void **state)
 {
     (void)state;
@@ -541,7 +584,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_kept_and_removed), T(test_root),
         T(test_threads),          T(test_batches),
-        T(test_normalise_is_nfc),
+        T(test_normalise_is_nfc), T(test_inputs_are_read_whole),
         T(test_pieces),           T(test_what_is_there),
         T(test_bad_input),        T(test_verify_finds_damage),
         T(test_huge_line),        T(test_held_out),
