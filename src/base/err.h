@@ -20,7 +20,8 @@ enum err_code {
     ERR_VALUE = -5,    /* a value that is well formed but makes no sense here */
     ERR_NUMERIC = -6,  /* NaN in a tensor */
     ERR_STOPPED = -7,  /* interrupted by the user; state was saved */
-    ERR_USAGE = -8     /* wrong options, exit 2: only from cli/ and what resolves its requests (train/recipe.h) */
+    ERR_USAGE = -8,    /* wrong options, exit 2: only from cli/ and what resolves its requests (train/recipe.h) */
+    ERR_SIGNATURE = -9 /* well formed, but not signed by the key that was asked for */
 };
 
 struct err {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/ledger_reasons.h"
 #include "ui/chart.h"
 
 /* ---- rows of two ---- */
@@ -166,9 +165,8 @@ static struct two meaning_of(const char *name)
 static void reason(struct html *h, const struct check *c)
 {
     static const char *const kind[] = {"확인한 내용(영어):", "통과하지 못한 까닭(영어):", "판단할 수 없는 까닭(영어):"};
-    char ko[sizeof c->detail * 2];
-    if (ledger_reason_ko(ko, sizeof ko, c->detail)) {
-        html_two(h, "span", (struct two){c->detail, ko});
+    if (*c->detail_ko) {
+        html_two(h, "span", (struct two){c->detail, c->detail_ko});
         return;
     }
     html_addf(h, "<span lang=\"ko\">%s<br></span>", kind[c->result]);

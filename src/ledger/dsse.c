@@ -179,7 +179,7 @@ static int signatures_check(const json_t *list, const struct dsse_key *k, const 
         if (valid(sig, (size_t)len, k, what))
             return 0;
     }
-    return err_set(e, ERR_VALUE, "%s: no signature in it is by this key (%s) over this content", where,
+    return err_set(e, ERR_SIGNATURE, "%s: no signature in it is by this key (%s) over this content", where,
                    curve_of(pkey(k))->shown);
 }
 

@@ -22,8 +22,8 @@ void dsse_key_free(struct dsse_key *k);   /* safe on NULL */
 /* Appends a bundle over the payload to b. */
 int dsse_sign(struct buf *b, const char *type, const char *payload, size_t n, const struct dsse_key *k,
               struct err *e) MUST_CHECK;
-/* Appends the payload of a bundle to `payload` when one of its signatures is by k and its type is that.  Sentences
- * begin with `where`. */
+/* Appends the payload of a bundle to `payload` when one of its signatures is by k and its type is that;
+ * ERR_SIGNATURE where none is.  Sentences begin with `where`. */
 int dsse_verify(struct buf *payload, const char *bundle, size_t n, const char *type, const struct dsse_key *k,
                 const char *where, struct err *e) MUST_CHECK;
 

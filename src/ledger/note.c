@@ -139,10 +139,10 @@ int note_verify(const char *note, size_t n, const struct note_signer *s, size_t 
                            l.blob_len - ID, sizeof sig.b);
         memcpy(sig.b, l.blob + ID, sizeof sig.b);
         if (!sign_valid(&sig, &s->key, note, *text_n))
-            return err_set(e, ERR_VALUE, "a note's signature by %s does not fit its text", s->name);
+            return err_set(e, ERR_SIGNATURE, "a note's signature by %s does not fit its text", s->name);
         good++;
     }
-    return good ? 0 : err_set(e, ERR_VALUE, "a note is not signed by %s with the key %08" PRIx32, s->name,
+    return good ? 0 : err_set(e, ERR_SIGNATURE, "a note is not signed by %s with the key %08" PRIx32, s->name,
                               note_key_id(s));
 }
 

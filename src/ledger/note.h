@@ -27,7 +27,7 @@ uint32_t note_key_id(const struct note_signer *s);   /* big-endian */
 int note_sign(struct buf *b, const char *text, size_t n, const char *name, const struct sign_key *k,
               struct err *e) MUST_CHECK;
 /* The text is note[0..*text_n).  Signatures of others are passed over; there must be one of this signer, and every one
- * of this signer must be good. */
+ * of this signer must be good; else ERR_SIGNATURE. */
 int note_verify(const char *note, size_t n, const struct note_signer *s, size_t *text_n, struct err *e) MUST_CHECK;
 
 struct checkpoint {

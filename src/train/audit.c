@@ -1,5 +1,6 @@
 #include "train/audit.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -42,18 +43,37 @@ enum verdict audit_verdict(const struct audit *a)
     return complete ? VERDICT_PASS : VERDICT_INCOMPLETE;
 }
 
-static void say(struct auditor *u, const char *name, enum check_result r, double figure, const char *fmt, ...)
-    PRINTF_LIKE(5, 6);
-static void say(struct auditor *u, const char *name, enum check_result r, double figure, const char *fmt, ...)
+static struct check *add(struct auditor *u, const char *name, enum check_result r, double figure)
 {
-    va_list ap;
-    if (u->a->n >= AUDIT_MAX_CHECKS)
-        return;
+    assert(u->a->n < AUDIT_MAX_CHECKS);
     struct check *c = &u->a->check[u->a->n++];
     *c = (struct check){.name = name, .result = r, .figure = figure};
-    va_start(ap, fmt);
-    vsnprintf(c->detail, sizeof c->detail, fmt, ap);
+    return c;
+}
+
+/* One sentence in both languages, so that none has but one; the compiler sees that both take the same arguments.  In
+ * Korean no particle follows a name or a number, whose last sound would have to choose it. */
+static void say(struct auditor *u, const char *name, enum check_result r, double figure, const char *en,
+                const char *ko, ...) PRINTF_LIKE(5, 7) PRINTF_LIKE(6, 7);
+static void say(struct auditor *u, const char *name, enum check_result r, double figure, const char *en,
+                const char *ko, ...)
+{
+    struct check *c = add(u, name, r, figure);
+    va_list ap, again;
+    va_start(ap, ko);
+    va_copy(again, ap);
+    vsnprintf(c->detail, sizeof c->detail, en, ap);
+    vsnprintf(c->detail_ko, sizeof c->detail_ko, ko, again);
+    va_end(again);
     va_end(ap);
+}
+
+/* What the reader of some file said, which has English alone; `ko` where its code tells enough, else "". */
+static void quote(struct auditor *u, const char *name, enum check_result r, const struct err *why, const char *ko)
+{
+    struct check *c = add(u, name, r, (double)NAN);
+    snprintf(c->detail, sizeof c->detail, "%s", why->msg);
+    snprintf(c->detail_ko, sizeof c->detail_ko, "%s", ko);
 }
 
 static const double NONE = (double)NAN;
@@ -66,16 +86,21 @@ static void check_signatures(struct auditor *u)
     struct note_signer s = {b->origin, b->genesis.key};
     struct err e;
     uint64_t covered = 0, notes = b->ledger.n_entries - b->ledger.n_records;
-    if (ledger_signed_check(&b->ledger, b->origin, &s, &covered, &e))
-        say(u, "signatures", CHECK_FAIL, NONE, "%s", e.msg);
+    int rc = ledger_signed_check(&b->ledger, b->origin, &s, &covered, &e);
+    if (rc)
+        quote(u, "signatures", CHECK_FAIL, &e,
+              rc == ERR_SIGNATURE ? "GENESIS의 키로 한 올바른 서명이 없는 검인이 있다" : "");
     else if (covered + 1 == b->ledger.n_records)
         say(u, "signatures", CHECK_NOT_DECIDABLE, (double)covered, "the last record is not signed for: the run was "
-            "stopped there, or somebody cut the rest off");
+            "stopped there, or somebody cut the rest off",
+            "마지막 기록에 서명이 없다. 거기서 학습이 멈췄거나 누군가 뒤를 잘라 냈다");
     else if (covered < b->ledger.n_records)
         say(u, "signatures", CHECK_FAIL, (double)covered, "only the first %" PRIu64 " of %" PRIu64
-            " records are signed for", covered, b->ledger.n_records);
+            " records are signed for", "기록 %2$" PRIu64 "개 가운데 앞의 %1$" PRIu64 "개에만 서명이 있다", covered,
+            b->ledger.n_records);
     else
-        say(u, "signatures", CHECK_PASS, (double)notes, "%" PRIu64 " checkpoints by the key of GENESIS", notes);
+        say(u, "signatures", CHECK_PASS, (double)notes, "%" PRIu64 " checkpoints by the key of GENESIS",
+            "GENESIS의 키로 서명한 검인 %" PRIu64 "개", notes);
     u->signed_for = covered;
 }
 
@@ -89,11 +114,13 @@ static void check_lodged(struct auditor *u)
     char hex[65];
     digest_hex(hex, &u->b->hash);
     if (!u->o->genesis)
-        say(u, "lodged", CHECK_NOT_DECIDABLE, NONE, "nobody said which GENESIS was lodged; this one is %s", hex);
+        say(u, "lodged", CHECK_NOT_DECIDABLE, NONE, "nobody said which GENESIS was lodged; this one is %s",
+            "미리 맡겨 둔 GENESIS를 알려 주지 않았다. 이 원장의 것: %s", hex);
     else if (!is_lodged(u))
-        say(u, "lodged", CHECK_FAIL, NONE, "GENESIS is %s, not the one that was lodged", hex);
+        say(u, "lodged", CHECK_FAIL, NONE, "GENESIS is %s, not the one that was lodged",
+            "맡겨 둔 GENESIS가 아니다. 이 원장의 것: %s", hex);
     else
-        say(u, "lodged", CHECK_PASS, NONE, "GENESIS is the one that was lodged");
+        say(u, "lodged", CHECK_PASS, NONE, "GENESIS is the one that was lodged", "맡겨 둔 GENESIS와 같다");
 }
 
 /* The tree of the first n records. */
@@ -124,7 +151,8 @@ static int check_witnessed(struct auditor *u, struct err *to)
     struct err e;
     size_t n;
     if (!u->o->checkpoint) {
-        say(u, "witnessed", CHECK_NOT_DECIDABLE, NONE, "no checkpoint that someone kept was given");
+        say(u, "witnessed", CHECK_NOT_DECIDABLE, NONE, "no checkpoint that someone kept was given",
+            "보관된 검인을 알려 주지 않았다");
         return 0;
     }
     int rc = file_read(&note, u->o->checkpoint, 1 << 20, to);
@@ -138,13 +166,18 @@ static int check_witnessed(struct auditor *u, struct err *to)
     if (rc == 0)
         rc = checkpoint_read(&c, note.p, n, b->origin, &e);
     if (rc) {
-        say(u, "witnessed", CHECK_FAIL, NONE, "%s: %s", u->o->checkpoint, e.msg);
+        err_prefix(&e, "%s", u->o->checkpoint);
+        quote(u, "witnessed", CHECK_FAIL, &e,
+              rc == ERR_SIGNATURE ? "보관된 검인에 GENESIS의 키로 한 올바른 서명이 없다" : "");
     } else {
         struct digest root = root_of_first(&b->ledger, c.size);
         bool same = c.size <= b->ledger.n_records && memcmp(root.b, c.root.b, sizeof root.b) == 0;
-        say(u, "witnessed", same ? CHECK_PASS : CHECK_FAIL, (double)c.size, same
-            ? "the first %" PRIu64 " records are those of the checkpoint that was kept"
-            : "the checkpoint that was kept is of %" PRIu64 " records, and not of these", c.size);
+        if (same)
+            say(u, "witnessed", CHECK_PASS, (double)c.size, "the first %" PRIu64 " records are those of the checkpoint "
+                "that was kept", "앞의 기록 %" PRIu64 "개가 보관된 검인의 것과 같다", c.size);
+        else
+            say(u, "witnessed", CHECK_FAIL, (double)c.size, "the checkpoint that was kept is of %" PRIu64
+                " records, and not of these", "보관된 검인은 기록 %" PRIu64 "개의 것이며, 이 기록들의 것이 아니다", c.size);
     }
     buf_release(&note);
     return 0;
@@ -162,10 +195,10 @@ static int check_profile(struct auditor *u, struct err *e)
     bool same = memcmp(mine[p].b, u->b->genesis.selftest.b, sizeof mine[p].b) == 0 &&
                 strcmp(hex, profile_digest(p)) == 0;
     if (same)
-        say(u, "profile", CHECK_PASS, NONE, "%s, self-test %.16s…", profile_name(p), hex);
+        say(u, "profile", CHECK_PASS, NONE, "%s, self-test %.16s…", "%s, 자체 점검 %.16s…", profile_name(p), hex);
     else
         say(u, "profile", CHECK_FAIL, NONE, "the self-test of GENESIS is %.16s…, not that of %s or of this machine",
-            hex, profile_name(p));
+            "GENESIS의 자체 점검 값이 %2$s의 것이나 이 기계의 것과 다르다: %1$.16s…", hex, profile_name(p));
     return 0;
 }
 
@@ -173,27 +206,30 @@ static void check_seed(struct auditor *u)
 {
     const struct beacon *v = &u->b->beacon;
     if (!u->b->has_beacon)
-        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run still waits for its beacon");
+        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run still waits for its beacon", "공개될 값을 아직 기다리고 있다");
     else if (strcmp(v->source, u->b->genesis.beacon) != 0)
-        say(u, "seed", CHECK_FAIL, NONE, "the value is of \"%s\", GENESIS names \"%s\"", v->source,
-            u->b->genesis.beacon);
+        say(u, "seed", CHECK_FAIL, NONE, "the value is of \"%s\", GENESIS names \"%s\"",
+            "값의 출처가 GENESIS에 적힌 것과 다르다: 값은 ‘%s’, GENESIS는 ‘%s’", v->source, u->b->genesis.beacon);
     else if (strcmp(v->source, BEACON_SELF) == 0 && strcmp(v->value, "-") != 0)
         say(u, "seed", CHECK_FAIL, NONE, "a seed that is the run's own was made of no value, BEACON has \"%s\"",
-            v->value);
+            "스스로 정한 시드에는 공개된 값이 없어야 하는데 BEACON에 값이 있다: ‘%s’", v->value);
     else if (strcmp(v->source, BEACON_SELF) == 0)
-        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run chose its seed itself: others may have been tried");
+        say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run chose its seed itself: others may have been tried",
+            "시드를 스스로 정했다. 다른 시드를 시험해 보고 골랐을 수 있다");
     else if (beacon_seed(&u->b->hash, v->value) != v->seed)
         say(u, "seed", CHECK_FAIL, NONE, "seed %016" PRIx64 " does not follow from GENESIS and the value \"%s\"",
-            v->seed, v->value);
+            "GENESIS와 값 ‘%2$s’에서 나오는 시드가 아니다: %1$016" PRIx64, v->seed, v->value);
     else if (strcmp(v->source, BEACON_UNNAMED) == 0)
         say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "follows from GENESIS and the value \"%s\", whose source is not "
-            "named: others may have been tried", v->value);
+            "named: others may have been tried",
+            "GENESIS와 값 ‘%s’에서 나온다. 값의 출처가 적혀 있지 않으니 다른 값을 시험해 보고 골랐을 수 있다", v->value);
     else if (!is_lodged(u))
         say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "follows from GENESIS and the value \"%s\" of %s; whether it was "
-            "chosen cannot be told without the hash of a GENESIS lodged before the draw", v->value, v->source);
+            "chosen cannot be told without the hash of a GENESIS lodged before the draw",
+            "GENESIS와 값 ‘%s’(출처: %s)에서 나온다. 추첨 전에 맡겨 둔 GENESIS의 해시 없이는 골랐는지 알 수 없다", v->value, v->source);
     else
         say(u, "seed", CHECK_PASS, NONE, "follows from the GENESIS that was lodged and the value \"%s\" of %s",
-            v->value, v->source);
+            "맡겨 둔 GENESIS와 값 ‘%s’(출처: %s)에서 나온다", v->value, v->source);
 }
 
 /* ---- the beginning ---- */
@@ -215,7 +251,7 @@ static int check_initial(struct auditor *u, struct err *e)
 {
     struct digest root;
     if (!u->b->has_init) {
-        say(u, "initial", CHECK_NOT_DECIDABLE, NONE, "training has not begun");
+        say(u, "initial", CHECK_NOT_DECIDABLE, NONE, "training has not begun", "학습을 시작하지 않았다");
         return 0;
     }
     struct train_state s = {.table = &u->table, .w = u->w0, .optim = &u->optim};
@@ -223,39 +259,50 @@ static int check_initial(struct auditor *u, struct err *e)
     if (rc)
         return rc;
     bool same = memcmp(root.b, u->b->init.b, sizeof root.b) == 0;
-    say(u, "initial", same ? CHECK_PASS : CHECK_FAIL, (double)u->table.total, same
-        ? "weights made again from seed %016" PRIx64 " give INIT's root"
-        : "INIT's root is not that of the random weights of seed %016" PRIx64, u->b->config.seed);
+    if (same)
+        say(u, "initial", CHECK_PASS, (double)u->table.total, "weights made again from seed %016" PRIx64
+            " give INIT's root", "시드 %016" PRIx64 "에서 다시 만든 가중치의 해시가 INIT의 것과 같다", u->b->config.seed);
+    else
+        say(u, "initial", CHECK_FAIL, (double)u->table.total, "INIT's root is not that of the random weights of "
+            "seed %016" PRIx64, "INIT의 해시가 시드 %016" PRIx64 "의 무작위 가중치의 것이 아니다", u->b->config.seed);
     return 0;
 }
 
 /* ---- segments ---- */
 
-/* What a segment must say, given the one before; NULL when it does. */
-static const char *segment_fault(const struct auditor *u, uint64_t k, const struct digest *before)
+static bool fault(struct auditor *u, uint64_t k, const char *en, const char *ko)
+{
+    struct check *c = add(u, "segments", CHECK_FAIL, (double)k);
+    snprintf(c->detail, sizeof c->detail, "SEGMENT %" PRIu64 " %s", k, en);
+    snprintf(c->detail_ko, sizeof c->detail_ko, "구간 %" PRIu64 "%s", k, ko);
+    return false;
+}
+
+/* Whether a segment says what it must, given the one before. */
+static bool segment_fits(struct auditor *u, uint64_t k, const struct digest *before)
 {
     const struct run_config *c = &u->b->config;
     const struct segment *s = &u->b->segment[k];
     uint64_t from = k * (uint64_t)c->segment_steps, rows = (uint64_t)run_batch_rows(c);
     if (from >= (uint64_t)c->schedule.steps)
-        return "lies behind the planned steps";
+        return fault(u, k, "lies behind the planned steps", ": 계획한 단계를 넘어선다");
     if (s->index != k || s->from != from || s->to != (uint64_t)run_segment_end(c, (int64_t)from))
-        return "has other steps than planned";
+        return fault(u, k, "has other steps than planned", "의 단계가 계획과 다르다");
     if (memcmp(s->before.b, before->b, sizeof before->b) != 0)
-        return "does not begin with the state the one before ended with";
+        return fault(u, k, "does not begin with the state the one before ended with", ": 앞 구간의 마지막 상태에서 시작하지 않는다");
     if (s->sample != s->to * rows || s->tokens != s->to * (uint64_t)c->batch_tokens)
-        return "has another cursor or token count than its steps give";
+        return fault(u, k, "has another cursor or token count than its steps give", ": 글 위치나 토큰 수가 단계 수와 맞지 않는다");
     if (s->flops != run_flops_until(c, (int64_t)s->to))
-        return "has another FLOP count than its steps give";
+        return fault(u, k, "has another FLOP count than its steps give", ": 연산량이 단계 수와 맞지 않는다");
     if (s->n_drift != (uint64_t)u->table.n)
-        return "tells of another number of tensors than the model has";
+        return fault(u, k, "tells of another number of tensors than the model has", ": 텐서 수가 모델과 다르다");
     for (uint64_t i = 0; i < s->n_drift; i++)
         if (!drift_possible(&s->drift[i]))
-            return "tells of a movement that no tensor can make";
+            return fault(u, k, "tells of a movement that no tensor can make", ": 어떤 텐서도 할 수 없는 움직임이 적혀 있다");
     for (uint64_t i = 0; i < s->to - s->from; i++)
         if (!isfinite(s->loss[i]) || !isfinite(s->grad_norm[i]))
-            return "has a loss that is not a number";
-    return NULL;
+            return fault(u, k, "has a loss that is not a number", ": 손실 하나가 수가 아니다");
+    return true;
 }
 
 static void check_segments(struct auditor *u)
@@ -263,16 +310,13 @@ static void check_segments(struct auditor *u)
     const struct logbook *b = u->b;
     struct digest before = b->init;
     for (uint64_t k = 0; k < b->n_segments; k++) {
-        const char *fault = segment_fault(u, k, &before);
-        if (fault) {
-            say(u, "segments", CHECK_FAIL, (double)k, "SEGMENT %" PRIu64 " %s", k, fault);
+        if (!segment_fits(u, k, &before))
             return;
-        }
         before = b->segment[k].after;
     }
     u->form_is_good = true;
     say(u, "segments", CHECK_PASS, (double)b->n_segments, "%" PRIu64 " segments join, as the configuration plans them",
-        b->n_segments);
+        "구간 %" PRIu64 "개가 설정의 계획대로 이어진다", b->n_segments);
 }
 
 static void check_complete(struct auditor *u)
@@ -282,18 +326,20 @@ static void check_complete(struct auditor *u)
     uint64_t done = b->n_segments ? b->segment[b->n_segments - 1].to : 0, steps = (uint64_t)c->schedule.steps;
     double share = (double)done / (double)steps;
     if (b->ledger.whole < b->ledger.map.len)
-        say(u, "complete", CHECK_NOT_DECIDABLE, share, "the file ends within an entry, at step %" PRIu64 " of %"
-            PRIu64, done, steps);
+        say(u, "complete", CHECK_NOT_DECIDABLE, share, "the file ends within an entry, at step %" PRIu64 " of %" PRIu64,
+            "파일이 항목 중간에서 끝난다. 전체 %2$" PRIu64 "단계 가운데 %1$" PRIu64 "단계", done, steps);
     else if (!b->has_final || u->signed_for < b->ledger.n_records)
         say(u, "complete", CHECK_NOT_DECIDABLE, share, "no signed FINAL: the ledger ends at step %" PRIu64 " of %"
-            PRIu64, done, steps);
+            PRIu64,
+            "서명된 FINAL이 없다. 원장은 전체 %2$" PRIu64 "단계 가운데 %1$" PRIu64 "단계에서 끝난다", done, steps);
     else if (done != steps || b->final.steps != steps || b->final.tokens != steps * (uint64_t)c->batch_tokens ||
              b->final.flops != run_flops_until(c, (int64_t)steps) ||
              memcmp(b->final.root.b, b->segment[b->n_segments - 1].after.b, sizeof b->final.root.b) != 0)
-        say(u, "complete", CHECK_FAIL, share, "FINAL is not the end of the %" PRIu64 " planned steps", steps);
+        say(u, "complete", CHECK_FAIL, share, "FINAL is not the end of the %" PRIu64 " planned steps",
+            "FINAL이 계획한 %" PRIu64 "단계의 끝이 아니다", steps);
     else
-        say(u, "complete", CHECK_PASS, share, "%" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs", steps,
-            b->final.tokens, b->final.flops);
+        say(u, "complete", CHECK_PASS, share, "%" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs",
+            "%" PRIu64 "단계, %" PRIu64 "토큰, %.4g FLOPs", steps, b->final.tokens, b->final.flops);
 }
 
 /* ---- files ---- */
@@ -321,10 +367,10 @@ static void check_files(struct auditor *u)
 {
     struct err why;
     if (same_config(u, &why) || final_files_check(&u->b->final, u->o->dir, &why))
-        say(u, "files", CHECK_FAIL, NONE, "%s", why.msg);
+        quote(u, "files", CHECK_FAIL, &why, "");
     else
         say(u, "files", CHECK_PASS, (double)u->b->final.n_files, "%" PRIu64 " files and the configuration are the "
-            "ledger's", u->b->final.n_files);
+            "ledger's", "파일 %" PRIu64 "개와 설정이 원장의 것과 같다", u->b->final.n_files);
 }
 
 static int same_state(struct auditor *u, const char *path, struct err *e)
@@ -357,21 +403,22 @@ static int check_weights(struct auditor *u, struct err *e)
         return rc;
     }
     if (!u->b->has_final) {
-        say(u, "weights", CHECK_NOT_DECIDABLE, NONE, "no FINAL says what they should be");
+        say(u, "weights", CHECK_NOT_DECIDABLE, NONE, "no FINAL says what they should be",
+            "어떤 가중치여야 하는지 말해 주는 FINAL이 없다");
         return 0;
     }
     if (model_load_weights(u->o->dir, &u->b->config.model, &u->table, u->w, &why)) {
-        say(u, "weights", CHECK_FAIL, NONE, "%s", why.msg);
+        quote(u, "weights", CHECK_FAIL, &why, "");
         mem_unmap(u->w, u->table.total * sizeof(real));
         u->w = NULL;
     } else if (!file_exists(path.p)) {
         say(u, "weights", CHECK_NOT_DECIDABLE, NONE, "the state is not here: only a replay can tie the model to "
-            "FINAL's root");
+            "FINAL's root", "마지막 상태가 여기 없다. 모델이 FINAL의 해시와 맞는지는 재현해야 알 수 있다");
     } else if (same_state(u, path.p, &why)) {
-        say(u, "weights", CHECK_FAIL, NONE, "%s", why.msg);
+        quote(u, "weights", CHECK_FAIL, &why, "");
     } else {
         say(u, "weights", CHECK_PASS, u->table.n, "the %d tensors of the model file are those of FINAL's state",
-            u->table.n);
+            "모델 파일의 텐서 %d개가 FINAL의 상태와 같다", u->table.n);
     }
     buf_release(&path);
     return 0;
@@ -382,7 +429,7 @@ static int check_corpus(struct auditor *u, struct err *e)
     struct corpus *c = NULL;
     struct err why;
     if (!u->o->corpus) {
-        say(u, "corpus", CHECK_NOT_DECIDABLE, NONE, "no corpus was given");
+        say(u, "corpus", CHECK_NOT_DECIDABLE, NONE, "no corpus was given", "말뭉치를 알려 주지 않았다");
         return 0;
     }
     int rc = corpus_open(&c, u->o->corpus, e);
@@ -398,9 +445,10 @@ static int check_corpus(struct auditor *u, struct err *e)
     if (rc && rc != ERR_VALUE && rc != ERR_FORMAT)
         return err_set(e, rc, "%s", why.msg);   /* it was not read */
     if (rc)
-        say(u, "corpus", CHECK_FAIL, NONE, "%s", why.msg);
+        quote(u, "corpus", CHECK_FAIL, &why, "");
     else
-        say(u, "corpus", CHECK_PASS, (double)docs, "its %" PRIu64 " documents have the root of GENESIS", docs);
+        say(u, "corpus", CHECK_PASS, (double)docs, "its %" PRIu64 " documents have the root of GENESIS",
+            "문서 %" PRIu64 "개의 해시가 GENESIS의 것과 같다", docs);
     return 0;
 }
 
@@ -416,7 +464,8 @@ static int check_model_sig(struct auditor *u, struct err *to)
         return 0;   /* not signed, and nobody asks */
     }
     if (rc == 0 && !u->o->model_key) {
-        say(u, "model-sig", CHECK_NOT_DECIDABLE, NONE, "there is a model.sig, and no public key was given");
+        say(u, "model-sig", CHECK_NOT_DECIDABLE, NONE, "there is a model.sig, and no public key was given",
+            "model.sig가 있으나 공개 키를 알려 주지 않았다");
         buf_release(&path);
         return 0;
     }
@@ -427,9 +476,11 @@ static int check_model_sig(struct auditor *u, struct err *to)
     if (rc == 0)
         rc = oms_verify(u->o->dir, path.p, k, &r, &e);
     if (rc)
-        say(u, "model-sig", CHECK_FAIL, NONE, "%s", e.msg);
+        quote(u, "model-sig", CHECK_FAIL, &e,
+              rc == ERR_SIGNATURE ? "model.sig에 알려 준 키로 이 내용에 한 서명이 없다" : "");
     else
-        say(u, "model-sig", CHECK_PASS, (double)r.files, "%" PRIu64 " files are those that were signed", r.files);
+        say(u, "model-sig", CHECK_PASS, (double)r.files, "%" PRIu64 " files are those that were signed",
+            "파일 %" PRIu64 "개가 서명한 것과 같다", r.files);
     dsse_key_free(k);
     buf_release(&path);
     return 0;
@@ -452,30 +503,33 @@ static int check_movement(struct auditor *u, struct err *e)
     struct err why;
     int rc;
     if (b->n_segments == 0 || !u->form_is_good) {
-        say(u, "step-bound", CHECK_NOT_DECIDABLE, NONE, "no segments to judge");
-        say(u, "continuity", CHECK_NOT_DECIDABLE, NONE, "no segments to judge");
+        say(u, "step-bound", CHECK_NOT_DECIDABLE, NONE, "no segments to judge", "판단할 구간이 없다");
+        say(u, "continuity", CHECK_NOT_DECIDABLE, NONE, "no segments to judge", "판단할 구간이 없다");
         return 0;
     }
     rc = bounds_steps(&w, b, &u->table, u->w0, &why);
     if (rc == ERR_NOMEM)
         return err_set(e, rc, "%s", why.msg);
     if (rc)
-        say(u, "step-bound", CHECK_NOT_DECIDABLE, NONE, "%s", why.msg);
+        quote(u, "step-bound", CHECK_NOT_DECIDABLE, &why, "");
     else
         say(u, "step-bound", w.figure <= 1 ? CHECK_PASS : CHECK_FAIL, w.figure,
-            "%s moved %.0f %% of what %s allows in segment %" PRIu64, tensor_name(u, w.tensor), 100 * w.figure,
-            optim_name(b->config.optim.kind), w.segment);
+            "%s moved %.0f %% of what %s allows in segment %" PRIu64,
+            "한도에 가장 가까운 것: 구간 %4$" PRIu64 "의 %1$s, %3$s의 한도의 %2$.0f %%만큼 움직였다", tensor_name(u, w.tensor),
+            100 * w.figure, optim_name(b->config.optim.kind), w.segment);
     rc = bounds_continuity(&w, b, &u->table, e);
     if (rc == 0 && b->n_segments < 5)
         say(u, "continuity", CHECK_NOT_DECIDABLE, w.figure, "%" PRIu64 " segments are too few to compare",
-            b->n_segments);
+            "구간이 %" PRIu64 "개뿐이라 견줄 수 없다", b->n_segments);
     else if (rc == 0 && w.figure <= MOST_RATIO)
         say(u, "continuity", CHECK_PASS, w.figure, "%s moved %.1f times as fast in segment %" PRIu64 " as around it",
-            tensor_name(u, w.tensor), w.figure, w.segment);
+            "가장 튀는 것: 구간 %3$" PRIu64 "의 %1$s, 앞뒤 구간의 %2$.1f배 빠르기로 움직였다", tensor_name(u, w.tensor), w.figure,
+            w.segment);
     else if (rc == 0)
         say(u, "continuity", CHECK_NOT_DECIDABLE, w.figure, "%s moved %.1f times as fast in segment %" PRIu64 " as "
             "around it: text that is soon known by heart does that, and so does a state from elsewhere; a replay of "
-            "that segment tells", tensor_name(u, w.tensor), w.figure, w.segment);
+            "that segment tells", "가장 튀는 것: 구간 %3$" PRIu64 "의 %1$s, 앞뒤 구간의 %2$.1f배 빠르기로 움직였다. 곧 외워지는 글도, "
+            "다른 데서 온 상태도 그렇게 한다. 그 구간을 재현하면 알 수 있다", tensor_name(u, w.tensor), w.figure, w.segment);
     return rc;
 }
 
@@ -483,18 +537,21 @@ static void check_end(struct auditor *u)
 {
     const struct logbook *b = u->b;
     if (!u->w || !u->form_is_good) {
-        say(u, "travel", CHECK_NOT_DECIDABLE, NONE, "no final weights to judge");
-        say(u, "birth", CHECK_NOT_DECIDABLE, NONE, "no final weights to judge");
+        say(u, "travel", CHECK_NOT_DECIDABLE, NONE, "no final weights to judge",
+            "판단할 마지막 가중치가 없다");
+        say(u, "birth", CHECK_NOT_DECIDABLE, NONE, "no final weights to judge",
+            "판단할 마지막 가중치가 없다");
         return;
     }
     struct worst w = bounds_travel(b, &u->table, u->w, u->w0);
     say(u, "travel", w.figure <= 1 ? CHECK_PASS : CHECK_FAIL, w.figure,
-        "%s lies %.0f %% as far from its beginning as its segments moved it", tensor_name(u, w.tensor),
-        100 * w.figure);
+        "%s lies %.0f %% as far from its beginning as its segments moved it",
+        "가장 멀리 간 것: %s, 시작에서 떨어진 거리가 구간마다 움직인 거리 합의 %.0f %%", tensor_name(u, w.tensor), 100 * w.figure);
     w = bounds_birth(&u->table, u->w, u->w0);
     /* Long training with weight decay wears it off, so its absence proves nothing either. */
     say(u, "birth", w.figure >= LEAST_Z ? CHECK_PASS : CHECK_NOT_DECIDABLE, w.figure,
         "%s correlates least with its own beginning, z = %.1f (chance: below %g); alone this proves nothing",
+        "시작을 가장 덜 닮은 것: %s, z = %.1f (우연이면 %g 미만). 이것만으로는 아무것도 증명하지 못한다",
         tensor_name(u, w.tensor), w.figure, LEAST_Z);
 }
 
@@ -505,7 +562,7 @@ static int checks(struct auditor *u, struct err *e)
     int rc = 0;
     const struct ledger *l = &u->b->ledger;
     say(u, "chain", CHECK_PASS, (double)l->n_records, "%" PRIu64 " records, each holds the hash of the one before",
-        l->n_records);
+        "기록 %" PRIu64 "개가 저마다 앞 기록의 해시를 담고 있다", l->n_records);
     check_signatures(u);
     check_lodged(u);
     rc = check_witnessed(u, e);
@@ -543,7 +600,7 @@ int audit_run(struct audit *a, const struct audit_opts *o, struct err *e)
         if (bad == ERR_NOMEM)
             rc = err_set(e, bad, "%s", why.msg);
         else if (bad)
-            say(&u, "chain", CHECK_FAIL, NONE, "%s", why.msg);
+            quote(&u, "chain", CHECK_FAIL, &why, "");
         else
             rc = checks(&u, e);
     }

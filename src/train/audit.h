@@ -10,7 +10,8 @@ struct check {
     const char *name;
     enum check_result result;
     double figure;                 /* NaN: none */
-    char detail[400];              /* one sentence */
+    /* One sentence; in Korean "" where English is all there is: what the reader of some file said. */
+    char detail[640], detail_ko[640];
 };
 
 struct audit_opts {

@@ -73,6 +73,9 @@ verify nobody --corpus corpus && view verify.html ko >ko.txt && view verify.html
     grep -q "^밝히지 않음$" ko.txt && grep -q "^구간 5개가 설정의 계획대로 이어진다$" ko.txt &&
     ok "the Korean view is Korean" ||
     bad "the Korean view is Korean" "$(grep -E "[a-z]{3} [a-z]|[0-9] [a-z]" ko.txt | head -n 3)"
+grep -qE "^한도에 가장 가까운 것: 구간 [0-9]의 [a-z0-9_.]+, normuon의 한도의 [0-9]+ %만큼 움직였다$" ko.txt &&
+    ok "… also where its words come in another order" ||
+    bad "… also where its words come in another order" "$(grep "한도" ko.txt)"
 [ -s quoted.txt ] && bad "… with a Korean reason for each check" "$(head -n 1 quoted.txt)" ||
     ok "… with a Korean reason for each check"
 "$DOKJA" ledger show honest >show.txt && grep -q "시험 기관" show.txt && grep -q "self-chosen" show.txt &&

@@ -124,7 +124,7 @@ static void test_note(void **state)
     ok(note_sign(&b, text, n, s.name, k, &e));
     ok(note_verify(b.p, b.len, &s, &got, &e));
     assert_int_equal(got, n);
-    refused(note_verify(b.p, b.len, &o, &got, &e), ERR_VALUE, "not signed by");
+    refused(note_verify(b.p, b.len, &o, &got, &e), ERR_SIGNATURE, "not signed by");
 
     /* The signature of another stands beside ours. */
     ok(note_sign(&two, text, n, o.name, other, &e));
