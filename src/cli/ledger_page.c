@@ -268,11 +268,14 @@ static void segments(struct html *h, const struct logbook *b, const struct repla
     html_add(h, "</tbody></table></div>\n");
     for (uint64_t i = 0; i < b->n_events; i++) {
         const struct event *v = &b->event[i];
-        char en[256], ko[256];
-        snprintf(en, sizeof en, "%.40s: %.60s after step %" PRIu64, v->c.at, v->what, v->step);
-        snprintf(ko, sizeof ko, "%.40s: %" PRIu64 "단계 뒤 %.60s", v->c.at, v->step,
-                 strcmp(v->what, "resumed") == 0 ? "이어서 학습함" : v->what);
-        html_two(h, "p class=\"soft\"", (struct two){en, ko});
+        if (strcmp(v->what, EVENT_BEGUN_AGAIN) == 0)
+            say(h, "p class=\"soft\"", "%s: begun again", "%s: 처음부터 다시 시작함", v->c.at);
+        else if (strcmp(v->what, EVENT_RESUMED) == 0)
+            say(h, "p class=\"soft\"", "%s: resumed after step %" PRIu64, "%s: %" PRIu64 "단계 뒤 이어서 학습함", v->c.at,
+                v->step);
+        else
+            say(h, "p class=\"soft\"", "%s: %s after step %" PRIu64, "%1$s: %3$" PRIu64 "단계 뒤 %2$s", v->c.at, v->what,
+                v->step);
     }
 }
 

@@ -294,11 +294,26 @@ static int segment_begin(struct journal *j, uint64_t from, const struct digest *
     return 0;
 }
 
+/* That training begins at this state though it was there before; not where the run has ended. */
+static int tell_event(struct journal *j, const char *what, uint64_t step, const struct digest *root, struct err *e)
+{
+    struct event v = {.step = step, .root = *root, .c = j->here};
+    struct buf text = {0};
+    if (j->final || step == (uint64_t)j->c.schedule.steps)
+        return 0;
+    snprintf(v.what, sizeof v.what, "%s", what);
+    int rc = event_text(&text, &v, e);
+    if (rc == 0)
+        rc = add(j, LEDGER_EVENT, &text, e);
+    buf_release(&text);
+    return rc;
+}
+
 /* A state that was loaded must be the one the ledger tells of. */
 static int begin_at(struct journal *j, uint64_t step, const struct digest *root, struct err *e)
 {
     uint64_t every = (uint64_t)j->c.segment_steps, last = (step + every - 1) / every;
-    struct buf where = {0}, text = {0};
+    struct buf where = {0};
     size_t n;
     if (last > j->n_segments || (step % every && step != (uint64_t)j->c.schedule.steps))
         return err_set(e, ERR_FORMAT, "%s: tells of %" PRIu64 " segments of %" PRIu64 " steps, the state is of step %"
@@ -312,14 +327,9 @@ static int begin_at(struct journal *j, uint64_t step, const struct digest *root,
         rc = err_set(e, ERR_FORMAT, "%s: its state at step %" PRIu64 " is not the one saved at step %" PRIu64,
                      where.p, s.to, step);
     segment_release(&s);
-    bool done = step == (uint64_t)j->c.schedule.steps;
-    struct event v = {.what = "resumed", .step = step, .root = *root, .c = j->here};
-    if (rc == 0 && !done && !j->final)
-        rc = event_text(&text, &v, e);
-    if (rc == 0 && text.len)
-        rc = add(j, LEDGER_EVENT, &text, e);
+    if (rc == 0)
+        rc = tell_event(j, EVENT_RESUMED, step, root, e);
     buf_release(&where);
-    buf_release(&text);
     return rc;
 }
 
@@ -336,6 +346,8 @@ int journal_begin(struct journal *j, const struct trainer *t, struct err *e)
         rc = init_text(&text, &root, &j->here, e);
     if (rc == 0 && step == 0)
         rc = add_or_compare(j, LEDGER_INIT, &text, j->init, e);
+    if (rc == 0 && step == 0 && j->init)
+        rc = tell_event(j, EVENT_BEGUN_AGAIN, step, &root, e);
     if (rc == 0)
         rc = segment_begin(j, step, &root, e);
     buf_release(&text);

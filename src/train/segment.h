@@ -33,8 +33,11 @@ void segment_release(struct segment *s);   /* safe on zero */
 int init_text(struct buf *b, const struct digest *root, const struct circumstance *c, struct err *e) MUST_CHECK;
 int init_read(struct digest *root, struct circumstance *c, struct lines *t, struct err *e) MUST_CHECK;
 
+/* From a saved state; from the initial weights, where INIT was written already and no state was there. */
+#define EVENT_RESUMED "resumed"
+#define EVENT_BEGUN_AGAIN "begun again"
 struct event {
-    char what[GENESIS_TEXT];           /* "resumed" */
+    char what[GENESIS_TEXT];           /* one of these */
     uint64_t step;
     struct digest root;
     struct circumstance c;

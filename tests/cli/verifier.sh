@@ -58,7 +58,8 @@ copy() { rm -rf forged; cp -r base forged; }
 forge() { python3 "$here/tests/cli/forge_ledger.py" "$@"; }
 
 # What pretraining can be told: short rows, workers, windows, grouped heads; other optimizers and schedules.
-train base --seq 64 --batch-tokens 4096 --steps 14 --workers 2 --seq-start 32 --seq-switch 0.3
+B="--seq 64 --batch-tokens 4096 --steps 14 --workers 2 --seq-start 32 --seq-switch 0.3"
+train base $B
 train adamw --seq 128 --batch-tokens 512 --steps 6 --untied --optimizer adamw --schedule cosine --clip 0.5
 train muon --seq 96 --batch-tokens 384 --steps 6 --workers 4 --optimizer muon --clip 0 --threads 3
 DOKJA_CPU=ref train slow --seq 64 --batch-tokens 512 --steps 8 --threads 1
@@ -71,6 +72,27 @@ root() { sed -n 's/.*"state_root":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1; }
 a=$(root slow.json) b=$(root fast.json)
 [ -n "$a" ] && [ "$a" = "$b" ] && ok "one root on all instruction sets" ||
     bad "one root on all instruction sets" "$a $b"
+# Killed before a state was saved and begun again: the ledger tells of it, and all else is as if it had not been.
+for _ in 1 2 3; do   # a fast machine may have ended before it is struck
+    rm -rf again
+    "$DOKJA" pretrain --corpus corpus --tokenizer tok --config tiny.json --heldout 0.02 --out again $B >k.out 2>k.err &
+    pid=$!
+    until [ -s again/metrics.jsonl ] || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
+    kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+    [ -e again/state/state.safetensors ] || break
+done
+train again $B
+grep -q "nothing was saved yet: begins again at step 1 of 14" again.err && ok "killed before anything was saved" ||
+    bad "killed before anything was saved" "$(tail -n 1 again.err)"
+honest again
+cmp -s base/model.safetensors again/model.safetensors && ok "… the same end" || bad "… the same end" "differs"
+[ "$("$DOKJA" ledger show again | grep -c "^event .*Z: begun again at step 0, ")" = 1 ] &&
+    "$DOKJA" ledger show again --json | grep -q '"events":\[{"what":"begun again","step":0,"at":"[^"]*"}\]' &&
+    ok "… of which the ledger tells" || bad "… of which the ledger tells" "$("$DOKJA" ledger show again | grep event)"
+"$DOKJA" ledger verify again --html again.html >v.out 2>v.err && grep -q "Z: begun again<" again.html &&
+    grep -q "Z: 처음부터 다시 시작함<" again.html && ok "… and its page" || bad "… and its page" "$(tail -n 1 v.out v.err)"
+"$DOKJA" ledger replay again --segments random:1 --nonce 7 >v.out 2>v.err && ok "… and whose segments are replayed" ||
+    bad "… and whose segments are replayed" "$(tail -n 1 v.err)"
 genesis=$("$V" base --json | sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p')
 "$V" base --genesis "$genesis" --json | field lodged | grep -qx pass && ok "lodged" || bad "lodged" "$genesis"
 python3 - <<'END'
