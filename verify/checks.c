@@ -78,7 +78,7 @@ static void seed(struct audit *a)
     if (own && strcmp(s->value, "-") != 0) refuse("the run chose its seed itself, and names a value \"%s\"", s->value);
     if (own || !s->has[BEACON]) return;
     if (memcmp(d.b, &s->r.train.seed, 8) != 0)
-        refuse("seed %llu does not follow from GENESIS and the value", N(s->r.train.seed));
+        refuse("seed 0x%016llx does not follow from GENESIS and the value", N(s->r.train.seed));
     bool named = strcmp(s->source, "not named") != 0; /* as old ledgers say */
     say(a, named && a->lodged ? PASS : UNDECIDED, NONE, "follows from GENESIS and the value \"%.99s\" of %.99s%s",
         s->value, s->source, !named ? ": others may have been tried" : a->lodged ? ", and GENESIS was lodged" :
@@ -90,8 +90,9 @@ static void initial(struct audit *a)
     struct digest root = state_root(&a->first);
     say(a, UNDECIDED, NONE, "training has not begun");
     if (!a->s->has[INIT]) return;
-    if (!same_digest(&root, &a->s->init)) refuse("INIT's root is not that of the weights that the seed gives");
-    say(a, PASS, NONE, "weights made again from the seed give INIT's root");
+    if (!same_digest(&root, &a->s->init))
+        refuse("INIT's root is not that of the random weights of seed 0x%016llx", N(a->s->r.train.seed));
+    say(a, PASS, NONE, "weights made again from seed 0x%016llx give INIT's root", N(a->s->r.train.seed));
 }
 
 /* 6 for every parameter that multiplies a token, and attention's products over the keys a query sees. */

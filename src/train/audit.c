@@ -217,8 +217,8 @@ static void check_seed(struct auditor *u)
         say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "the run chose its seed itself: others may have been tried",
             "시드를 스스로 정했다. 다른 시드를 시험해 보고 골랐을 수 있다");
     else if (beacon_seed(&u->b->hash, v->value) != v->seed)
-        say(u, "seed", CHECK_FAIL, NONE, "seed %016" PRIx64 " does not follow from GENESIS and the value \"%s\"",
-            "GENESIS와 값 ‘%2$s’에서 나오는 시드가 아니다: %1$016" PRIx64, v->seed, v->value);
+        say(u, "seed", CHECK_FAIL, NONE, "seed 0x%016" PRIx64 " does not follow from GENESIS and the value \"%s\"",
+            "GENESIS와 값 ‘%2$s’에서 나오는 시드가 아니다: 0x%1$016" PRIx64, v->seed, v->value);
     else if (strcmp(v->source, BEACON_UNNAMED) == 0)
         say(u, "seed", CHECK_NOT_DECIDABLE, NONE, "follows from GENESIS and the value \"%s\", whose source is not "
             "named: others may have been tried",
@@ -260,11 +260,11 @@ static int check_initial(struct auditor *u, struct err *e)
         return rc;
     bool same = memcmp(root.b, u->b->init.b, sizeof root.b) == 0;
     if (same)
-        say(u, "initial", CHECK_PASS, (double)u->table.total, "weights made again from seed %016" PRIx64
-            " give INIT's root", "시드 %016" PRIx64 "에서 다시 만든 가중치의 해시가 INIT의 것과 같다", u->b->config.seed);
+        say(u, "initial", CHECK_PASS, (double)u->table.total, "weights made again from seed 0x%016" PRIx64
+            " give INIT's root", "시드 0x%016" PRIx64 "에서 다시 만든 가중치의 해시가 INIT의 것과 같다", u->b->config.seed);
     else
         say(u, "initial", CHECK_FAIL, (double)u->table.total, "INIT's root is not that of the random weights of "
-            "seed %016" PRIx64, "INIT의 해시가 시드 %016" PRIx64 "의 무작위 가중치의 것이 아니다", u->b->config.seed);
+            "seed 0x%016" PRIx64, "INIT의 해시가 시드 0x%016" PRIx64 "의 무작위 가중치의 것이 아니다", u->b->config.seed);
     return 0;
 }
 

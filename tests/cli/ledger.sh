@@ -225,6 +225,7 @@ forged foreign key.pem '1:seed=12345'
 verify foreign; expect "foreign initial weights" initial fail
 rm -rf ground; cp -r beacon ground; ./forge records ground beacon/state/key.pem '1:value=00000000'
 verify ground --genesis "$lodged"; expect "seed grinding" seed fail
+says "… the seed in hexadecimal" '"seed 0x[0-9a-f]\{16\} does not follow from GENESIS' verify.json
 rm -rf selfish; cp -r beacon selfish; ./forge records selfish beacon/state/key.pem 1:source=self 1:value=-
 verify selfish; expect "a beacon exchanged for a seed of one's own" seed fail
 forged key2 thief.pem key

@@ -124,6 +124,9 @@ hash=$("$V" none --json | sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p')
     bad "a value of nobody" "$(cat v.out)"
 
 rm -rf forged; cp -r lot forged; forge forged lot/state/key.pem set BEACON source self; caught "a beacon passed by" seed
+rm -rf forged; cp -r lot forged; forge forged lot/state/key.pem set BEACON value 15; caught "a value of no draw" seed
+grep -q '"seed 0x[0-9a-f]\{16\} does not follow from GENESIS' v.out && ok "… the seed in hexadecimal" ||
+    bad "… the seed in hexadecimal" "$(cat v.out)"
 
 # Text that is soon known by heart: one segment moves out of proportion, and that is no fault.
 python3 -c 'import json
@@ -198,7 +201,16 @@ copy; forge forged new.pem sign; caught "another key in GENESIS" lodged --genesi
 copy; forge forged $key drop 3; caught "a segment left out" segments
 copy; forge forged $key swap 3; caught "segments swapped" segments
 copy; forge forged $key swap 1; caught "records out of order" chain
+begins() { # run, what both programs say of its initial weights
+    "$V" "$1" --json >v.out 2>v.err
+    "$DOKJA" ledger verify "$1" --json >d.out 2>d.err
+    grep -qF "\"$2\"" v.out && grep -qF "\"$2\"" d.out && ok "$1: both name the seed as show does" ||
+        bad "$1: both name the seed as show does" "$(grep -ho '"[^"]* seed [^"]*INIT[^"]*"\|"INIT[^"]*"' v.out d.out)"
+}
+begins base "weights made again from seed $("$DOKJA" ledger show base | sed -n 's/^seed *\(0x[0-9a-f]*\), .*/\1/p') \
+give INIT's root"
 copy; forge forged $key set BEACON seed 7; caught "another seed" initial
+begins forged "INIT's root is not that of the random weights of seed 0x0000000000000007"
 not_replayed "another seed" forged "state root"
 copy; forge forged $key set BEACON value 42; caught "a value that made no seed" seed
 copy; forge forged $key set INIT root "$(printf '0%.0s' $(seq 64))"; caught "another beginning" initial
