@@ -88,13 +88,15 @@ static int add_text(struct gen *g, int32_t id, struct err *e)
     return 0;
 }
 
+/* A model may have more ids than its tokenizer (a table rounded up): they stand for nothing and are not drawn. */
 static int32_t next_token(struct gen *g, const float *logits)
 {
     const struct infer_model *m = session_model(g->s);
+    int vocab = g->tok ? tokenizer_vocab(g->tok) : m->c.vocab;
     int len = session_len(g->s), last = g->o->repeat_last > 0 ? g->o->repeat_last : REPEAT_LAST;
     int n = last < len ? last : len;
-    memcpy(g->z, logits, (size_t)m->c.vocab * sizeof *g->z);
-    return sample_token(m->x->k, g->z, m->c.vocab, g->o, session_tokens(g->s) + len - n, n, (uint64_t)len);
+    memcpy(g->z, logits, (size_t)vocab * sizeof *g->z);
+    return sample_token(m->x->k, g->z, vocab, g->o, session_tokens(g->s) + len - n, n, (uint64_t)len);
 }
 
 static bool ends(const struct gen *g, int32_t id)

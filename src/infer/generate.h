@@ -31,7 +31,8 @@ struct gen_result {
 /* Options that contradict each other or are out of range: one sentence naming the option. */
 int gen_check(const struct gen_opts *o, struct err *e) MUST_CHECK;
 /* Feeds `prompt` after what the session already holds and generates.  Afterwards the session holds the prompt
- * and all of r->tokens but perhaps the last: session_len says.  r is set up here; release it in any case. */
+ * and all of r->tokens but perhaps the last: session_len says.  Ids beyond the tokenizer's are never drawn.  r is set
+ * up here; release it in any case. */
 int generate(struct session *s, const int32_t *prompt, int n_prompt, const struct gen_opts *o,
              struct gen_result *r, struct err *e) MUST_CHECK;
 void gen_result_release(struct gen_result *r);

@@ -25,9 +25,9 @@ static struct infer_model *model;
 static int32_t text[LEN];
 
 /* Grouped queries, an odd feed-forward. */
-static void shape(struct model_config *c, bool tied)
+static void shape(struct model_config *c, bool tied, int vocab)
 {
-    model_config_depth(c, 1, VOCAB, 256);
+    model_config_depth(c, 1, vocab, 256);
     c->n_layer = 3;
     c->tied = tied;
     c->bos = 0;
@@ -38,14 +38,14 @@ static void shape(struct model_config *c, bool tied)
     ok(model_config_check(c, "test", &e));
 }
 
-static int open_model(bool tied)
+static int open_model(bool tied, int vocab)
 {
     const char *bad;
     struct rng r;
     log_quiet(true);
     snprintf(top, sizeof top, "%s", test_dir());
     ok(nn_init(&x, kernels_best(&bad), 2, &e));
-    shape(&config, tied);
+    shape(&config, tied, vocab);
     ok(param_table_new(&table, &config, &e));
     weights = calloc(table.total, sizeof *weights);
     params_init(&table, weights, 7);
@@ -60,8 +60,9 @@ static int open_model(bool tied)
     ok(infer_model_open(&model, &x, top, &e));
     return 0;
 }
-static int set_up(void **state) { return *state = NULL, open_model(true); }
-static int set_up_untied(void **state) { return *state = NULL, open_model(false); }
+static int set_up(void **state) { return *state = NULL, open_model(true, VOCAB); }
+static int set_up_untied(void **state) { return *state = NULL, open_model(false, VOCAB); }
+static int set_up_rounded(void **state) { return *state = NULL, open_model(true, 4 * VOCAB); }
 
 static int tear_down(void **state)
 {
@@ -420,6 +421,19 @@ static void test_generate(void **state)
     buf_release(&h.text);
 }
 
+/* A table of four times as many rows as there are tokens: drawn evenly, three ids in four would be none. */
+static void test_rounded_table(void **state)
+{
+    (void)state;
+    struct gen_result r;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        run(&r, NULL, (struct gen_opts){.max_tokens = 40, .temp = 50, .seed = seed, .stop_token = -1}, LEN);
+        for (size_t i = 0; i < r.tokens.n; i++)
+            assert_in_range(r.tokens.v[i], 0, VOCAB - 1);
+        gen_result_release(&r);
+    }
+}
+
 /* Greedy text first; then what it says becomes the stop. */
 static void test_stops(void **state)
 {
@@ -503,10 +517,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define U(f) cmocka_unit_test_setup_teardown(f, set_up_untied, tear_down)
+#define R(f) cmocka_unit_test_setup_teardown(f, set_up_rounded, tear_down)
     const struct CMUnitTest tests[] = {T(test_training_forward), U(test_training_forward), T(test_any_way),
                                        T(test_reset_and_refusals), T(test_company), T(test_no_allocation),
                                        U(test_root), T(test_sampling), T(test_distribution),
                                        T(test_greedy_and_penalty), T(test_generate), U(test_stops),
-                                       T(test_contradictions)};
+                                       T(test_contradictions), R(test_rounded_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
