@@ -312,9 +312,38 @@ static json_t *token_or_null(int id) { return id < 0 ? json_null() : json_intege
 static json_t *layer_types(const struct model_config *c)
 {
     json_t *l = json_array();
-    for (int i = 0; i < c->n_layer; i++)
-        json_array_append_new(l, json_string(c->layer[i].window ? "sliding_attention" : "full_attention"));
+    for (int i = 0; l && i < c->n_layer; i++)
+        if (json_array_append_new(l, json_string(c->layer[i].window ? "sliding_attention" : "full_attention"))) {
+            json_decref(l);
+            l = NULL;
+        }
     return l;
+}
+
+/* NULL: out of memory. */
+static json_t *config_json(const struct model_config *c, const struct arch *a, int window)
+{
+    const struct layer_facts *f = &c->layer[0];
+    /* Both spellings: transformers 4, vLLM and llama.cpp read rope_theta, transformers 5 rope_parameters. */
+    json_t *o = json_pack(
+        "{s:[s],s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:i,s:f,s:f,s:n,s:{s:s,s:f},s:b,s:f,s:b,s:o,s:o,s:f,s:b,s:s}",
+        "architectures", a->name, "model_type", a->model_type, "vocab_size", c->vocab, "hidden_size", c->d_model,
+        "intermediate_size", f->d_ff, "num_hidden_layers", c->n_layer, "num_attention_heads", f->n_head,
+        "num_key_value_heads", f->n_kv, "head_dim", f->d_head, "hidden_act", "silu", "max_position_embeddings",
+        c->max_pos, "rms_norm_eps", c->norm_eps, "rope_theta", c->rope_theta, "rope_scaling", "rope_parameters",
+        "rope_type", "default", "rope_theta", c->rope_theta, "attention_bias", 0, "attention_dropout", 0.0,
+        "tie_word_embeddings", c->tied, "bos_token_id", token_or_null(c->bos), "eos_token_id", token_or_null(c->eos),
+        "initializer_range", 0.02, "use_cache", 1, "torch_dtype", "float32");
+    json_t *own = a->windows ? json_pack("{s:b,s:o,s:i,s:o}", "use_sliding_window", window > 0, "sliding_window",
+                                         window ? json_integer(window) : json_null(), "max_window_layers", c->n_layer,
+                                         "layer_types", layer_types(c))
+                             : json_pack("{s:b}", "mlp_bias", 0);
+    if (!o || !own || json_object_update(o, own)) {
+        json_decref(o);
+        o = NULL;
+    }
+    json_decref(own);
+    return o;
 }
 
 int model_config_write(const struct model_config *c, const char *path, struct err *e)
@@ -327,43 +356,7 @@ int model_config_write(const struct model_config *c, const char *path, struct er
         return err_set(e, ERR_VALUE, "%s: unknown architecture \"%s\"", path, c->arch);
     if ((rc = check_expressible(c, a, path, &window, e)))
         return rc;
-    const struct layer_facts *f = &c->layer[0];
-    json_t *o = json_object(), *names = json_array(), *rope = json_object();
-    json_array_append_new(names, json_string(a->name));
-    json_object_set_new(o, "architectures", names);
-    json_object_set_new(o, "model_type", json_string(a->model_type));
-    json_object_set_new(o, "vocab_size", json_integer(c->vocab));
-    json_object_set_new(o, "hidden_size", json_integer(c->d_model));
-    json_object_set_new(o, "intermediate_size", json_integer(f->d_ff));
-    json_object_set_new(o, "num_hidden_layers", json_integer(c->n_layer));
-    json_object_set_new(o, "num_attention_heads", json_integer(f->n_head));
-    json_object_set_new(o, "num_key_value_heads", json_integer(f->n_kv));
-    json_object_set_new(o, "head_dim", json_integer(f->d_head));
-    json_object_set_new(o, "hidden_act", json_string("silu"));
-    json_object_set_new(o, "max_position_embeddings", json_integer(c->max_pos));
-    json_object_set_new(o, "rms_norm_eps", json_real(c->norm_eps));
-    /* Both spellings: transformers 4, vLLM and llama.cpp read rope_theta, transformers 5 rope_parameters. */
-    json_object_set_new(o, "rope_theta", json_real(c->rope_theta));
-    json_object_set_new(o, "rope_scaling", json_null());
-    json_object_set_new(rope, "rope_type", json_string("default"));
-    json_object_set_new(rope, "rope_theta", json_real(c->rope_theta));
-    json_object_set_new(o, "rope_parameters", rope);
-    json_object_set_new(o, "attention_bias", json_false());
-    json_object_set_new(o, "attention_dropout", json_real(0.0));
-    json_object_set_new(o, "tie_word_embeddings", json_boolean(c->tied));
-    json_object_set_new(o, "bos_token_id", token_or_null(c->bos));
-    json_object_set_new(o, "eos_token_id", token_or_null(c->eos));
-    json_object_set_new(o, "initializer_range", json_real(0.02));
-    json_object_set_new(o, "use_cache", json_true());
-    json_object_set_new(o, "torch_dtype", json_string("float32"));
-    if (a->windows) {
-        json_object_set_new(o, "use_sliding_window", json_boolean(window > 0));
-        json_object_set_new(o, "sliding_window", window ? json_integer(window) : json_null());
-        json_object_set_new(o, "max_window_layers", json_integer(c->n_layer));
-        json_object_set_new(o, "layer_types", layer_types(c));
-    } else {
-        json_object_set_new(o, "mlp_bias", json_false());
-    }
+    json_t *o = config_json(c, a, window);
     rc = json_write(path, o, e);
     json_decref(o);
     return rc;

@@ -1,5 +1,6 @@
 #include "model/store.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,12 +15,10 @@
 static int save_generation_config(const char *path, const struct model_config *c, struct err *e)
 {
     json_t *o = json_object();
-    if (c->bos >= 0)
-        json_object_set_new(o, "bos_token_id", json_integer(c->bos));
-    if (c->eos >= 0)
-        json_object_set_new(o, "eos_token_id", json_integer(c->eos));
-    json_object_set_new(o, "do_sample", json_true());
-    int rc = json_write(path, o, e);
+    bool whole = (c->bos < 0 || json_object_set_new(o, "bos_token_id", json_integer(c->bos)) == 0) &&
+                 (c->eos < 0 || json_object_set_new(o, "eos_token_id", json_integer(c->eos)) == 0) &&
+                 json_object_set_new(o, "do_sample", json_true()) == 0;
+    int rc = whole ? json_write(path, o, e) : err_set(e, ERR_NOMEM, "%s: out of memory", path);
     json_decref(o);
     return rc;
 }

@@ -107,7 +107,10 @@ json_t *tok_report_json(const struct tok_report *r, const struct tokenizer *t)
             (json_int_t)r->lang[i].tokens, "words", (json_int_t)r->lang[i].words, "bytes_per_token",
             ratio(r->lang[i].bytes, r->lang[i].tokens), "chars_per_token", ratio(r->lang[i].chars, r->lang[i].tokens),
             "tokens_per_word", ratio(r->lang[i].tokens, r->lang[i].words));
-        json_object_set_new(langs, report_lang_name[i], v);
+        if (json_object_set_new(langs, report_lang_name[i], v)) {
+            json_decref(langs);
+            return NULL;
+        }
     }
     return json_pack("{s:i, s:f, s:o, s:o}", "vocab", tokenizer_vocab(t), "byte_baseline", 1.0, "languages", langs,
                      "tokens", hangul_tokens(t));

@@ -10,6 +10,7 @@
 #include "formats/safetensors.h"
 #include "formats/shard.h"
 #include "formats/textsrc.h"
+#include "model/store.h"
 
 static char path[400];
 static struct err e;
@@ -50,15 +51,27 @@ static int way_shard(struct err *err)
     return rc;
 }
 
+static int way_config(struct err *err)
+{
+    static struct model_config c;
+    model_config_depth(&c, 3, 300, 64);
+    c.eos = 1;
+    c.layer[1].window = 32;
+    return model_config_write(&c, path, err);
+}
+
 static const struct way ways[] = {
     {"file_replace", way_replace}, {"json_write", way_json}, {"safetensors_write", way_safetensors},
-    {"shard_new", way_shard}};
+    {"shard_new", way_shard}, {"model_config_write", way_config}};
 
 static int setup(void **state)
 {
     folder_up(state);
     snprintf(path, sizeof path, "%s", in_dir("file"));
     for (size_t i = 0; i < sizeof big; i++) big[i] = (unsigned char)(i * 31);
+    json_t *v; /* from the first text on, the JSON library's memory goes through the shim too */
+    ok(json_parse(&v, "{}", 2, "setup", &e));
+    json_decref(v);
     return 0;
 }
 
@@ -88,9 +101,13 @@ static void no_leftovers(const char *name, long n)
     file_list_release(&l);
 }
 
-/* Fails the 1st, 2nd, 3rd … call until the writer gets through; returns how many failures there were. */
+/* Fails the 1st, 2nd, 3rd … call until the writer gets through, which it does with all of the file; returns how many
+ * failures there were. */
 static long fail_each(const struct way *w, void (*fail_at)(long), bool last_may_be_new)
 {
+    struct digest whole, got;
+    ok(w->write(&e));
+    ok(sha256_file(&whole, path, &e));
     for (long n = 1; n < 1000; n++) {
         struct err err = {0};
         put_old();
@@ -99,7 +116,8 @@ static long fail_each(const struct way *w, void (*fail_at)(long), bool last_may_
         fail_at(0);
         no_leftovers(w->name, n);
         if (rc == 0) {
-            assert_false(is_old());
+            ok(sha256_file(&got, path, &e));
+            if (memcmp(&got, &whole, sizeof got) != 0) fail_msg("%s, failure %ld: a part of the file", w->name, n);
             return n - 1;
         }
         if (!err.msg[0] || err.code != rc) fail_msg("%s, failure %ld: no sentence", w->name, n);
@@ -125,6 +143,49 @@ static void each_allocation_fails(void **state)
         assert_true(fail_each(&ways[i], mem_fail_at, true) >= 2);
 }
 
+/* Several files, each of them whole or not there. */
+static void each_allocation_of_a_model_fails(void **state)
+{
+    (void)state;
+    static struct model_config c;
+    static const char *const name[] = {"config.json", "generation_config.json", "model.safetensors"};
+    struct param_table t;
+    struct digest whole[3], got;
+    char file[500];
+    model_config_depth(&c, 1, 32, 32);
+    c.bos = 0;
+    c.eos = 1;
+    ok(param_table_new(&t, &c, &e));
+    float *w = calloc(t.total, sizeof *w);
+    ok(model_save(path, &c, &t, w, &e));
+    for (int i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, name[i]);
+        ok(sha256_file(&whole[i], file, &e));
+    }
+    long n = 1;
+    for (int rc = -1; rc; n++) {
+        struct err err = {0};
+        for (int i = 0; i < 3; i++) {
+            snprintf(file, sizeof file, "%s/%s", path, name[i]);
+            ok(file_remove(file, &e));
+        }
+        mem_fail_at(n);
+        rc = model_save(path, &c, &t, w, &err);
+        mem_fail_at(0);
+        if (rc && (rc != ERR_NOMEM || err.code != rc)) fail_msg("failure %ld: %d \"%s\"", n, rc, err.msg);
+        for (int i = 0; i < 3; i++) {
+            snprintf(file, sizeof file, "%s/%s", path, name[i]);
+            if (rc && !file_exists(file)) continue;
+            ok(sha256_file(&got, file, &e));
+            if (memcmp(&got, &whole[i], sizeof got) != 0) fail_msg("failure %ld: a part of %s", n, name[i]);
+        }
+        assert_true(n < 10000);
+    }
+    assert_true(n > 20);
+    free(w);
+    param_table_release(&t);
+}
+
 /* The same from the kernel: no file may grow beyond a limit. */
 static void real_limit(void **state)
 {
@@ -135,7 +196,7 @@ static void real_limit(void **state)
     small = keep;
     small.rlim_cur = 100000;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        if (ways[i].write == way_json) continue; /* too small to meet it */
+        if (ways[i].write == way_json || ways[i].write == way_config) continue; /* too small to meet it */
         put_old();
         setrlimit(RLIMIT_FSIZE, &small);
         refused(ways[i].write(&e), ERR_IO, "File too large");
@@ -241,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_write_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(each_allocation_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_allocation_of_a_model_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(real_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(append_lands_whole_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(readers_under_short_memory, setup, teardown),

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "text/bpe.h"
 #include "text/bpe_train.h"
+#include "text/tok_report.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -546,6 +547,19 @@ static void test_out_of_memory(void **state)
         token_vec_release(&v);
     }
     assert_int_equal(stages, 2);
+    struct tok_report r;
+    assert_int_equal(tok_report_init(&r, t, &e), 0);
+    json_t *whole = tok_report_json(&r, t), *v = NULL;
+    for (long n = 1; n < 2000 && !v; n++) {
+        mem_fail_at(n);
+        v = tok_report_json(&r, t);
+        mem_fail_at(0);
+        assert_true(!v || json_equal(v, whole)); /* all of it or nothing */
+    }
+    assert_non_null(v);
+    json_decref(v);
+    json_decref(whole);
+    tok_report_release(&r);
     tokenizer_close(t);
 }
 
