@@ -32,11 +32,11 @@ int dk_model_max_tokens(const struct dk_model *model);
 /* SHA-256 Merkle root of the weights as 64 hex digits and NUL. */
 void dk_model_root(const struct dk_model *model, char hex[65]);
 
-/* Ids of n bytes of text into ids[cap]; returns how many there are (more than cap: the first cap were written), or a
- * negative code. special != 0: text such as "<|end|>" becomes that special token. */
+/* Ids of n bytes of text into ids[cap]; returns how many there are (more than cap: the first cap were written; cap 0:
+ * ids may be NULL), or a negative code. special != 0: text such as "<|end|>" becomes that special token. */
 long dk_tokenize(const struct dk_model *model, int32_t *ids, size_t cap, const char *text, size_t n, int special,
                  struct dk_error *error);
-/* Bytes of n ids into text[cap] (not NUL-terminated); returns how many there are, or a negative code. */
+/* Bytes of n ids into text[cap], counted and cut as dk_tokenize does; no NUL after them, none of special tokens. */
 long dk_detokenize(const struct dk_model *model, char *text, size_t cap, const int32_t *ids, size_t n,
                    struct dk_error *error);
 
@@ -45,8 +45,8 @@ int dk_context_new(struct dk_context **context, struct dk_model *model, int max_
 void dk_context_free(struct dk_context *context); /* safe on NULL */
 void dk_context_reset(struct dk_context *context);
 
-/* nll[i] = −log p(ids[i+1] | what the context holds, ids[0..i]) for i < n−1, in nats; the context then holds
- * ids too. */
+/* nll[i] = −log p(ids[i+1] | what the context holds, ids[0..i]) for i < n−1, in nats (n = 1: nll may be NULL); the
+ * context then holds ids too. */
 int dk_score(struct dk_context *context, const int32_t *ids, int n, float *nll, struct dk_error *error);
 
 struct dk_generate_options {

@@ -81,7 +81,7 @@ long dk_tokenize(const struct dk_model *model, int32_t *ids, size_t cap, const c
     if (rc == 0)
         rc = tok_encode(enc, &v, text, n, special != 0, &e);
     long count = (long)v.n;
-    if (rc == 0 && v.n)
+    if (rc == 0 && v.n && cap) /* who only asks for the count may have no place for ids */
         memcpy(ids, v.v, (v.n < cap ? v.n : cap) * sizeof *ids);
     token_vec_release(&v);
     tok_encoder_free(enc);
@@ -95,7 +95,7 @@ long dk_detokenize(const struct dk_model *model, char *text, size_t cap, const i
     struct buf b = {0};
     int rc = tok_decode(infer_model_tokenizer(model->m), &b, ids, n, false, &e);
     long count = (long)b.len;
-    if (rc == 0 && b.len)
+    if (rc == 0 && b.len && cap)
         memcpy(text, b.p, b.len < cap ? b.len : cap);
     buf_release(&b);
     return rc ? report(error, &e, rc) : count;

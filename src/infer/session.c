@@ -165,7 +165,8 @@ static int score(struct session *s, const int32_t *tok, int n, int32_t next, flo
             score_rows(s, r, here, s->w.loss + r, top ? top + at + r : NULL);
         }
         int keep = at + rows < n || next >= 0 ? rows : rows - 1;
-        memcpy(nll + at, s->w.loss, (size_t)keep * sizeof *nll);
+        if (keep > 0)
+            memcpy(nll + at, s->w.loss, (size_t)keep * sizeof *nll);
         if (!s->m->x->k->finite(s->w.loss, (size_t)rows))
             rc = err_set(e, ERR_NUMERIC, "a log-probability of tokens %d to %d is not finite", at, at + rows - 1);
     }

@@ -1,6 +1,7 @@
 /* infer/: the training forward's bits from any chunking, threads, instruction set and company in the batch; no
  * allocation while decoding; sampling and stopping. */
 #include "harness.h"
+#include "dokja.h"
 
 #include <math.h>
 
@@ -513,6 +514,25 @@ static void test_contradictions(void **state)
     session_free(s);
 }
 
+/* The public calls with no place for an answer: they count, and touch nothing. */
+static void test_counting(void **state)
+{
+    (void)state;
+    struct dk_model *m;
+    struct dk_context *c;
+    struct dk_error bad = {0};
+    int32_t id[5], bos = 0;
+    assert_int_equal(dk_model_open(&m, top, 1, &bad), 0);
+    assert_int_equal(dk_tokenize(m, NULL, 0, "hello", 5, 0, &bad), 5);
+    assert_int_equal(dk_tokenize(m, id, 5, "hello", 5, 0, &bad), 5);
+    assert_int_equal(dk_detokenize(m, NULL, 0, id, 5, &bad), 5);
+    assert_int_equal(dk_detokenize(m, NULL, 0, &bos, 1, &bad), 0);
+    assert_int_equal(dk_context_new(&c, m, 0, &bad), 0);
+    assert_int_equal(dk_score(c, id, 1, NULL, &bad), 0);
+    dk_context_free(c);
+    dk_model_close(m);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -522,6 +542,6 @@ int main(void)
                                        T(test_reset_and_refusals), T(test_company), T(test_no_allocation),
                                        U(test_root), T(test_sampling), T(test_distribution),
                                        T(test_greedy_and_penalty), T(test_generate), U(test_stops),
-                                       T(test_contradictions), R(test_rounded_table)};
+                                       T(test_contradictions), R(test_rounded_table), T(test_counting)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
