@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "train/bounds.h"
 #include "train/leaves.h"
+#include "train/state.h"
 #include "train/state_layout.h"
 
 /* ---- which segments ---- */
@@ -196,8 +197,8 @@ static bool load_at(struct trainer *t, const struct logbook *b, const char *dir,
     struct err e;
     uint64_t step = b->segment[k].from;
     bool good = state_path(&path, dir, step);
-    if (!good && !b->has_final)   /* a finished run's state begins no segment */
-        good = file_join(&path, dir, "state/state.safetensors", &e) == 0 && file_exists(path.p);
+    if (!good && !b->has_final)   /* a finished run's state begins no segment, another's one at most */
+        good = file_join(&path, dir, "state/state.safetensors", &e) == 0 && state_step(path.p) == (int64_t)step;
     good = good && trainer_load(t, path.p, &e) == 0 && (uint64_t)trainer_step_done(t) == step &&
            trainer_root(t, &root, &e) == 0 && memcmp(root.b, b->segment[k].before.b, sizeof root.b) == 0;
     buf_release(&path);

@@ -263,6 +263,17 @@ out:
     return rc;
 }
 
+int64_t state_step(const char *path)
+{
+    struct safetensors *f = NULL;
+    struct err e;
+    int64_t step = -1;
+    if (safetensors_open(&f, path, &e) || meta_int(f, "step", &step, path, &e))
+        step = -1;
+    safetensors_close(f);
+    return step;
+}
+
 /* The chunk of the canonical state that holds element i of a piece. */
 static void name_place(char *what, size_t size, const struct train_state *s, const char *name, size_t piece, size_t i)
 {

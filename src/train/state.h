@@ -33,5 +33,7 @@ int state_save(const struct nn *x, const struct train_state *s, const char *path
 /* The first place in which the file differs from s, or nothing, into what. */
 int state_compare(const struct train_state *s, const char *path, char *what, size_t size, struct err *e) MUST_CHECK;
 int state_load(const struct nn *x, struct train_state *s, const char *path, struct err *e) MUST_CHECK;
+/* The step that a file says it is of, without a look at its tensors; −1: no state. */
+int64_t state_step(const char *path);
 
 #endif

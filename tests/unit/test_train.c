@@ -384,6 +384,7 @@ static void test_state_file(void **state)
     struct train_state s2 = {.table = &t, .w = w2, .optim = &o2};
     assert_int_equal(state_save(&nn1, &s, path, &a, &e), 0);
     assert_int_equal(state_load(&nn1, &s2, path, &e), 0);
+    assert_int_equal(state_step(path), 12);
     assert_int_equal(state_root(&b, &nn1, &s2, &e), 0);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(s2.step, 12);
@@ -400,7 +401,9 @@ static void test_state_file(void **state)
     fclose(f);
     assert_int_equal(state_load(&nn1, &s2, path, &e), ERR_FORMAT);
     assert_non_null(strstr(e.msg, "state_root"));
+    assert_int_equal(state_step(path), 12);
     unlink(path);
+    assert_int_equal(state_step(path), -1);
     rmdir(dir);
     mem_unmap(w, t.total * sizeof *w);
     mem_unmap(w2, t.total * sizeof *w);
