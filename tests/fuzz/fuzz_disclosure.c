@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int rc = disclosure_read(&d, (const char *)data, size, "disclosure", &e);
     if ((rc == 0) == (e.code != 0) || (rc && !e.msg[0]))
         abort();
+    fuzz_verdict = rc ? FUZZ_REFUSED : FUZZ_TAKEN;
     if (rc == 0 && d.what == DISCLOSED_DOCUMENT && d.document.shown) {
         struct digest h = sha256_of(d.document.shown, d.document.n);
         if (memcmp(h.b, d.document.text.b, sizeof h.b) != 0)

@@ -29,8 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct gguf *g;
     struct err e;
     const char *path = fuzz_file("m.gguf", data, size);
+    fuzz_verdict = FUZZ_REFUSED;
     if (gguf_open(&g, path, &e))
         return 0;
+    fuzz_verdict = FUZZ_TAKEN;
     for (size_t i = 0; i < gguf_count(g); i++) {
         const struct gguf_tensor *t = gguf_at(g, i);
         static float row[4096];
