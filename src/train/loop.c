@@ -33,14 +33,15 @@ static int metrics_open(struct loop *l, struct err *e)
         return 0;
     }
     /* Lines are not synced as states are: after a loss of power some that the state counts may be gone. */
-    struct buf b = {0};
-    rc = file_read(&b, l->metrics.p, SIZE_MAX, e);
-    uint64_t n = rc == 0 && b.len < l->metrics_bytes ? b.len : l->metrics_bytes;
-    while (rc == 0 && n > 0 && b.p[n - 1] != '\n')
+    struct file_map m;
+    if ((rc = file_map_open(&m, l->metrics.p, e)))
+        return rc;
+    uint64_t n = m.len < l->metrics_bytes ? m.len : l->metrics_bytes;
+    while (n > 0 && m.p[n - 1] != '\n')
         n--;
-    buf_release(&b);
+    file_map_close(&m);
     l->metrics_bytes = n;
-    return rc ? rc : file_truncate(l->metrics.p, n, e);
+    return file_truncate(l->metrics.p, n, e);
 }
 
 static int metrics_add(struct loop *l, const char *line, struct err *e)

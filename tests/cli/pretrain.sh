@@ -95,6 +95,11 @@ flock killed sleep 3 & sleep 0.5
     bad "one program at a time trains a run" "exit $rc: $(tail -n 1 busy.err)"
 wait; train killed $long
 ls killed/*.tmp-* killed/state/*.tmp-* >/dev/null 2>&1 && bad "no leftovers" "temporary files" || ok "no leftovers"
+n=$(wc -l <killed/metrics.jsonl)
+truncate -s -5 killed/metrics.jsonl; train killed $long
+[ "$(wc -l <killed/metrics.jsonl)" = $((n - 1)) ] && [ -z "$(tail -c 1 killed/metrics.jsonl)" ] &&
+    ok "metrics.jsonl ends in a whole line" ||
+    bad "metrics.jsonl ends in a whole line" "$(tail -n 1 killed/metrics.jsonl)"
 
 # Ctrl-C says at once where it will stop, and saves there; the same command says where it goes on.
 start() { # out: begins or goes on with a run, until it has taken a step
