@@ -36,7 +36,7 @@ const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name); /* 
 /* Metadata. false: no such key, or of another type. */
 bool gguf_get_str(const struct gguf *g, const char *key, const char **s, size_t *n);
 bool gguf_get_uint(const struct gguf *g, const char *key, uint64_t *v); /* any integer type, not negative */
-/* An array of strings: its length, and then each in order from a cursor that begins at {0}. */
+/* An array of strings: `left` is its length, and then each in order. */
 struct gguf_strings {
     const unsigned char *at;
     uint64_t left;

@@ -260,7 +260,6 @@ void infer_model_close(struct infer_model *m)
 }
 
 const struct model_config *infer_model_config(const struct infer_model *m) { return &m->c; }
-const struct nn *infer_model_nn(const struct infer_model *m) { return m->x; }
 const struct tokenizer *infer_model_tokenizer(const struct infer_model *m) { return m->tok; }
 struct digest infer_model_root(const struct infer_model *m) { return m->root; }
 uint64_t infer_model_weight_bytes(const struct infer_model *m) { return m->pack_bytes; }

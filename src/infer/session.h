@@ -22,7 +22,6 @@ int infer_model_random(struct infer_model **m, const struct nn *x, const struct 
                        struct err *e) MUST_CHECK;
 void infer_model_close(struct infer_model *m); /* safe on NULL */
 const struct model_config *infer_model_config(const struct infer_model *m);
-const struct nn *infer_model_nn(const struct infer_model *m);
 const struct tokenizer *infer_model_tokenizer(const struct infer_model *m); /* NULL for random models */
 /* SHA-256 Merkle root over the weights: 1 MiB chunks of each tensor's little-endian f32 in table order
  * (NUMERICS §9, weights only). */

@@ -64,17 +64,6 @@ static int combining_class(int32_t cp)
     return cp < 0x300 || !nfc_known(cp) ? 0 : utf8proc_get_property(cp)->combining_class;
 }
 
-const char *uc_category(int32_t cp)
-{
-    const char *cat = utf8proc_category_string(cp);
-    if (strcmp(cat, "Cn") != 0)
-        return cat;
-    for (size_t i = 0; i < N_NEW; i++)
-        if (cp >= uc_new[i].lo && cp <= uc_new[i].hi)
-            return uc_new[i].cat;
-    return cat;
-}
-
 bool uc_new_range(int32_t *lo, int32_t *hi, const char *cat, size_t i)
 {
     size_t len = strlen(cat);

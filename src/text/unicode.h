@@ -72,8 +72,6 @@ size_t uc_invalid(const unsigned char *p, size_t n);
 /* Appends the normal form C of n bytes of valid UTF-8.  Linear in n up to sorting runs of marks. */
 int uc_nfc(struct buf *out, const unsigned char *p, size_t n, struct err *e) MUST_CHECK;
 
-/* The general category of a code point as its two letters, e.g. "Lu"; "Cn" when unassigned. */
-const char *uc_category(int32_t cp);
 /* Code points assigned after Unicode 14.0 whose category begins with `cat`: the i-th range, or false. */
 bool uc_new_range(int32_t *lo, int32_t *hi, const char *cat, size_t i);
 
