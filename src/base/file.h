@@ -62,7 +62,7 @@ int file_mkdir_p(const char *path, struct err *e) MUST_CHECK;
  * held until file_unlock (which takes −1 too) or the end of the process. */
 int file_lock_folder(int *lock, const char *dir, const char *busy, struct err *e) MUST_CHECK;
 void file_unlock(int lock);
-/* Removes leftovers "*.tmp-*" of interrupted writers in a folder. */
+/* Removes leftovers "*.tmp-PID-COUNT" of interrupted writers in a folder. */
 int file_clean_tmp(const char *dir, struct err *e) MUST_CHECK;
 /* "dir/name" into b (cleared first). */
 int file_join(struct buf *b, const char *dir, const char *name, struct err *e) MUST_CHECK;

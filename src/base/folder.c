@@ -47,13 +47,25 @@ int file_join(struct buf *b, const char *dir, const char *name, struct err *e)
     return buf_printf(b, e, "%s%s%s", dir, n && dir[n - 1] != '/' ? "/" : "", name);
 }
 
+/* NAME.tmp-PID-COUNT, as file_new_open makes them; a user's "notes.tmp-old" is none. */
+static bool is_leftover(const char *name)
+{
+    static const char digits[] = "0123456789";
+    const char *at = NULL;
+    for (const char *p = name; (p = strstr(p, ".tmp-")); p++) at = p + 5;
+    size_t pid = at ? strspn(at, digits) : 0;
+    if (!pid || at[pid] != '-') return false;
+    size_t count = strspn(at + pid + 1, digits);
+    return count && !at[pid + 1 + count];
+}
+
 int file_clean_tmp(const char *dir, struct err *e)
 {
     DIR *d = opendir(dir);
     if (!d) return err_set(e, ERR_IO, "%s: cannot open the folder: %s", dir, strerror(errno));
     int rc = 0;
     for (struct dirent *f; !rc && (f = readdir(d));)
-        if (strstr(f->d_name, ".tmp-") && unlinkat(dirfd(d), f->d_name, 0) && errno != ENOENT)
+        if (is_leftover(f->d_name) && unlinkat(dirfd(d), f->d_name, 0) && errno != ENOENT)
             rc = err_set(e, ERR_IO, "%s/%s: cannot remove: %s", dir, f->d_name, strerror(errno));
     closedir(d);
     return rc;

@@ -196,6 +196,13 @@ static void removes_leftovers_only(void **state)
     holds("a", "1");
     holds("tmp-1", "3");
     assert_int_equal(files_in_dir(), 2);
+    static const char *const kept[] = {"b.tmp-old", "b.tmp-12",       "b.tmp-12-",
+                                       "b.tmp--3",  "b.tmp-12-3.txt", "b.tmp-1-2x"};
+    for (int i = 0; i < 6; i++) put(kept[i], "4");
+    put("b.tmp-x.tmp-1-22", "5");
+    ok(file_clean_tmp(dir, &e));
+    for (int i = 0; i < 6; i++) holds(kept[i], "4");
+    assert_int_equal(files_in_dir(), 8);
     refused(file_clean_tmp(in_dir("none"), &e), ERR_IO, "none");
 }
 
