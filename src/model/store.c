@@ -140,7 +140,8 @@ int model_load_weights(const char *dir, const struct model_config *c, const stru
     if (rc)
         return rc;
     rc = check_all(dir, s, c, t, e);
-    memset(w, 0, t->total * sizeof *w);
+    if (!rc)
+        memset(w, 0, t->total * sizeof *w);
     for (int i = 0; !rc && i < t->n; i++)
         rc = safetensors_get_f32(s, t->p[i].name, w + t->p[i].offset, t->p[i].n, e);
     safetensors_close(s);

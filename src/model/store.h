@@ -12,7 +12,8 @@ int model_save(const char *dir, const struct model_config *c, const struct param
  * dtype (F32, BF16, F16) is checked and a tensor without a place is refused by name.  Reads no values. */
 int model_check_weights(const char *dir, const struct model_config *c, const struct param_table *t,
                         struct err *e) MUST_CHECK;
-/* Checks and reads them. w: t->total elements, the caller's. */
+/* Checks and reads them. w: t->total elements, the caller's; not touched before the check has passed, so that a
+ * config.json alone costs no memory. */
 int model_load_weights(const char *dir, const struct model_config *c, const struct param_table *t, real *w,
                        struct err *e) MUST_CHECK;
 

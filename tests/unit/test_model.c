@@ -368,7 +368,10 @@ static void damaged(const struct model *m, int drop_i, int reshape_i, const char
     assert_int_equal(safetensors_write(in_dir("model.safetensors"), list, n, NULL, 0, &e), 0);
     float *w = malloc(m->t.total * sizeof *w);
     assert_non_null(w);
+    memset(w, 0x5a, m->t.total * sizeof *w);
     int rc = model_load_weights(dir, &m->c, &m->t, w, &e);
+    for (size_t i = 0; rc && i < m->t.total * sizeof *w; i++)
+        assert_int_equal(((unsigned char *)w)[i], 0x5a);   /* not touched */
     struct err look = {0};
     assert_int_equal(model_check_weights(dir, &m->c, &m->t, &look), rc);
     assert_string_equal(look.msg, e.msg);
