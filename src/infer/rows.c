@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "kernels/fp.h"
 
-enum { LOGITS_BYTES = 16 << 20, FEW_ROWS = 4 };
+enum { LOGITS_BYTES = 16 << 20, FEW_ROWS = 4, ROPE_LEAST = 64 };
 
 /* ---- pages ---- */
 
@@ -132,7 +132,6 @@ int infer_space_init(struct infer_space *w, const struct infer_model *m, int max
         return err_set(e, ERR_NOMEM, "no memory for the activations of %d rows (%zu MiB)", max_rows, w->bytes >> 20);
     a = (struct arena){.base = w->mem, .cap = w->bytes};
     lay_space(&a, w, &m->c);
-    kernels_rope_fill(w->cos, w->sin, max_pos, m->c.layer[0].d_head, m->c.rope_theta);
     return 0;
 }
 
@@ -155,11 +154,25 @@ static struct nn small(const struct infer_model *m, int rows)
     return x;
 }
 
-static int begin(struct infer_space *w, const int32_t *tok, const struct infer_seg *seg, int n_seg)
+/* The tables for n positions.  A context of a million is long to fill and seldom read to its end: they grow by twice
+ * what is needed, so that all fills together cost no more than two of the last. */
+static void rope_for(const struct infer_model *m, struct infer_space *w, int n)
+{
+    if (n <= w->rope_pos)
+        return;
+    int64_t most = 2 * (int64_t)(n > ROPE_LEAST / 2 ? n : ROPE_LEAST / 2);
+    w->rope_pos = most < w->max_pos ? (int)most : w->max_pos;
+    kernels_fp_enter();
+    kernels_rope_fill(w->cos, w->sin, w->rope_pos, m->c.layer[0].d_head, m->c.rope_theta);
+}
+
+static int begin(const struct infer_model *m, struct infer_space *w, const int32_t *tok, const struct infer_seg *seg,
+                 int n_seg)
 {
     int rows = 0;
     for (int s = 0; s < n_seg; s++) {
         assert(seg[s].n > 0 && rows + seg[s].n <= w->max_rows && seg[s].pos0 + seg[s].n <= w->max_pos);
+        rope_for(m, w, seg[s].pos0 + seg[s].n);
         w->seg[s] = (struct attn_seg){.row = rows, .n = seg[s].n, .pos0 = seg[s].pos0};
         for (int i = 0; i < seg[s].n; i++) {
             w->tok[rows + i] = tok[rows + i];
@@ -236,7 +249,7 @@ static void ff_block(const struct infer_model *m, struct infer_space *w, int lay
 void infer_rows(const struct infer_model *m, struct infer_space *w, const int32_t *tok, const struct infer_seg *seg,
                 int n_seg)
 {
-    int rows = begin(w, tok, seg, n_seg);
+    int rows = begin(m, w, tok, seg, n_seg);
     struct mat x = mat_f32(w->x, rows, m->c.d_model);
     struct nn own = small(m, rows);
     op_embed_fwd(&own, x, m->embed, w->tok);

@@ -50,7 +50,7 @@ struct infer_seg {
 
 /* Activations of up to max_rows rows, one set shared by all layers; segments of up to max_pos positions. */
 struct infer_space {
-    int max_rows, max_pos, head_rows;
+    int max_rows, max_pos, head_rows, rope_pos; /* rope_pos: positions that cos and sin hold by now */
     real *x, *rstd, *cos, *sin, *logits, *loss;
     bf16 *h, *qkv, *q, *o, *gu, *act;
     int *tok, *pos, *target;
