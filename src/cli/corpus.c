@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
 #include "cli/cli.h"
 #include "data/corpus.h"
+#include "formats/textsrc.h"
 
 enum { MAX_IN = 4096 };
 
@@ -48,6 +50,46 @@ static void print_counts(const struct corpus_counts *c, const struct digest *roo
     printf("root %s\n", hex);
 }
 
+static void say_passed_over(const char *what, uint64_t n, const char *first)
+{
+    if (n > 0)
+        log_line("not read, being %s: %llu, the first %s", what, (unsigned long long)n, first);
+}
+
+/* What folders hold beside text sources: whose texts are all .hwp or .pdf should hear of it.  Lists them again, for the
+ * build has ended; what cannot be listed now is no reason to fail. */
+static uint64_t passed_over(const struct corpus_build_opts *o)
+{
+    char first[2][512] = {{0}};
+    uint64_t n[2] = {0};
+    for (int i = 0; i < o->n_in; i++) {
+        struct file_list all[2] = {{0}};
+        struct err e = {0};
+        if (file_list_open(&all[0], &all[1], o->in[i], &e) != 0)
+            continue;
+        for (int k = 0; k < 2; k++) {
+            for (size_t f = 0; f < all[k].n; f++)
+                if ((k == 1 || textsrc_kind(all[k].path[f]) == TEXTSRC_NONE) && n[k]++ == 0)
+                    snprintf(first[k], sizeof first[k], "%s", all[k].path[f]);
+            file_list_release(&all[k]);
+        }
+    }
+    say_passed_over("no .txt, .md or .jsonl (plain, .gz, .zst)", n[0], first[0]);
+    say_passed_over("links or special files", n[1], first[1]);
+    return n[0] + n[1];
+}
+
+/* How to get in what was left out for its form. */
+static void advise(const struct corpus_counts *c, const char *dir)
+{
+    if (c->not_utf8 > 0)
+        log_line("advice: convert what is not UTF-8 first, Korean text mostly by iconv -f CP949 -t UTF-8 OLD >NEW");
+    if (c->bad_record > 0)
+        log_line("advice: each line of a .jsonl has to be a JSON object with a string \"text\"");
+    if (c->not_utf8 + c->bad_record + c->too_long > 0)
+        log_line("each removal and its reason: zstd -dc %s/removed-*", dir);
+}
+
 static int build(int argc, char **argv, struct err *e)
 {
     struct opt_list in = {0};
@@ -72,7 +114,9 @@ static int build(int argc, char **argv, struct err *e)
         {0}};
     const struct opt_spec spec = {"dokja corpus build --in PATH… --out DIR [options]",
                                   "Raw text to a corpus: normal form C, exact duplicates removed, every removal listed "
-                                  "with its reason, committed to by a Merkle root.",
+                                  "with its reason, committed to by a Merkle root. Text is UTF-8. A line of a .jsonl "
+                                  "is a JSON object with a string \"text\" and, where known, \"id\", \"source\", "
+                                  "\"license\" and \"lang\".",
                                   opts, 0, MAX_IN - 64};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc != 0)
@@ -98,8 +142,10 @@ static int build(int argc, char **argv, struct err *e)
     struct digest root = corpus_root(made);
     c.files = corpus_count(made).files;
     corpus_close(made);
+    uint64_t not_read = passed_over(&o);
     if (json) {
         json_t *v = counts_json(&c, &root);
+        json_object_set_new(v, "not_read", json_integer((json_int_t)not_read));
         json_object_set_new(v, "reused", json_boolean(c.reused));
         json_object_set_new(v, "seconds", json_real(s));
         print_json(v);
@@ -108,6 +154,8 @@ static int build(int argc, char **argv, struct err *e)
     if (c.reused)
         printf("%s already holds this corpus\n", o.out);
     print_counts(&c, &root);
+    fflush(stdout);
+    advise(&c, o.out);
     return 0;
 }
 

@@ -22,6 +22,19 @@ is "bad records" "$(printf %s "$out" | key bad-record)" 1
 root=$(printf %s "$out" | key root)
 is "root is a digest" "$(printf %s "$root" | tr -d 0-9a-f | wc -c) ${#root}" "0 64"
 
+# what a folder holds besides is told, and how to get in what was left out
+cp -r in mixed
+printf '%%PDF' >mixed/b.pdf; printf 'HWP' >mixed/a.hwp; ln -s a.txt mixed/link.txt
+printf '제목' | iconv -f UTF-8 -t CP949 >mixed/cp949.txt
+is "other kinds are counted" "$("$DOKJA" corpus build --in mixed --out cmix --json 2>err.txt | key not_read)" 3
+is "an ordinary folder has none" "$(printf %s "$out" | key not_read)" 0
+has "other kinds are named" "$(cat err.txt)" "no .txt, .md or .jsonl (plain, .gz, .zst): 2, the first mixed/a.hwp"
+has "links are named" "$(cat err.txt)" "links or special files: 1, the first mixed/link.txt"
+"$DOKJA" corpus build --in mixed --out cmix >/dev/null 2>err.txt
+has "how to convert" "$(cat err.txt)" "iconv -f CP949"
+has "what a line has to be" "$(cat err.txt)" 'JSON object with a string "text"'
+has "the list of removals" "$(zstd -dc cmix/removed-*)" '"source": "cp949.txt", "reason": "not-utf8"'
+
 is "again: kept" "$("$DOKJA" corpus build --in in --out c --json 2>/dev/null | key reused)" true
 for n in 1 3; do
     is "same root with $n threads" \
