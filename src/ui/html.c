@@ -43,6 +43,9 @@ static const char style[] =
     ".legend{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;font-size:.9rem}\n"
     "pre{font-size:.82rem;background:var(--panel);padding:.6rem .8rem;border-radius:.4rem;white-space:pre-wrap}\n"
     "body:has(#ko:checked) [lang=en]:not(.quoted){display:none}body:not(:has(#ko:checked)) [lang=ko]{display:none}\n"
+    /* On a phone a column of sentences is too narrow to read: they stand below the rest of their row. */
+    "@media(max-width:40rem){tr:has(>td.left){display:grid;grid-template-columns:1fr auto;"
+    "border-bottom:1px solid var(--rule)}tr:has(>td.left)>*{border:0}td.left{grid-column:1/-1}}\n"
     "@media print{.switch{display:none}figure{break-inside:avoid}}\n";
 
 void html_add(struct html *h, const char *markup)
