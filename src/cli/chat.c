@@ -220,7 +220,7 @@ static int answer(struct chat *c, const char *line, struct err *e)
 /* ---- lines ---- */
 
 static const char help_text[] = "/reset  forget what was said\n/help   this\n/quit   leave (or Ctrl-D); Ctrl-C stops "
-                                "an answer";
+                                "an answer and empties a line";
 
 /* `line` ends with a NUL.  1: go on; 0: leave; negative: error that ends the program. */
 static int one_line(struct chat *c, char *line, size_t n, bool tty, struct err *e)
@@ -241,6 +241,11 @@ static int one_line(struct chat *c, char *line, size_t n, bool tty, struct err *
     }
     if (strcmp(line, "/help") == 0) {
         fprintf(c->json ? stderr : stdout, "%s\n", help_text);
+        return 1;
+    }
+    /* A mistyped command; a path or a sentence has more to it than letters. */
+    if (tty && line[0] == '/' && n > 1 && strspn(line + 1, "abcdefghijklmnopqrstuvwxyz") == n - 1) {
+        log_line("unknown command %s; /help lists them", line);
         return 1;
     }
     int rc = uc_check(name, line, n, e);
@@ -275,6 +280,19 @@ static char *prompt(EditLine *el)
     return text;
 }
 
+/* Ctrl-C at the prompt empties the line: pressed for an answer that has just ended, it must not lose the talk. */
+static unsigned char empty_line(EditLine *el, int key)
+{
+    const LineInfoW *l = el_wline(el);
+    int n = (int)(l->lastchar - l->buffer);
+    (void)key;
+    if (n == 0)
+        fputs("\n(Ctrl-D leaves)\n", stdout);
+    el_cursor(el, (int)(l->lastchar - l->cursor));
+    el_deletestr(el, n);
+    return n == 0 ? CC_REDISPLAY : CC_REFRESH;
+}
+
 static int talk_tty(struct chat *c, struct err *e)
 {
     HistEvent ev;
@@ -291,6 +309,9 @@ static int talk_tty(struct chat *c, struct err *e)
     el_set(el, EL_EDITOR, "emacs");
     el_set(el, EL_SIGNAL, 1); /* restores the terminal when a signal ends the program */
     el_set(el, EL_HIST, history, h);
+    el_set(el, EL_SETTY, "-d", "-intr", "intr=", NULL); /* a key like others while a line is edited, not a signal */
+    el_set(el, EL_ADDFN, "empty-line", "empties the line", empty_line);
+    el_set(el, EL_BIND, "^C", "empty-line", NULL);
     el_source(el, NULL);
     puts("/help lists the commands.");
     int go = 1, n;

@@ -107,6 +107,12 @@ printf '하나\0는?\n' | "$DOKJA" $C >out.txt 2>err.txt
 has "a line with NUL" "$? $(tail -n 1 err.txt)" "line 1: byte 6 is NUL"
 fails "instructions of bytes" 1 "--system: byte 0 is not UTF-8" \
     "$DOKJA" chat -m run --form chat --system $'\xb0\xa1'
+keys() { python3 "$here/keys.py" "$DOKJA" $C; } # what is typed comes on standard input
+printf '> \t/rest\\r\nunknown command /rest; /help lists them\t\n> \t/quit\\r\n' | keys >out.txt 2>err.txt
+is "a mistyped command is no question" "$? $(cat err.txt)" "0 "
+printf '> \t가나다\n나다\t\\x03\n> \t\\x03\n(Ctrl-D leaves)\t둘은?\\r\n> \t/quit\\r\n' | keys >out.txt 2>err.txt
+is "Ctrl-C at the prompt does not end it" "$? $(cat err.txt)" "0 "
+is "Ctrl-C empties the line" "$(grep -c '가나다.*둘은' out.txt)" 0
 fails "unknown form" 2 "--form" "$DOKJA" chat -m run --form poem
 
 # score
