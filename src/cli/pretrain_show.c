@@ -7,6 +7,10 @@
 #include "base/mem.h"
 #include "cli/pretrain.h"
 
+/* Repetitions of a text that are worth nearly as much as new text (Muennighoff et al. 2023, "Scaling
+ * Data-Constrained Language Models"). */
+enum { TIMES_ADVISED = 4 };
+
 static void stdout_line(const char *s)
 {
     puts(s);
@@ -88,9 +92,12 @@ void pretrain_describe(const struct pretrain *p)
     human_count(tokens, all);
     snprintf(flops, sizeof flops, "%.3g", all * run_flops_per_token(&p->run));
     if (p->run.start_steps > 0)
-        snprintf(seq, sizeof seq, "%d, from step %" PRId64 " ", p->run.seq_start, p->run.start_steps + 1);
-    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s%d; from random weights, seed 0x%016" PRIx64,
-             m->n_layer, m->d_model, params, m->vocab, seq, p->run.seq, p->run.seed);
+        snprintf(seq, sizeof seq, "%d (%d from step %" PRId64 ")", p->run.seq_start, p->run.seq,
+                 p->run.start_steps + 1);
+    else
+        snprintf(seq, sizeof seq, "%d", p->run.seq);
+    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s; from random weights, seed 0x%016" PRIx64,
+             m->n_layer, m->d_model, params, m->vocab, seq, p->run.seed);
     int advised = recipe_vocab(all * run_flops_per_token(&p->run));
     if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)
         log_line("advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d", advised,
@@ -100,6 +107,10 @@ void pretrain_describe(const struct pretrain *p)
              p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
              schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
              tokens_docs(p->tokens, TOKENS_TRAIN));
+    double times = all / (double)tokens_count(p->tokens, TOKENS_TRAIN);
+    if (times > TIMES_ADVISED)
+        log_line("advice: this reads the text %.0f times; beyond about %d a model learns it by heart rather than from "
+                 "it: more text, or a shorter run", times, TIMES_ADVISED);
     log_line("profile %s, %s on %d threads; %d sequences at once%s; memory planned %.2f GB",
              profile_name(p->run.profile), isa_name(p->x.k->isa), p->x.threads, plan_.micro_rows,
              plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);

@@ -34,6 +34,20 @@ done
 train small --depth 1 --steps 24 --threads 2 --memory 90M
 same "same root with a small memory budget" small.json "$want"
 
+# Little text for the length is told, and where the rows grow.
+head -n 12 p.jsonl >few.jsonl
+"$DOKJA" corpus build --in few.jsonl --out few >/dev/null 2>&1
+"$DOKJA" pretrain --corpus few --tokenizer tok --seq 64 --seq-start 32 --batch-tokens 1024 --heldout 0.2 --depth 1 \
+    --steps 40 --out often >/dev/null 2>often.err
+times=$(sed -n 's/^advice: this reads the text \([0-9]*\) times; beyond about 4 .*/\1/p' often.err)
+all=$(sed -n 's/.* \([0-9]*\) training tokens in .*/\1/p' often.err)
+if [ "${times:-0}" -gt 4 ] && [ "$times" = $(((40 * 1024 + all / 2) / all)) ]; then ok "advice where text repeats"
+else bad "advice where text repeats" "${times:-none} times, $all tokens"; fi
+grep -q "sequence 32 (64 from step 29);" often.err && ok "where rows grow" ||
+    bad "where rows grow" "$(grep sequence often.err)"
+grep -q "advice: this reads" base.json.err && bad "no advice for one reading" "there is" ||
+    ok "no advice for one reading"
+
 # Peak memory is what was planned.
 train mem --depth 4 --seq 256 --batch-tokens 4096 --steps 3
 said=$(sed -n 's/.*"peak_rss_bytes":\([0-9]*\),"planned_bytes":\([0-9]*\).*/\1 \2/p' mem.json)
