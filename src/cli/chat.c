@@ -36,6 +36,7 @@ struct chat {
     struct token_vec said;   /* everything so far; the session holds the first session_len of it */
     uint64_t lines;          /* read so far */
     bool system_told, out_failed;
+    bool tty;                /* line editing: Ctrl-C never ends the program */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -201,7 +202,7 @@ static int answer(struct chat *c, const char *line, struct err *e)
     if (rc == 0) {
         catch_interrupt(true);
         rc = generate(c->s, c->said.v + have, (int)c->said.n - have, &c->o, &r, e);
-        catch_interrupt(false);
+        catch_interrupt(c->tty);
     }
     if (rc == 0)
         rc = c->json ? cli_print_result(&r, c->c.m, clock_seconds() - t0, e) : (putchar('\n'), fflush(stdout), 0);
@@ -313,6 +314,8 @@ static int talk_tty(struct chat *c, struct err *e)
     el_set(el, EL_ADDFN, "empty-line", "empties the line", empty_line);
     el_set(el, EL_BIND, "^C", "empty-line", NULL);
     el_source(el, NULL);
+    c->tty = true;
+    catch_interrupt(true); /* keys typed ahead reach the terminal before a line is edited */
     puts("/help lists the commands.");
     int go = 1, n;
     const char *got;
