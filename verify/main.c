@@ -42,7 +42,7 @@ static int again(const struct asked *o)
 {
     static struct story s;
     static struct replayed r;
-    char properties[300], first[300] = "null";
+    char properties[300], first[300];
     story_read(&s, join(o->run, "ledger.bin"));
     if (ledger_signed(&s.l, s.r.key.b) + 1 < s.l.n_records)
         refuse("%s: more than its last record is not signed for", s.l.path);
@@ -54,7 +54,7 @@ static int again(const struct asked *o)
                  r.what);
     printf(o->json ? "{\"segments\":%llu,\"matched\":%llu,\"first_difference\":%s}\n"
                    : "of %llu segments %llu are what training gives; first difference: %s\n",
-           N(r.segments), N(r.matched), first);
+           N(r.segments), N(r.matched), !same ? first : o->json ? "null" : "none");
     snprintf(properties, sizeof properties, "\"REPLAY_%llu_OF_%llu_%s\",\"CHOSEN=%.100s\"", N(r.matched),
              N(s.n_segments), same ? "BITEXACT" : "DIFFERS", quoted(o->replay));
     if (o->attest) attest(o, s.l.file, properties);

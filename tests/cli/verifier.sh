@@ -153,6 +153,9 @@ rm -rf forged; cp -r heart forged; forge forged heart/state/key.pem move 7 3fa99
 forge forged heart/state/key.pem move 7 3ff80000000000004000000000000000; caught "a leap beyond reach" step-bound
 
 train along --seq 64 --batch-tokens 8192 --steps 12 --keep-states 1
+"$V" along --replay last >v.out 2>v.err
+grep -q 'are what training gives; first difference: none$' v.out && ok "a replay in words" ||
+    bad "a replay in words" "$(cat v.out)"
 "$V" along --replay last --json >v.out 2>v.err; n=$(wc -l <v.err)
 grep -q '"matched":1,"first_difference":null' v.out && [ "$n" -lt 3 ] && ok "replay from a kept state" ||
     bad "replay from a kept state" "$n segments: $(cat v.out v.err)"
