@@ -1,6 +1,10 @@
 #!/bin/bash
 # Installs what the build needs and is missing (Debian 12), then builds. A line per stage; details in build/setup.log.
 set -u
+[ $# = 0 ] || {
+    echo "usage: ./setup.sh   installs what the build needs (apt) and builds; takes no options" >&2
+    exit 2
+}
 cd "$(dirname "$0")" || exit 1
 mkdir -p build
 log=build/setup.log
@@ -42,7 +46,7 @@ if [ -n "$missing" ]; then
         die "apt-get install failed, see $log; needed:$missing"
 fi
 
-echo "setup: building"
+echo "setup: building (some minutes the first time; $log tells how far it is)"
 make -j"$(nproc)" >>"$log" 2>&1 || {
     grep -E ': (fatal )?error:|\*\*\* |undefined reference' "$log" | head -20 >&2
     die "the build failed, see $log"

@@ -533,7 +533,7 @@ static int merge_all(struct run *r)
         if (r->n_heap == 0)
             return err_set(r->e, ERR_VALUE,
                            "the text supports a vocabulary of %u at most, %u were asked for: give a smaller --vocab, "
-                           "--vocab-at-most or more text",
+                           "--vocab-at-most instead, or more text",
                            r->m->n_token, o->vocab);
         struct entry top = heap_pop(r);
         uint64_t count = r->pair[top.pair].count;
