@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,14 +100,20 @@ static int distance(const char *a, size_t na, const char *b)
     return row[nb];
 }
 
+bool opt_nearer(const char *typed, size_t n, const char *name, int *least)
+{
+    int d = strncmp(name, typed, n) == 0 && n >= 3 ? 1 : distance(typed, n, name);
+    if (d >= (n < 4 ? 2 : 3) || d >= *least) return false;
+    *least = d;
+    return true;
+}
+
 static const char *nearest(const struct opt_spec *s, const char *name, size_t n)
 {
     const char *best = NULL;
-    int least = n < 4 ? 2 : 3; /* strictly less */
-    for (const struct opt *o = s->opts; o && o->name; o++) {
-        int d = strncmp(o->name, name, n) == 0 && n >= 3 ? 1 : distance(name, n, o->name);
-        if (d < least) least = d, best = o->name;
-    }
+    int least = INT_MAX;
+    for (const struct opt *o = s->opts; o && o->name; o++)
+        if (opt_nearer(name, n, o->name, &least)) best = o->name;
     return best;
 }
 

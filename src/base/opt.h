@@ -12,6 +12,7 @@
 #define DK_BASE_OPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -53,5 +54,9 @@ struct opt_spec {
 /* 0: go on, positional arguments moved to argv[0..*n_args); 1: --help was printed to
  * stdout; ERR_USAGE with a sentence otherwise. */
 int opt_parse(const struct opt_spec *s, int argc, char **argv, int *n_args, struct err *e) MUST_CHECK;
+
+/* Whether the n bytes typed may be a slip for `name` (a letter or two away, or its beginning) and lie nearer to it than
+ * *least, which then becomes their distance; it begins at INT_MAX. */
+bool opt_nearer(const char *typed, size_t n, const char *name, int *least);
 
 #endif

@@ -33,7 +33,7 @@ int cmd_bench(int argc, char **argv, struct err *e)
     for (int i = 0; argc >= 2 && i < N_BENCH; i++)
         if (strcmp(argv[1], benches[i].name) == 0)
             return benches[i].run(argc - 1, argv + 1, e);
-    return err_set(e, ERR_USAGE, "bench: %s%s; `dokja bench --help` lists what can be measured",
-                   argc >= 2 ? "unknown measurement: " : "which measurement?",
-                   argc >= 2 ? argv[1] : "");
+    if (argc < 2)
+        return err_set(e, ERR_USAGE, "which measurement? `dokja bench --help` lists what can be measured");
+    return err_set(e, ERR_USAGE, "unknown measurement %.40s; `dokja bench --help` lists what can be measured", argv[1]);
 }

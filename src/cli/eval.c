@@ -133,9 +133,9 @@ int cmd_eval(int argc, char **argv, struct err *e)
     if (rc)
         return rc > 0 ? 0 : rc;
     if (!a.model)
-        return err_set(e, ERR_USAGE, "eval: -m MODEL is missing");
+        return err_set(e, ERR_USAGE, "-m MODEL is missing: a run or model folder");
     if (strcmp(a.tasks, "primer"))
-        return err_set(e, ERR_USAGE, "eval: unknown task \"%s\"; there is: primer", a.tasks);
+        return err_set(e, ERR_USAGE, "unknown task \"%s\"; there is: primer", a.tasks);
     log_catch_stop();
     return eval_primer(&a, e);
 }

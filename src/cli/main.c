@@ -1,4 +1,5 @@
 /* dokja: picks the command and says in one sentence what went wrong. */
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/opt.h"
 #include "cli/cli.h"
 
 #ifndef DOKJA_VERSION
@@ -60,6 +62,16 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+static int unknown(const char *name, struct err *e)
+{
+    const char *near = NULL;
+    int least = INT_MAX;
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (opt_nearer(name, strlen(name), commands[i].name, &least)) near = commands[i].name;
+    if (near) return err_set(e, ERR_USAGE, "unknown command \"%s\"; did you mean %s?", name, near);
+    return err_set(e, ERR_USAGE, "unknown command \"%s\"; dokja --help lists the commands", name);
+}
+
 static bool is(const char *arg, const char *word) { return arg && strcmp(arg, word) == 0; }
 
 /* OpenMP threads that wait at length by spinning collapse as soon as another program wants their core (decoding on two
@@ -96,7 +108,7 @@ int main(int argc, char **argv)
     }
     const struct command *c = find(name);
     if (!c) {
-        err_set(&e, ERR_USAGE, "unknown command \"%s\"; dokja --help lists the commands", name);
+        unknown(name, &e);
         return fail("", &e);
     }
     int rc = c->run(argc - 1, argv + 1, &e);

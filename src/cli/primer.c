@@ -30,7 +30,7 @@ int cmd_primer(int argc, char **argv, struct err *e)
     if (rc)
         return rc > 0 ? 0 : rc;
     if (!out)
-        return err_set(e, ERR_USAGE, "primer: --out FILE.jsonl is missing");
+        return err_set(e, ERR_USAGE, "--out FILE.jsonl is missing");
     log_catch_stop();
     double start = clock_seconds();
     rc = primer_write(out, (uint64_t)bytes, seed, e);

@@ -257,7 +257,7 @@ int cmd_score(int argc, char **argv, struct err *e)
         a.in.v[a.in.n++] = argv[i];
     }
     if (!a.model || (a.in.n == 0) == !a.tokens)
-        return err_set(e, ERR_USAGE, "score needs -m MODEL and either --in FILE or --tokens IDS.json");
+        return err_set(e, ERR_USAGE, "needs -m MODEL and either --in FILE or --tokens IDS.json");
     log_catch_stop();
     rc = open_scorer(&k, &a, e);
     k.t0 = clock_seconds();

@@ -224,5 +224,6 @@ int cmd_tokenizer(int argc, char **argv, struct err *e)
             printf("  %-8s %-*s %s\n", sub[i].name, wrap_bytes(sub[i].args, 34), sub[i].args, sub[i].about);
         return 0;
     }
-    return err_set(e, ERR_USAGE, "tokenizer takes one of train, encode, decode, report");
+    return err_set(e, ERR_USAGE, "expected train, encode, decode or report; got %.40s",
+                   argc > 1 ? argv[1] : "nothing");
 }

@@ -20,7 +20,14 @@ expect "help" 0 "Usage: dokja COMMAND" "" --help
 expect "help by letter" 0 "Usage: dokja COMMAND" "" -h
 expect "version" 0 "dokja 0." "" --version
 expect "no command" 2 "" "Usage: dokja COMMAND"
-expect "unknown command" 2 "" "dokja: unknown command \"pretrian\"" pretrian
+expect "a slip in a command" 2 "" "dokja: unknown command \"pretrian\"; did you mean pretrain?" pretrian
+expect "unknown command" 2 "" "dokja: unknown command \"frob\"; dokja --help lists the commands" frob
+expect "a measurement is missing" 2 "" "dokja bench: which measurement? " bench
+expect "unknown measurement" 2 "" "dokja bench: unknown measurement frob; " bench frob
+expect "primer without --out" 2 "" "dokja primer: --out FILE.jsonl is missing" primer
+expect "eval without a model" 2 "" "dokja eval: -m MODEL is missing" eval
+expect "tokenizer without a command" 2 "" \
+    "dokja tokenizer: expected train, encode, decode or report; got nothing" tokenizer
 for c in primer corpus tokenizer pretrain generate chat score eval bench selftest; do
     expect "$c --help" 0 "dokja $c" "" "$c" --help
     expect "$c: unknown option" 2 "" "dokja $c: " "$c" --nonsense
