@@ -1,6 +1,7 @@
 /* dokja pretrain: from a corpus and a tokenizer to a model trained from random weights. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -160,26 +161,36 @@ static int measure_peak(struct pretrain *p, enum profile profile, struct err *e)
 
 /* ---- length ---- */
 
-/* Speed of real steps, before the run begins: the trainer starts afresh afterwards. */
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Speed of real steps, before the run begins: the trainer starts afresh afterwards.  Their mean, for others take their
+ * share of a whole run too; but a program that was held for a while (a machine asleep, a stopped container) must
+ * not plan a run of a few steps: where half of the steps took less than half the mean, theirs is the speed. */
 static int measure_speed(struct pretrain *p, double *tokens_per_s, struct err *e)
 {
+    enum { MOST = 64 };
     struct step_report r;
-    double start = 0;
-    int64_t n = 0;
+    double took[MOST], all = 0, before = 0;
+    int n = -1;   /* the first step touches the memory */
     log_progress_now("measuring this machine's training speed …");
     trainer_init(p->trainer);
-    for (int i = 0; i < 64; i++) {
+    while (n < 2 || (n < MOST - 1 && all <= 0.02 * 60 * p->req.minutes)) {
         int rc = trainer_step(p->trainer, &r, e);
         if (rc)
             return rc;
-        if (i == 0)
-            start = clock_seconds();   /* the first step touches the memory */
-        else
-            n += p->run.batch_tokens;
-        if (i >= 2 && clock_seconds() - start > 0.02 * 60 * p->req.minutes)
-            break;
+        double now = clock_seconds();
+        if (n >= 0)
+            all += took[n] = now - before;
+        n++;
+        before = now;
     }
-    *tokens_per_s = (double)n / (clock_seconds() - start);
+    qsort(took, (size_t)n, sizeof *took, by_size);
+    double mean = all / n, median = took[(n - 1) / 2];
+    *tokens_per_s = (double)p->run.batch_tokens / (median < mean / 2 ? median : mean);
     return 0;
 }
 

@@ -48,6 +48,22 @@ grep -q "sequence 32 (64 from step 29);" often.err && ok "where rows grow" ||
 grep -q "advice: this reads" base.json.err && bad "no advice for one reading" "there is" ||
     ok "no advice for one reading"
 
+# A program that is held while it measures its speed does not plan a run of a few steps.
+planned() { # seconds held → steps of a run of a minute
+    "$DOKJA" pretrain $T --out held$1 --depth 1 --minutes 1 >/dev/null 2>held.err & local pid=$! n=
+    until grep -q "^measuring" held.err; do sleep 0.01; kill -0 $pid 2>/dev/null || break; done
+    sleep 0.2; kill -STOP $pid; sleep "$1"; kill -CONT $pid
+    for i in $(seq 600); do
+        n=$(sed -n 's/^\([0-9]*\) steps × .*/\1/p' held.err); [ -n "$n" ] && break
+        sleep 0.1
+    done
+    kill -9 $pid; wait $pid 2>/dev/null
+    echo "${n:-0}"
+}
+held=$(planned 12); free=$(planned 0)
+if [ "$free" -gt 0 ] && [ $((8 * held)) -gt "$free" ]; then ok "held while measuring"
+else bad "held while measuring" "$held steps, otherwise $free"; fi
+
 # Peak memory is what was planned.
 train mem --depth 4 --seq 256 --batch-tokens 4096 --steps 3
 said=$(sed -n 's/.*"peak_rss_bytes":\([0-9]*\),"planned_bytes":\([0-9]*\).*/\1 \2/p' mem.json)
