@@ -189,10 +189,11 @@ int cmd_ledger(int argc, char **argv, struct err *e)
                "  verify    checks everything that can be checked without training\n"
                "  replay    trains segments again and compares\n"
                "  sign      signs the model's files (OpenSSF Model Signing)\n"
-               "  export    writes what other people's tools read: SLSA, CycloneDX, Croissant, EU, Korea\n"
-               "  disclose  shows one document, segment or tensor and nothing else, with its proof\n"
+               "  export    writes SLSA, CycloneDX, Croissant, drafts for the EU and Korea\n"
+               "  disclose  shows one document, segment or tensor alone, with its proof\n"
                "  check     checks what was disclosed, with that file alone\n"
-               "  used      tells in which steps a document was trained on\n");
+               "  used      tells in which steps a document was trained on\n\n"
+               "dokja ledger COMMAND --help shows the options of each.\n");
         return 0;
     }
     return err_set(e, ERR_USAGE, "expected show, verify, replay, sign, export, disclose, check or used; got %.40s",

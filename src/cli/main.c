@@ -37,7 +37,7 @@ static void print_help(FILE *f)
     for (int i = 0; i < N_COMMANDS; i++) fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].about);
     fprintf(f, "\n  dokja COMMAND --help shows a command's options; dokja --version the version.\n"
                "  Environment: OMP_NUM_THREADS (threads),\n"
-               "  DOKJA_CPU=ref|avx2|avx512|avx512bf16|amx (instruction set; default: the fastest here).\n");
+               "  DOKJA_CPU=ref|avx2|avx512|avx512bf16|amx (default: the fastest here).\n");
 }
 
 static int fail(const char *name, const struct err *e)

@@ -33,6 +33,13 @@ for c in primer corpus tokenizer pretrain generate chat score eval bench selftes
     expect "$c: unknown option" 2 "" "dokja $c: " "$c" --nonsense
 done
 
+# Lists of commands fit a terminal of 80 columns.
+for c in "" corpus tokenizer ledger; do
+    wide=$("$DOKJA" $c --help | sed 's/…/./g' | awk 'length > 80' | head -n 1)
+    [ -z "$wide" ] && echo "ok ${c:-dokja} --help fits 80 columns" ||
+        echo "FAIL ${c:-dokja} --help fits 80 columns: $wide"
+done
+
 # "…" is three bytes and one column.
 "$DOKJA" bench --help >"$out"
 columns=$(sed -n 's/^\(  [a-z]*  *[-[].*[])N….A-Z]  *\)[a-z].*/\1/p' "$out" | LC_ALL=C sed 's/\xe2\x80\xa6/./g' |
