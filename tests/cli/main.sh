@@ -33,6 +33,14 @@ for c in primer corpus tokenizer pretrain generate chat score eval bench selftes
     expect "$c: unknown option" 2 "" "dokja $c: " "$c" --nonsense
 done
 
+# The textbook takes the place of another one, but of nothing else unless told to.
+echo '{"text":"내 글"}' >"$TMP/mine.jsonl"
+expect "primer over own text" 1 "" "mine.jsonl: exists and is no primer; use --force" \
+    primer --bytes 2k --out "$TMP/mine.jsonl"
+holds "$TMP/mine.jsonl" "내 글" && echo "ok own text stays" || echo "FAIL own text stays: it is gone"
+expect "primer --force" 0 "mine.jsonl: " "" primer --bytes 2k --force --out "$TMP/mine.jsonl"
+expect "primer over a primer" 0 "seed 2" "" primer --bytes 2k --seed 2 --out "$TMP/mine.jsonl"
+
 # Lists of commands fit a terminal of 80 columns.
 for c in "" corpus tokenizer ledger; do
     wide=$("$DOKJA" $c --help | sed 's/…/./g' | awk 'length > 80' | head -n 1)
