@@ -164,9 +164,19 @@ static void free_new(struct file_new *f)
     mem_free(f);
 }
 
+/* A rename would put a file in the place of a device, a pipe or a name such as /dev/stdout, which others need. */
+static bool is_special(const char *path)
+{
+    struct stat st;
+    if (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return true;
+    return !strncmp(path, "/dev/", 5) && !lstat(path, &st) && S_ISLNK(st.st_mode);
+}
+
 int file_new_open(struct file_new **out, const char *path, struct err *e)
 {
     *out = NULL;
+    if (is_special(path))
+        return err_set(e, ERR_IO, "%s: is a device, a pipe or a link to one, expected the name of a file", path);
     struct file_new *f = mem_new(1, sizeof *f);
     if (!f) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
     f->path = mem_strdup(path);

@@ -27,7 +27,8 @@ int file_map_open(struct file_map *m, const char *path, struct err *e) MUST_CHEC
 void file_map_close(struct file_map *m);
 
 /* Atomic replacement: bytes go to a temporary beside `path`; commit flushes, fsyncs,
- * renames and fsyncs the folder.  Without commit nothing at `path` changes. Buffered. */
+ * renames and fsyncs the folder.  Without commit nothing at `path` changes. Buffered.
+ * Devices and pipes are refused. */
 struct file_new;
 int file_new_open(struct file_new **f, const char *path, struct err *e) MUST_CHECK;
 int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e) MUST_CHECK;

@@ -87,6 +87,20 @@ static void replaces_only_on_commit(void **state)
     file_new_abort(&f);
 }
 
+static void leaves_pipes_where_they_are(void **state)
+{
+    (void)state;
+    struct stat st;
+    assert_int_equal(mkfifo(in_dir("pipe"), 0600), 0);
+    refused(file_replace(in_dir("pipe"), "x", 1, &e), ERR_IO, "/pipe: is a device, a pipe or a link to one");
+    assert_int_equal(symlink("pipe", in_dir("link")), 0);
+    refused(file_replace(in_dir("link"), "x", 1, &e), ERR_IO, "/link: is a device, a pipe or a link to one");
+    assert_int_equal(lstat(in_dir("link"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(stat(in_dir("pipe"), &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+}
+
 static void large_writes_and_patches(void **state)
 {
     (void)state;
@@ -212,6 +226,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_within_limits, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(maps, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(replaces_only_on_commit, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(leaves_pipes_where_they_are, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(large_writes_and_patches, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(writes_at_a_place, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(appends_and_cuts, folder_up, folder_down),
