@@ -57,6 +57,10 @@ static void again_new(const struct run *r, const char *dir)
     uint64_t batch = (uint64_t)r->train.batch_tokens;
     t.r = r;
     shard_open(r, join(dir, "tokens/train.tokens"));
+    const char *model = join(dir, "model.safetensors");
+    ref_state_plan(&t.s, &r->train, take);
+    if (file_there(model) && !model_has_room(&t.s, model))
+        refuse("%s: has not the %zu weights of GENESIS' shape", model, t.s.total);
     ref_state_new(&t.s, &r->train, take);
     t.trainer = ref_trainer_new(&t.s, take);
     t.before = take(t.s.total, sizeof(float)), t.target = take(batch, sizeof(int));

@@ -86,10 +86,13 @@ static void seed(struct audit *a)
 }
 static void initial(struct audit *a)
 {
-    ref_state_new(&a->first, &a->s->r.train, take);
-    struct digest root = state_root(&a->first);
+    ref_state_plan(&a->first, &a->s->r.train, take);
     say(a, UNDECIDED, NONE, "training has not begun");
     if (!a->s->has[INIT]) return;
+    say(a, UNDECIDED, NONE, "not made again without a model file of GENESIS' shape");
+    if (!model_has_room(&a->first, join(a->asked->run, "model.safetensors"))) return;
+    ref_state_new(&a->first, &a->s->r.train, take);
+    struct digest root = state_root(&a->first);
     if (!same_digest(&root, &a->s->init))
         refuse("INIT's root is not that of the random weights of seed 0x%016llx", N(a->s->r.train.seed));
     say(a, PASS, NONE, "weights made again from seed 0x%016llx give INIT's root", N(a->s->r.train.seed));
@@ -167,6 +170,7 @@ static void weights(struct audit *a)
     struct ref_state last;
     say(a, UNDECIDED, NONE, "no FINAL says what they should be");
     if (!a->s->has[FINAL]) return;
+    if (!a->first.w) refuse("model.safetensors has not the %zu weights of GENESIS' shape", a->first.total);
     float *w = take(a->first.total, sizeof *w);
     model_load(&a->first, w, join(a->asked->run, "model.safetensors"));
     a->w = w;

@@ -39,8 +39,9 @@ void step_bound(struct audit *a)
 {
     const struct ref_run *r = &a->s->r.train;
     struct worst worst = {0, 0, "no tensor"};
-    say(a, UNDECIDED, (double)NAN, a->joined ? "no bound is known for these betas" : "no segments to judge");
-    if (!a->joined || !(r->beta1 * r->beta1 < r->beta2)) return;
+    say(a, UNDECIDED, (double)NAN, !a->joined ? "no segments to judge" : a->first.w ?
+        "no bound is known for these betas" : "no initial weights to judge by");
+    if (!a->joined || !a->first.w || !(r->beta1 * r->beta1 < r->beta2)) return;
     double *size = take((uint64_t)(a->first.t_end - a->first.t), sizeof *size);
     for (uint64_t k = 0; k < a->s->n_segments; k++) {
         const struct segment *g = &a->s->segment[k];

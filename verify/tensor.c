@@ -38,6 +38,10 @@ static const char *read_tensors(const struct ref_state *s, float *out, const cha
     return header;
 }
 void model_load(const struct ref_state *s, float *w, const char *path) { read_tensors(s, w, path, false); }
+bool model_has_room(const struct ref_state *s, const char *path)
+{
+    return file_there(path) && map_file(path).n / sizeof(float) > s->total;
+}
 void state_load(struct ref_state *s, const char *path)
 {
     const char *header = read_tensors(s, s->w, path, true);

@@ -129,6 +129,8 @@ void mem_peak_rss_reset(void)
     fclose(f);
 }
 
+size_t mem_physical(void) { return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE); }
+
 void *arena_take(struct arena *a, size_t n, size_t size)
 {
     size_t bytes = 0, start = 0, end = 0;

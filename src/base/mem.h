@@ -36,6 +36,8 @@ long mem_forbidden_count(void);
 /* Resident peak of this process in bytes (VmHWM), 0 where unknown; and resetting it. */
 size_t mem_peak_rss(void);
 void mem_peak_rss_reset(void);
+/* Bytes of memory that the machine has. */
+size_t mem_physical(void);
 
 /* An arena over caller's storage.  With base == NULL it only measures: arena_take
  * returns NULL and `used` grows; run the same layout function again with storage of

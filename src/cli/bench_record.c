@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/mem.h"
 #include "cli/bench.h"
 
 /* The value of "NAME : value" in /proc/cpuinfo's first block, at most n - 1 bytes of it, or "". */
@@ -33,7 +33,7 @@ void bench_machine_name(char out[200])
     cpuinfo(model, sizeof model, "model name");
     cpuinfo(family, sizeof family, "cpu family");
     cpuinfo(number, sizeof number, "model");
-    double gib = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 0x1p30;
+    double gib = (double)mem_physical() / 0x1p30;
     int at = snprintf(out, 200, "%s", *model ? model : "unknown processor");
     if (*family && *number)
         at += snprintf(out + at, 200 - (size_t)at, " (family %s, model %s)", family, number);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/opt.h"
 #include "cli/ledger_page.h"
 #include "cli/ledger_sub.h"
@@ -99,6 +100,8 @@ static int replay_open(struct replay *p, struct err *e)
         rc = replay_choose(&p->choice, p->b, p->all ? "all" : p->segments, p->nonce, e);
     if (rc == 0)
         rc = open_tokens(p, e);
+    if (rc == 0)
+        rc = replay_check_model(p->b, p->run, e);
     struct trainer_args a = {.x = &p->x, .config = p->b ? &p->b->config : NULL, .tokens = p->tokens,
                              .memory = p->memory};
     return rc ? rc : trainer_new(&p->trainer, &a, e);
@@ -155,7 +158,7 @@ int ledger_replay(int argc, char **argv, struct err *e)
         {"corpus", 0, OPT_STR, &p.corpus, "DIR", "takes the text from the committed corpus, not from RUN/tokens", 0, 0,
          NULL},
         {"threads", 't', OPT_INT, &p.threads, "N", "threads (OMP_NUM_THREADS, or all cores)", 1, 4096, NULL},
-        {"memory", 0, OPT_SIZE, &p.memory, "SIZE", "budget, e.g. 8G", 1, 1e15, NULL},
+        {"memory", 0, OPT_SIZE, &p.memory, "SIZE", "budget, e.g. 8G (what the machine has)", 1, 1e15, NULL},
         {"html", 0, OPT_STR, &p.html, "FILE", "also writes one page: curve, segments, checks", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &p.json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
@@ -168,6 +171,8 @@ int ledger_replay(int argc, char **argv, struct err *e)
         return rc > 0 ? 0 : rc;
     struct replay_result r = {0};
     p.run = argv[0];
+    if (p.memory == 0)   /* what a forged GENESIS claims must not bring the machine down */
+        p.memory = (int64_t)mem_physical();
     rc = replay_open(&p, e);
     log_catch_stop();
     struct replay_opts o = {.dir = p.run, .choice = &p.choice, .stop = asked_to_stop, .on_step = on_step, .user = &p};

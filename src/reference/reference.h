@@ -92,6 +92,8 @@ struct ref_state {
     float *w, *m, *v;                     /* weights and moments: one block, which ref_state_bytes gives */
     uint64_t step, sample;                /* steps done; rows of seq used */
 };
+/* The tables and totals, without memory for weights. */
+void ref_state_plan(struct ref_state *s, const struct ref_run *r, void *(*take)(uint64_t n, size_t size));
 /* Of the seed, before the first step. */
 void ref_state_new(struct ref_state *s, const struct ref_run *r, void *(*take)(uint64_t n, size_t size));
 /* The same again, in the memory it has. */

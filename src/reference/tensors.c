@@ -81,7 +81,7 @@ void ref_state_first(struct ref_state *s)
         fill(s->w + t->at, t, s->run->seed, (uint32_t)(t - s->t));
 }
 
-void ref_state_new(struct ref_state *s, const struct ref_run *r, void *(*take)(uint64_t n, size_t size))
+void ref_state_plan(struct ref_state *s, const struct ref_run *r, void *(*take)(uint64_t n, size_t size))
 {
     enum { OUTSIDE = 3, IN_A_LAYER = 11 }; /* tensors at most */
     double d = (double)r->d_model, std = r->tied ? 4.0 / d : 0.02;
@@ -94,6 +94,11 @@ void ref_state_new(struct ref_state *s, const struct ref_run *r, void *(*take)(u
     s->norm = add(s, -1, "model.norm", 1, r->d_model, REF_GAIN, 0, 1);
     if (!r->tied)
         s->head = add(s, -1, "lm_head", r->vocab, r->d_model, REF_HEAD, 1.0 / d, 0);
+}
+
+void ref_state_new(struct ref_state *s, const struct ref_run *r, void *(*take)(uint64_t n, size_t size))
+{
+    ref_state_plan(s, r, take);
     s->w = take(2 * s->total + s->v_total + CURSOR / sizeof *s->w, sizeof *s->w);
     s->m = s->w + s->total;
     s->v = s->m + s->total;

@@ -22,7 +22,8 @@ struct auditor {
     struct logbook *b;
     struct param_table table;
     struct optim optim;
-    real *w0, *w;              /* initial and final weights; w NULL where they are not to be had */
+    real *w0, *w;              /* initial and final weights; NULL where they are not to be had */
+    struct err no_model;       /* why there is no w0: what RUN's model file lacks */
     uint64_t signed_for;       /* records */
     bool form_is_good;         /* segments have one movement a tensor */
 };
@@ -234,12 +235,20 @@ static void check_seed(struct auditor *u)
 
 /* ---- the beginning ---- */
 
+/* Anyone can write a GENESIS that claims terabytes: no memory is taken for a model before its file shows the tensors
+ * that it claims. */
 static int make_initial(struct auditor *u, struct err *e)
 {
     const struct run_config *c = &u->b->config;
     int rc = param_table_new(&u->table, &c->model, e);
-    if (rc == 0)
-        rc = optim_init(&u->optim, u->o->x, &u->table, &c->optim, e);
+    if (rc || !u->b->has_init)
+        return rc;
+    rc = model_check_weights(u->o->dir, &c->model, &u->table, &u->no_model);
+    if (rc == ERR_NOMEM)
+        return err_set(e, rc, "%s", u->no_model.msg);
+    if (rc)
+        return 0;
+    rc = optim_init(&u->optim, u->o->x, &u->table, &c->optim, e);
     if (rc == 0 && !(u->w0 = mem_map(u->table.total * sizeof(real))))
         rc = err_set(e, ERR_NOMEM, "no memory for %zu parameters", u->table.total);
     if (rc == 0)
@@ -252,6 +261,13 @@ static int check_initial(struct auditor *u, struct err *e)
     struct digest root;
     if (!u->b->has_init) {
         say(u, "initial", CHECK_NOT_DECIDABLE, NONE, "training has not begun", "학습을 시작하지 않았다");
+        return 0;
+    }
+    if (!u->w0) {
+        struct err why = u->no_model;
+        err_prefix(&why, "not made again without a model file of GENESIS' shape");
+        quote(u, "initial", CHECK_NOT_DECIDABLE, &why,
+              "GENESIS의 형태에 맞는 모델 파일이 없어 처음 가중치를 다시 만들지 않았다");
         return 0;
     }
     struct train_state s = {.table = &u->table, .w = u->w0, .optim = &u->optim};
@@ -395,17 +411,21 @@ static int check_weights(struct auditor *u, struct err *e)
 {
     struct buf path = {0};
     struct err why;
-    int rc = u->b->has_final ? file_join(&path, u->o->dir, "state/state.safetensors", e) : 0;
-    if (rc == 0 && u->b->has_final && !(u->w = mem_map(u->table.total * sizeof(real))))
-        rc = err_set(e, ERR_NOMEM, "no memory for %zu parameters", u->table.total);
-    if (rc) {
-        buf_release(&path);
-        return rc;
-    }
     if (!u->b->has_final) {
         say(u, "weights", CHECK_NOT_DECIDABLE, NONE, "no FINAL says what they should be",
             "어떤 가중치여야 하는지 말해 주는 FINAL이 없다");
         return 0;
+    }
+    if (!u->w0) {
+        quote(u, "weights", CHECK_FAIL, &u->no_model, "");
+        return 0;
+    }
+    int rc = file_join(&path, u->o->dir, "state/state.safetensors", e);
+    if (rc == 0 && !(u->w = mem_map(u->table.total * sizeof(real))))
+        rc = err_set(e, ERR_NOMEM, "no memory for %zu parameters", u->table.total);
+    if (rc) {
+        buf_release(&path);
+        return rc;
     }
     if (model_load_weights(u->o->dir, &u->b->config.model, &u->table, u->w, &why)) {
         quote(u, "weights", CHECK_FAIL, &why, "");
@@ -507,10 +527,13 @@ static int check_movement(struct auditor *u, struct err *e)
         say(u, "continuity", CHECK_NOT_DECIDABLE, NONE, "no segments to judge", "판단할 구간이 없다");
         return 0;
     }
-    rc = bounds_steps(&w, b, &u->table, u->w0, &why);
+    rc = u->w0 ? bounds_steps(&w, b, &u->table, u->w0, &why) : 0;
     if (rc == ERR_NOMEM)
         return err_set(e, rc, "%s", why.msg);
-    if (rc)
+    if (!u->w0)
+        say(u, "step-bound", CHECK_NOT_DECIDABLE, NONE, "no initial weights to judge by",
+            "견줄 처음 가중치가 없다");
+    else if (rc)
         quote(u, "step-bound", CHECK_NOT_DECIDABLE, &why, "");
     else
         say(u, "step-bound", w.figure <= 1 ? CHECK_PASS : CHECK_FAIL, w.figure,

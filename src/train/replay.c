@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/store.h"
 #include "train/bounds.h"
 #include "train/leaves.h"
 #include "train/state.h"
@@ -260,6 +261,21 @@ int replay_plan(struct replay_choice *c, struct trainer *t, const struct logbook
         }
     c->kept = count_kept(b, dir);
     return 0;
+}
+
+int replay_check_model(const struct logbook *b, const char *dir, struct err *e)
+{
+    struct param_table t = {0};
+    struct buf path = {0};
+    int rc = file_join(&path, dir, "model.safetensors", e);
+    if (rc == 0 && file_exists(path.p)) {
+        rc = param_table_new(&t, &b->config.model, e);
+        if (rc == 0)
+            rc = model_check_weights(dir, &b->config.model, &t, e);
+        param_table_release(&t);
+    }
+    buf_release(&path);
+    return rc;
 }
 
 struct replayer {

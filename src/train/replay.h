@@ -25,6 +25,9 @@ void replay_choice_release(struct replay_choice *c);
 /* The chance that k of n segments, drawn at random, hold one of the c that were tampered with. */
 double replay_detection(uint64_t n, uint64_t c, uint64_t k);
 
+/* Whether RUN's model file, where there is one, has the shape that GENESIS claims: asked before a trainer takes memory
+ * for that. */
+int replay_check_model(const struct logbook *b, const char *dir, struct err *e) MUST_CHECK;
 /* What has to be trained to reach the chosen segments, given the states that lie in the run's folder. */
 int replay_plan(struct replay_choice *c, struct trainer *t, const struct logbook *b, const char *dir,
                 struct err *e) MUST_CHECK;

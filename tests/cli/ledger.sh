@@ -310,6 +310,21 @@ forged swapped2 key.pem; cp twin/model.safetensors swapped2/
 ./forge records swapped2 key.pem file:model.safetensors
 verify swapped2; expect "swapped weights, FINAL made to fit" weights fail
 rm -rf swapped2/state; verify swapped2; expect "… and the state withheld" travel fail
+# A model of terabytes: seen by the model file's header, before memory is taken for it.
+forged vast key.pem 0:vocab=4194304 0:d_model=65536
+(ulimit -v 8000000; "$DOKJA" ledger verify vast --threads 2 --json >verify.json 2>verify.err)
+[ $? = 1 ] && ok "a GENESIS of terabytes gets a verdict" ||
+    bad "a GENESIS of terabytes gets a verdict" "$(tail -n 1 verify.err)"
+expect "… whose weights are not the files'" weights fail
+expect "… and are not made again" initial not-decidable
+expect "… nor judged by" step-bound not-decidable
+(ulimit -v 8000000; "$DOKJA" ledger replay vast --threads 2 --segments 0 >replay.txt 2>replay.err) &&
+    bad "… and is not replayed" "it was" || says "… and is not replayed" "tensor .* has shape" replay.err
+rm vast/model.safetensors
+(ulimit -v 8000000; "$DOKJA" ledger verify vast --threads 2 --json >verify.json 2>verify.err)
+expect "… without a model file either" initial not-decidable
+(ulimit -v 8000000; "$DOKJA" ledger replay vast --threads 2 --segments 0 >replay.txt 2>replay.err) &&
+    bad "… and not replayed" "it was" || says "… and not replayed" "^dokja ledger: --memory [0-9.]*G: " replay.err
 forged mixed key.pem; ./forge mix mixed 99 0.5; ./forge records mixed key.pem file:model.safetensors
 rm -rf mixed/state; verify mixed
 expect "initial weights mixed into foreign ones pass for a birth" birth pass

@@ -222,6 +222,15 @@ copy; forge forged $key set SEGMENT tokens 5; caught "another token count" segme
 for m in 7ff80000000000000000000000000000 3f500000000000000000000000000000 3f500000000000007ff0000000000000; do
     copy; forge forged $key set SEGMENT moved $m; caught "a movement that cannot be, $m" segments
 done
+copy; forge forged $key set GENESIS vocab 4194304; forge forged $key set GENESIS d_model 65536
+for run in "" --replay; do
+    (ulimit -v 4000000; "$V" forged ${run:+--replay 0} --json >v.out 2>v.err); rc=$?
+    grep -q "model.safetensors:* has not the [0-9]* weights of GENESIS' shape" v.out v.err && [ $rc = 1 ] &&
+        ok "a GENESIS of terabytes $run" || bad "a GENESIS of terabytes $run" "exit $rc: $(cat v.out v.err)"
+done
+"$V" forged --json >v.out 2>v.err
+[ "$(field initial <v.out) $(field weights <v.out)" = "not-decidable fail" ] && ok "… not made again" ||
+    bad "… not made again" "$(cat v.out v.err)"
 copy; forge forged $key set FINAL steps 15; caught "another end" complete
 copy; forge forged $key set GENESIS lr_embed 0x3f50000000000000; caught "a lower rate" step-bound
 not_replayed "a lower rate" forged '"step":2,"what":"'
@@ -241,7 +250,8 @@ flip forged/model.safetensors
     bad "a model file that training did not give, its state gone: replay fails" "exit $rc: $(cat v.out v.err)"
 copy; forge forged $key set SEGMENT segment 1; not_replayed "another index" forged "SEGMENT 0 has other steps"
 copy; forge forged $key set GENESIS vocab 4194303; forge forged $key set GENESIS d_model 65536
-"$V" forged >v.out 2>v.err; rc=$?
+rm forged/model.safetensors
+"$V" forged --replay 0 >v.out 2>v.err; rc=$?
 [ $rc = 2 ] && grep -q "no memory" v.err && ok "a model too large for the machine is no verdict" ||
     bad "a model too large for the machine is no verdict" "exit $rc: $(tail -n 2 v.out v.err)"
 copy; cp train.tokens forged/tokens; not_replayed "another text" forged '"step":1,"what":"loss"'
