@@ -266,3 +266,16 @@ int json_get_str(const char **out, const json_t *obj, const char *key, bool opt,
     *out = json_string_value(v);
     return 0;
 }
+
+/* ---- building ---- */
+
+static json_t *whole(json_t *built, int failed)
+{
+    if (!failed) return built;
+    json_decref(built);
+    return NULL;
+}
+
+json_t *json_with(json_t *obj, const char *key, json_t *v) { return whole(obj, json_object_set_new(obj, key, v)); }
+
+json_t *json_and(json_t *array, json_t *v) { return whole(array, json_array_append_new(array, v)); }

@@ -30,6 +30,12 @@ int json_get_bool(bool *out, const json_t *obj, const char *key, bool opt, bool 
 int json_get_str(const char **out, const json_t *obj, const char *key, bool opt, const char *dflt,
                  const char *where, struct err *e) MUST_CHECK;
 
+/* Building step by step: `v` becomes obj's member `key`, or array's last element, and what was built so far comes back;
+ * NULL, with all of it released, where anything is missing: obj or v is NULL (no memory, or text that is not UTF-8) or
+ * memory is short.  So one look at the end is enough. */
+json_t *json_with(json_t *obj, const char *key, json_t *v) MUST_CHECK;
+json_t *json_and(json_t *array, json_t *v) MUST_CHECK;
+
 /* Appends `v` as text: indent > 0 pretty, 0 on one line; keys in insertion order, reals with the
  * fewest digits that read back to the same binary64 (never as an integer). */
 int json_print(struct buf *b, const json_t *v, int indent, struct err *e) MUST_CHECK;

@@ -12,11 +12,14 @@
 
 enum { MAX_IN = 4096 };
 
-static void print_json(json_t *v)
+static int print_json(json_t *v, struct err *e)
 {
+    if (!v)
+        return err_set(e, ERR_NOMEM, "out of memory for the result");
     json_dumpf(v, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(v);
+    return 0;
 }
 
 static json_t *counts_json(const struct corpus_counts *c, const struct digest *root)
@@ -145,11 +148,10 @@ static int build(int argc, char **argv, struct err *e)
     uint64_t not_read = passed_over(&o);
     if (json) {
         json_t *v = counts_json(&c, &root);
-        json_object_set_new(v, "not_read", json_integer((json_int_t)not_read));
-        json_object_set_new(v, "reused", json_boolean(c.reused));
-        json_object_set_new(v, "seconds", json_real(s));
-        print_json(v);
-        return 0;
+        v = json_with(v, "not_read", json_integer((json_int_t)not_read));
+        v = json_with(v, "reused", json_boolean(c.reused));
+        v = json_with(v, "seconds", json_real(s));
+        return print_json(v, e);
     }
     if (c.reused)
         printf("%s already holds this corpus\n", o.out);
@@ -196,27 +198,26 @@ static int stats(int argc, char **argv, struct err *e)
     struct digest root = corpus_root(c);
     if (json) {
         json_t *v = counts_json(&n, &root);
-        json_object_set(v, "sources", json_object_get(corpus_manifest(c), "sources"));
-        print_json(v);
+        v = json_with(v, "sources", json_incref(json_object_get(corpus_manifest(c), "sources")));
+        rc = print_json(v, e);
     } else {
         print_counts(&n, &root);
         print_sources(corpus_manifest(c));
     }
     corpus_close(c);
-    return 0;
+    return rc;
 }
 
-static void show_doc(const struct corpus_doc *d, uint64_t number, bool json)
+static int show_doc(const struct corpus_doc *d, uint64_t number, bool json, struct err *e)
 {
-    if (json) {
-        print_json(json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "number", (json_int_t)number, "id", d->id, "source",
-                             d->source, "license", d->license, "lang", d->lang, "text", d->text));
-        return;
-    }
+    if (json)
+        return print_json(json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "number", (json_int_t)number, "id", d->id,
+                                    "source", d->source, "license", d->license, "lang", d->lang, "text", d->text), e);
     printf("=== %llu  %s  (%s%s%s, %zu bytes)\n", (unsigned long long)number, d->id, d->source, *d->license ? ", " : "",
            d->license, d->n);
     fwrite(d->text, 1, d->n, stdout);
     puts(d->n > 0 && d->text[d->n - 1] == '\n' ? "" : "\n");
+    return 0;
 }
 
 static int show(int argc, char **argv, struct err *e)
@@ -249,7 +250,7 @@ static int show(int argc, char **argv, struct err *e)
             break;
         if (i < from || (id && strcmp(id, d.id) != 0))
             continue;
-        show_doc(&d, (uint64_t)i, json);
+        rc = show_doc(&d, (uint64_t)i, json, e);
         shown++;
     }
     if (rc == 0 && shown == 0)
@@ -281,11 +282,11 @@ static int verify(int argc, char **argv, struct err *e)
     struct corpus_counts n = corpus_count(c);
     struct digest root = corpus_root(c);
     if (json)
-        print_json(counts_json(&n, &root));
+        rc = print_json(counts_json(&n, &root), e);
     else
         print_counts(&n, &root), puts("verified: everything is as the manifest says");
     corpus_close(c);
-    return 0;
+    return rc;
 }
 
 int cmd_corpus(int argc, char **argv, struct err *e)

@@ -357,7 +357,7 @@ static json_t *used_json(const struct used *u)
     json_t *steps = json_array();
     digest_hex(hex, &u->doc.hash);
     for (size_t i = 0; i < u->x.n; i++)
-        json_array_append_new(steps, json_integer((json_int_t)u->x.step[i]));
+        steps = json_and(steps, json_integer((json_int_t)u->x.step[i]));
     return json_pack("{s:s,s:I,s:s,s:b,s:[I,I],s:I,s:I,s:o,s:s?}", "id", u->doc.id, "index", (json_int_t)u->doc.index,
                      "text_sha256", hex, "held_out", u->doc.held, "stream", (json_int_t)u->span.from,
                      (json_int_t)u->span.to, "rows", (json_int_t)u->x.rows, "of_steps", (json_int_t)u->steps, "steps",

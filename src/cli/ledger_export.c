@@ -211,9 +211,9 @@ static int put(struct maker *m, const char *name, const struct buf *text, struct
     int rc = file_join(&path, m->out, name, e);
     if (rc == 0)
         rc = file_replace(path.p, text->p, text->len, e);
-    if (rc == 0)
-        json_array_append_new(m->list, json_pack("{s:s,s:I,s:s}", "name", name, "bytes", (json_int_t)text->len,
-                                                 "sha256", hex));
+    if (rc == 0 && json_array_append_new(m->list, json_pack("{s:s,s:I,s:s}", "name", name, "bytes",
+                                                            (json_int_t)text->len, "sha256", hex)))
+        rc = err_set(e, ERR_NOMEM, "%s: no memory for the list of files", path.p);
     buf_release(&path);
     return rc;
 }

@@ -125,12 +125,10 @@ static void tell_plan(const struct replay_choice *c)
 static int replay_report(struct replay *p, const struct replay_result *r, struct err *e)
 {
     struct replayed done = {&p->choice, r};
-    if (p->json)
-        ledger_replay_json(&done);
-    else
+    int rc = p->json ? ledger_replay_json(&done, e) : 0;
+    if (!p->json)
         ledger_replay_show(p->b, &done, clock_seconds() - p->started, p->corpus != NULL);
-    int rc = 0;
-    if (p->html) {
+    if (rc == 0 && p->html) {
         static struct audit a;
         struct ledger_wish w = {.corpus = p->corpus, .threads = p->threads};
         rc = ledger_run_audit(&a, p->run, &w, e);

@@ -144,11 +144,15 @@ static json_t *hex_json(const struct digest *d)
     return json_string(s);
 }
 
-static void print_json(json_t *v)
+/* NULL: something that it is made of could not be had. */
+static int print_json(json_t *v, const char *what, struct err *e)
 {
+    if (!v)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", what);
     json_dumpf(v, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(v);
+    return 0;
 }
 
 static json_t *segments_json(const struct logbook *b)
@@ -156,10 +160,10 @@ static json_t *segments_json(const struct logbook *b)
     json_t *list = json_array();
     for (uint64_t k = 0; k < b->n_segments; k++) {
         const struct segment *s = &b->segment[k];
-        json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:f,s:o,s:s,s:s,s:I}", "from", (json_int_t)s->from, "to",
-                                              (json_int_t)s->to, "tokens", (json_int_t)s->tokens, "loss",
-                                              segment_loss(s), "state_root", hex_json(&s->after), "at", s->c.at, "isa",
-                                              s->c.isa, "threads", (json_int_t)s->c.threads));
+        list = json_and(list, json_pack("{s:I,s:I,s:I,s:f,s:o,s:s,s:s,s:I}", "from", (json_int_t)s->from, "to",
+                                        (json_int_t)s->to, "tokens", (json_int_t)s->tokens, "loss", segment_loss(s),
+                                        "state_root", hex_json(&s->after), "at", s->c.at, "isa", s->c.isa, "threads",
+                                        (json_int_t)s->c.threads));
     }
     return list;
 }
@@ -168,8 +172,8 @@ static json_t *events_json(const struct logbook *b)
 {
     json_t *list = json_array();
     for (uint64_t i = 0; i < b->n_events; i++)
-        json_array_append_new(list, json_pack("{s:s,s:I,s:s}", "what", b->event[i].what, "step",
-                                              (json_int_t)b->event[i].step, "at", b->event[i].c.at));
+        list = json_and(list, json_pack("{s:s,s:I,s:s}", "what", b->event[i].what, "step",
+                                        (json_int_t)b->event[i].step, "at", b->event[i].c.at));
     return list;
 }
 
@@ -182,7 +186,7 @@ static json_t *final_json(const struct logbook *b)
         return json_null();
     }
     for (uint64_t i = 0; i < f->n_files; i++)
-        json_object_set_new(files, f->file[i].name, hex_json(&f->file[i].sha256));
+        files = json_with(files, f->file[i].name, hex_json(&f->file[i].sha256));
     return json_pack("{s:o,s:I,s:I,s:f,s:f,s:f,s:s,s:o}", "state_root", hex_json(&f->root), "steps",
                      (json_int_t)f->steps, "tokens", (json_int_t)f->tokens, "flops", f->flops,
                      "heldout_bits_per_byte", f->bits_per_byte, "heldout_bits_per_char", f->bits_per_char, "at",
@@ -196,7 +200,7 @@ int ledger_show_json(const struct logbook *b, struct err *e)
     char seed[24];
     snprintf(seed, sizeof seed, "0x%016" PRIx64, b->config.seed);
     for (int i = 0; i < g->n_ancestors; i++)
-        json_array_append_new(ancestors, hex_json(&g->ancestor[i]));
+        ancestors = json_and(ancestors, hex_json(&g->ancestor[i]));
     json_t *v = json_pack(
         "{s:o,s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:s?,s:s?,s:s?,s:o,s:o,s:o}", "genesis", hex_json(&b->hash),
         "profile", profile_name(b->config.profile),
@@ -206,10 +210,7 @@ int ledger_show_json(const struct logbook *b, struct err *e)
         (json_int_t)g->train_tokens, "planned_steps", (json_int_t)b->config.schedule.steps, "beacon_source",
         b->has_beacon ? b->beacon.source : NULL, "beacon_value", b->has_beacon ? b->beacon.value : NULL, "seed",
         b->has_beacon ? seed : NULL, "segments", segments_json(b), "events", events_json(b), "final", final_json(b));
-    if (!v)
-        return err_set(e, ERR_NOMEM, "%s: out of memory", b->ledger.path);
-    print_json(v);
-    return 0;
+    return print_json(v, b->ledger.path, e);
 }
 
 /* ---- verify ---- */
@@ -230,16 +231,12 @@ int ledger_audit_json(const struct audit *a, struct err *e)
     json_t *list = json_array();
     for (int i = 0; i < a->n; i++) {
         const struct check *c = &a->check[i];
-        json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:s}", "name", c->name, "result",
-                                              check_result_name(c->result), "figure",
-                                              isfinite(c->figure) ? json_real(c->figure) : json_null(), "detail",
-                                              c->detail));
+        list = json_and(list, json_pack("{s:s,s:s,s:o,s:s}", "name", c->name, "result", check_result_name(c->result),
+                                        "figure", isfinite(c->figure) ? json_real(c->figure) : json_null(), "detail",
+                                        c->detail));
     }
     json_t *v = json_pack("{s:s,s:o}", "verdict", verdict_name(audit_verdict(a)), "checks", list);
-    if (!v)
-        return err_set(e, ERR_NOMEM, "verdict: out of memory");
-    print_json(v);
-    return 0;
+    return print_json(v, "verdict", e);
 }
 
 /* ---- replay ---- */
@@ -281,13 +278,14 @@ void ledger_replay_show(const struct logbook *b, const struct replayed *r, doubl
         printf("the run has not ended: no FINAL\n");
 }
 
-void ledger_replay_json(const struct replayed *done)
+int ledger_replay_json(const struct replayed *done, struct err *e)
 {
     const struct replay_result *r = done->result;
     json_t *first = r->differs ? json_pack("{s:I,s:I,s:s}", "segment", (json_int_t)r->segment, "step",
                                            (json_int_t)r->step, "what", r->what)
                                : json_null();
-    print_json(json_pack("{s:I,s:I,s:I,s:I,s:o}", "segments", (json_int_t)r->segments, "matched",
-                         (json_int_t)r->matched, "trained", (json_int_t)done->choice->train, "trained_matched",
-                         (json_int_t)r->same, "first_difference", first));
+    json_t *v = json_pack("{s:I,s:I,s:I,s:I,s:o}", "segments", (json_int_t)r->segments, "matched",
+                          (json_int_t)r->matched, "trained", (json_int_t)done->choice->train, "trained_matched",
+                          (json_int_t)r->same, "first_difference", first);
+    return print_json(v, "replay", e);
 }

@@ -19,6 +19,6 @@ void ledger_audit_show(const struct audit *a);
 int ledger_audit_json(const struct audit *a, struct err *e) MUST_CHECK;
 /* corpus: the text was made again from the committed corpus. */
 void ledger_replay_show(const struct logbook *b, const struct replayed *r, double seconds, bool corpus);
-void ledger_replay_json(const struct replayed *r);
+int ledger_replay_json(const struct replayed *r, struct err *e) MUST_CHECK;
 
 #endif

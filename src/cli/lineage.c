@@ -37,17 +37,17 @@ static json_t *test_json(const struct test_result *r, enum lineage_test t)
     json_t *o = json_pack("{s:s, s:s, s:b}", "test", lineage_test_name(t), "about", lineage_test_about(t), "done",
                           r->done);
     if (!r->done) {
-        json_object_set_new(o, "why_not", json_string(r->why_not ? r->why_not : ""));
+        o = json_with(o, "why_not", json_string(r->why_not ? r->why_not : ""));
         return o;
     }
-    json_object_set_new(o, "effect", real_or_null(r->effect));
-    json_object_set_new(o, "needed", r->decides ? json_real(r->needed) : json_null());
-    json_object_set_new(o, "percentile", r->percentile >= 0 ? json_real(r->percentile) : json_null());
-    json_object_set_new(o, "p_value", lineage_test_supports(t) ? json_null() : json_real(r->p));
-    json_object_set_new(o, "p_raw", lineage_test_supports(t) ? json_null() : json_real(r->p_raw));
-    json_object_set_new(o, "permutations", json_integer(r->draws));
-    json_object_set_new(o, "z", real_or_null(r->z));
-    json_object_set_new(o, "found", json_boolean(r->flagged));
+    o = json_with(o, "effect", real_or_null(r->effect));
+    o = json_with(o, "needed", r->decides ? json_real(r->needed) : json_null());
+    o = json_with(o, "percentile", r->percentile >= 0 ? json_real(r->percentile) : json_null());
+    o = json_with(o, "p_value", lineage_test_supports(t) ? json_null() : json_real(r->p));
+    o = json_with(o, "p_raw", lineage_test_supports(t) ? json_null() : json_real(r->p_raw));
+    o = json_with(o, "permutations", json_integer(r->draws));
+    o = json_with(o, "z", real_or_null(r->z));
+    o = json_with(o, "found", json_boolean(r->flagged));
     return o;
 }
 
@@ -58,10 +58,10 @@ static json_t *layers_json(const struct layer_match *m, int n, const struct sigs
         json_t *o = json_pack("{s:i, s:i, s:f, s:f}", "a", a->layer[m[i].a], "b", b->layer[m[i].b], "r", m[i].r, "sd",
                               m[i].sd);
         if (a->expert[m[i].a] >= 0)
-            json_object_set_new(o, "a_expert", json_integer(a->expert[m[i].a]));
+            o = json_with(o, "a_expert", json_integer(a->expert[m[i].a]));
         if (b->expert[m[i].b] >= 0)
-            json_object_set_new(o, "b_expert", json_integer(b->expert[m[i].b]));
-        json_array_append_new(list, o);
+            o = json_with(o, "b_expert", json_integer(b->expert[m[i].b]));
+        list = json_and(list, o);
     }
     return list;
 }
@@ -71,8 +71,8 @@ static json_t *activation_json(const struct lineage_pair *p)
     json_t *list = json_array();
     for (int i = 0; i < p->act.n; i++) {
         const struct activation_match *m = &p->act.m[i];
-        json_array_append_new(list, json_pack("{s:i, s:i, s:f}", "a", p->a->trace.layer[m->a], "b",
-                                              p->b->trace.layer[m->b], "agree", (double)m->agree / m->tested));
+        list = json_and(list, json_pack("{s:i, s:i, s:f}", "a", p->a->trace.layer[m->a], "b",
+                                        p->b->trace.layer[m->b], "agree", (double)m->agree / m->tested));
     }
     return list;
 }
@@ -97,27 +97,27 @@ static json_t *pair_json(const struct lineage_pair *p)
     int t = leading(p);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "a", p->a->v.path, "b", p->b->v.path, "verdict",
                           lineage_verdict_name(p->verdict), "reason", p->reason);
-    json_object_set_new(o, "p_value", t < 0 ? json_null() : json_real(p->test[t].p));
-    json_object_set_new(o, "effect", t < 0 ? json_null() : real_or_null(p->test[t].effect));
-    json_object_set_new(o, "percentile", t < 0 || p->test[t].percentile < 0 ? json_null()
-                                                                            : json_real(p->test[t].percentile));
-    json_object_set_new(o, "test", t < 0 ? json_null() : json_string(lineage_test_name((enum lineage_test)t)));
+    o = json_with(o, "p_value", t < 0 ? json_null() : json_real(p->test[t].p));
+    o = json_with(o, "effect", t < 0 ? json_null() : real_or_null(p->test[t].effect));
+    o = json_with(o, "percentile",
+                  t < 0 || p->test[t].percentile < 0 ? json_null() : json_real(p->test[t].percentile));
+    o = json_with(o, "test", t < 0 ? json_null() : json_string(lineage_test_name((enum lineage_test)t)));
     json_t *list = json_array();
     for (int i = 0; i < N_TESTS; i++)
-        json_array_append_new(list, test_json(&p->test[i], (enum lineage_test)i));
-    json_object_set_new(o, "tests", list);
-    json_object_set_new(o, "attention_layers", layers_json(p->attn, p->n_attn, &p->a->attn, &p->b->attn));
-    json_object_set_new(o, "feed_forward_layers", layers_json(p->ffn, p->n_ffn, &p->a->ffn, &p->b->ffn));
-    json_object_set_new(o, "attention_covered", json_real(p->attn_covered));
-    json_object_set_new(o, "feed_forward_covered", json_real(p->ffn_covered));
-    json_object_set_new(o, "activation_layers", activation_json(p));
-    json_object_set_new(o, "activation_covered", json_real(p->act_covered));
-    json_object_set_new(o, "activation_places", json_integer(p->act.places));
-    json_object_set_new(o, "heads_found_twice", json_real(p->heads_twice));
-    json_object_set_new(o, "shared_tokens", json_integer(p->shared_tokens));
-    json_object_set_new(o, "tokenizer_jaccard", p->jaccard < 0 ? json_null() : json_real(p->jaccard));
-    json_object_set_new(o, "same_initial_weights", json_boolean(p->same_start));
-    json_object_set_new(o, "misleading_norm_cosine", real_or_null(p->norm_cosine));
+        list = json_and(list, test_json(&p->test[i], (enum lineage_test)i));
+    o = json_with(o, "tests", list);
+    o = json_with(o, "attention_layers", layers_json(p->attn, p->n_attn, &p->a->attn, &p->b->attn));
+    o = json_with(o, "feed_forward_layers", layers_json(p->ffn, p->n_ffn, &p->a->ffn, &p->b->ffn));
+    o = json_with(o, "attention_covered", json_real(p->attn_covered));
+    o = json_with(o, "feed_forward_covered", json_real(p->ffn_covered));
+    o = json_with(o, "activation_layers", activation_json(p));
+    o = json_with(o, "activation_covered", json_real(p->act_covered));
+    o = json_with(o, "activation_places", json_integer(p->act.places));
+    o = json_with(o, "heads_found_twice", json_real(p->heads_twice));
+    o = json_with(o, "shared_tokens", json_integer(p->shared_tokens));
+    o = json_with(o, "tokenizer_jaccard", p->jaccard < 0 ? json_null() : json_real(p->jaccard));
+    o = json_with(o, "same_initial_weights", json_boolean(p->same_start));
+    o = json_with(o, "misleading_norm_cosine", real_or_null(p->norm_cosine));
     return o;
 }
 

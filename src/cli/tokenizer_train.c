@@ -143,12 +143,12 @@ static int write_report(const struct tokenizer *t, struct feed *f, const char *c
         char hex[65];
         struct digest d = tokenizer_digest(t);
         digest_hex(hex, &d);
-        json_object_set_new(v, "digest", json_string(hex));
-        json_object_set_new(v, "train_bytes", json_integer((json_int_t)f->bytes));
-        json_object_set_new(v, "heldout", json_real(f->heldout));
-        json_object_set_new(v, "left_out_documents", json_integer((json_int_t)f->left_out.docs));
-        json_object_set_new(v, "seconds", json_real(seconds));
-        json_object_set_new(v, "peak_rss_bytes", json_integer((json_int_t)mem_peak_rss()));
+        v = json_with(v, "digest", json_string(hex));
+        v = json_with(v, "train_bytes", json_integer((json_int_t)f->bytes));
+        v = json_with(v, "heldout", json_real(f->heldout));
+        v = json_with(v, "left_out_documents", json_integer((json_int_t)f->left_out.docs));
+        v = json_with(v, "seconds", json_real(seconds));
+        v = json_with(v, "peak_rss_bytes", json_integer((json_int_t)mem_peak_rss()));
         rc = print_json(v, e);
     } else if (rc == 0) {
         print_table(&r, t);

@@ -108,7 +108,8 @@ static int resources(json_t *out, const struct files *f, const char *const *igno
         digest_hex(hex, &d);
         sha256_add(all, d.b, sizeof d.b);
         if (json_array_append_new(out, json_pack("{s:s,s:s,s:s}", "name", name, "algorithm", "sha256", "digest", hex)))
-            rc = err_set(e, ERR_VALUE, "%s: cannot be listed: its name is not UTF-8", f->list.path[i]);
+            rc = err_set(e, ERR_VALUE, "%s: cannot be listed: out of memory, or its name is not UTF-8",
+                         f->list.path[i]);
     }
     if (all)
         *root = sha256_end(&all);
@@ -117,16 +118,19 @@ static int resources(json_t *out, const struct files *f, const char *const *igno
     return rc;
 }
 
-static json_t *ignored(const char *const *ignore, const char *own)
+/* What a reader must know of the files that are not listed; each of them, or none is signed. */
+static int ignored(json_t **out, const char *const *ignore, const char *own, struct err *e)
 {
+    const char *last = "";
     json_t *a = json_array();
-    for (size_t i = 0; GIT[i]; i++)
-        json_array_append_new(a, json_string(GIT[i]));
-    if (*own)
-        json_array_append_new(a, json_string(own));
-    for (; ignore && *ignore; ignore++)
-        json_array_append_new(a, json_string(*ignore));
-    return a;
+    for (size_t i = 0; a && GIT[i]; i++)
+        a = json_and(a, json_string(last = GIT[i]));
+    if (a && *own)
+        a = json_and(a, json_string(last = own));
+    for (; a && ignore && *ignore; ignore++)
+        a = json_and(a, json_string(last = *ignore));
+    *out = a;
+    return a ? 0 : err_set(e, ERR_VALUE, "%s: cannot be left out: out of memory, or its name is not UTF-8", last);
 }
 
 int oms_sign(const char *dir, const char *out, const struct oms_opts *o, const struct dsse_key *k, struct digest *root,
@@ -135,7 +139,7 @@ int oms_sign(const char *dir, const char *out, const struct oms_opts *o, const s
     struct files f = {0};
     struct buf name = {0}, payload = {0}, bundle = {0};
     char hex[65];
-    json_t *list = json_array(), *s = NULL;
+    json_t *list = json_array(), *out_of_it = NULL, *s = NULL;
     int rc = files_open(&f, dir, e);
     for (size_t i = 0; rc == 0 && i < f.odd.n; i++)
         if (!listed(name_in(&f, f.odd.path[i]), GIT) && !listed(name_in(&f, f.odd.path[i]), o ? o->ignore : NULL))
@@ -146,12 +150,14 @@ int oms_sign(const char *dir, const char *out, const struct oms_opts *o, const s
         own = out + f.cut + 1;
     if (rc == 0)
         rc = resources(list, &f, o ? o->ignore : NULL, own, root, e);
+    if (rc == 0)
+        rc = ignored(&out_of_it, o ? o->ignore : NULL, own, e);
     if (rc == 0) {
         digest_hex(hex, root);
-        s = json_pack("{s:s,s:[{s:s,s:{s:s}}],s:s,s:{s:O,s:{s:s,s:s,s:b,s:o}}}", "_type", STATEMENT, "subject", "name",
+        s = json_pack("{s:s,s:[{s:s,s:{s:s}}],s:s,s:{s:O,s:{s:s,s:s,s:b,s:O}}}", "_type", STATEMENT, "subject", "name",
                       o && o->name ? o->name : base_name(dir, &name), "digest", "sha256", hex, "predicateType",
                       PREDICATE, "predicate", "resources", list, "serialization", "method", "files", "hash_type",
-                      "sha256", "allow_symlinks", 0, "ignore_paths", ignored(o ? o->ignore : NULL, own));
+                      "sha256", "allow_symlinks", 0, "ignore_paths", out_of_it);
         rc = s ? json_print(&payload, s, 0, e) : err_set(e, ERR_NOMEM, "%s: out of memory", dir);
     }
     if (rc == 0)
@@ -160,6 +166,7 @@ int oms_sign(const char *dir, const char *out, const struct oms_opts *o, const s
         rc = file_replace(out, bundle.p, bundle.len, e);
     json_decref(s);
     json_decref(list);
+    json_decref(out_of_it);
     files_release(&f);
     buf_release(&name);
     buf_release(&payload);
