@@ -6,6 +6,7 @@
 #include "verify/verify.h"
 
 #define TYPE "application/vnd.in-toto+json"
+#define BUNDLE "application/vnd.dev.sigstore.bundle"
 
 static EVP_PKEY *key_read(const char *path)
 {
@@ -32,6 +33,9 @@ static struct digest hint_of(EVP_PKEY *k)
 void attest_check(const struct asked *o)
 {
     bool old = file_there(o->out);
+    struct bytes was = old ? map_file(o->out) : (struct bytes){NULL, 0};
+    if (was.n && !memmem(was.p, was.n < 2048 ? was.n : 2048, BUNDLE, sizeof BUNDLE - 1))
+        refuse("%s: exists and is no attestation: it would be lost, give another name", o->out);
     EVP_PKEY_free(key_read(o->attest));
     FILE *f = fopen(o->out, "a");
     if (!f || fclose(f) != 0) refuse("%s: cannot be written", o->out);
@@ -65,7 +69,7 @@ void attest(const struct asked *o, struct bytes ledger, const char *properties)
     hex_of(hex, &d);
     EVP_EncodeBlock((unsigned char *)b64, (const unsigned char *)payload, n);
     EVP_EncodeBlock(sig64, sig, (int)sig_n);
-    snprintf(bundle, sizeof bundle, "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\","
+    snprintf(bundle, sizeof bundle, "{\"mediaType\":\"" BUNDLE ".v0.3+json\","
              "\"verificationMaterial\":{\"publicKey\":{\"hint\":\"%s\"},\"tlogEntries\":[]},"
              "\"dsseEnvelope\":{\"payload\":\"%s\",\"payloadType\":\"%s\","
              "\"signatures\":[{\"sig\":\"%s\",\"keyid\":\"\"}]}}\n", hex, b64, TYPE, sig64);

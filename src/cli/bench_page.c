@@ -406,7 +406,7 @@ static void summary(struct html *h, const struct bench_group *g, int n, bool one
 
 void bench_page(struct html *h, const struct bench_group *g, int n)
 {
-    html_begin(h, (struct two){"dokja: measured speed", "dokja: 재어 본 속도"});
+    html_begin(h, (struct two){BENCH_PAGE_TITLE, "dokja: 재어 본 속도"});
     bool one_machine = facts(h, g, n);
     legend(h);
     summary(h, g, n, one_machine);

@@ -5,6 +5,10 @@
 #include "cli/bench_lines.h"
 #include "ui/html.h"
 
+/* What the page begins with, for cli_may_write. */
+#define BENCH_PAGE_TITLE "dokja: measured speed"
+#define BENCH_PAGE_MARK "<title>" BENCH_PAGE_TITLE
+
 enum { CHART_BARS = 24 };
 
 /* What one chart shows: the same work in the same unit on one machine, by each program its last line. */

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/bench.h"
+#include "cli/cli.h"
 
 /* The value of "NAME : value" in /proc/cpuinfo's first block, at most n - 1 bytes of it, or "". */
 static void cpuinfo(char *out, size_t n, const char *name)
@@ -92,6 +93,8 @@ int bench_record(const char *path, const struct bench_machine *m, const struct b
     char machine[200], date[32];
     struct buf what = {0}, said = {0};
     struct bench_line l = *line;
+    if (cli_may_write(path, "\"bench\":", false, e))
+        return err_set(e, ERR_VALUE, "%s: exists and does not begin with measurements of bench", path);
     bench_machine_name(machine);
     now(date);
     int rc = buf_adds(&what, line->what, e);

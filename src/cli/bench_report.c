@@ -6,6 +6,7 @@
 #include "base/opt.h"
 #include "cli/bench.h"
 #include "cli/bench_page.h"
+#include "cli/cli.h"
 
 static int write_page(const char *path, const struct bench_lines *l, int *charts, struct err *e)
 {
@@ -25,10 +26,11 @@ int bench_report(int argc, char **argv, struct err *e)
 {
     struct opt_list in = {0};
     const char *out = "bench/report.html";
-    bool json = false;
+    bool json = false, force = false;
     const struct opt opts[] = {
         {"in", 'i', OPT_LIST, &in, "FILE", "recorded lines, may be repeated (default bench/results.jsonl)", 0, 0, NULL},
         {"out", 'o', OPT_STR, &out, "FILE", "the page (default bench/report.html)", 0, 0, NULL},
+        CLI_FORCE(&force),
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {
@@ -40,6 +42,7 @@ int bench_report(int argc, char **argv, struct err *e)
     int n_args, charts = 0, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc != 0)
         return rc > 0 ? 0 : rc;
+    rc = cli_may_write(out, BENCH_PAGE_MARK, force, e);
     if (in.n == 0)
         in.v[in.n++] = "bench/results.jsonl";
     for (int i = 0; i < in.n && rc == 0; i++)

@@ -2,6 +2,8 @@
 #ifndef DK_CLI_CLI_H
 #define DK_CLI_CLI_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* A constant as it is written, for help texts. */
@@ -13,6 +15,14 @@ struct command {
     /* argv[0] is the command's name. 0 done; otherwise a negative code with a sentence in e. */
     int (*run)(int argc, char **argv, struct err *e);
 };
+
+/* Whether a command may write `path` (NULL: it writes none): nothing lies there, or an empty file, or one in whose
+ * first 2 KiB stands `mark`, as in all that the command writes.  What its user made, a model above all, must not be
+ * lost to a slip in a name.  Asked before the work; not with `force`. */
+int cli_may_write(const char *path, const char *mark, bool force, struct err *e) MUST_CHECK;
+/* The row of an option table. */
+#define CLI_FORCE(flag) {.name = "force", .type = OPT_FLAG, .dst = (flag), \
+                         .help = "replace a file that this command did not write"}
 
 int cmd_primer(int argc, char **argv, struct err *e);
 int cmd_corpus(int argc, char **argv, struct err *e);

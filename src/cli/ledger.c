@@ -11,6 +11,7 @@
 #include "cli/ledger_sub.h"
 #include "cli/machine.h"
 #include "data/corpus.h"
+#include "ledger/dsse.h"
 #include "ledger/oms.h"
 #include "train/audit.h"
 
@@ -64,10 +65,11 @@ static int show(int argc, char **argv, struct err *e)
 {
     const char *html = NULL;
     struct ledger_wish w = {0};
-    bool json = false;
+    bool json = false, force = false;
     int n;
     const struct opt opts[] = {
         {"html", 0, OPT_STR, &html, "FILE", "also writes one page: curve, segments, checks", 0, 0, NULL},
+        CLI_FORCE(&force),
         {"corpus", 0, OPT_STR, &w.corpus, "DIR", "the corpus: the page shows what it is made of", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
@@ -78,7 +80,9 @@ static int show(int argc, char **argv, struct err *e)
     if (rc)
         return rc > 0 ? 0 : rc;
     struct logbook *b = NULL;
-    rc = ledger_book_open(&b, argv[0], e);
+    rc = cli_may_write(html, LEDGER_PAGE_MARK, force, e);
+    if (rc == 0)
+        rc = ledger_book_open(&b, argv[0], e);
     if (rc == 0 && json)
         rc = ledger_show_json(b, e);
     else if (rc == 0)
@@ -100,7 +104,7 @@ static int verify(int argc, char **argv, struct err *e)
     static struct audit a;
     struct ledger_wish w = {0};
     const char *html = NULL;
-    bool json = false;
+    bool json = false, force = false;
     int n;
     const struct opt opts[] = {
         {"genesis", 0, OPT_STR, &w.genesis, "HASH", "the hash of GENESIS that was lodged before training", 0, 0, NULL},
@@ -109,6 +113,7 @@ static int verify(int argc, char **argv, struct err *e)
         {"model-key", 0, OPT_STR, &w.model_key, "PEM", "public key of RUN/model.sig", 0, 0, NULL},
         {"threads", 't', OPT_INT, &w.threads, "N", "threads (OMP_NUM_THREADS, or all cores)", 1, 4096, NULL},
         {"html", 0, OPT_STR, &html, "FILE", "also writes one page: curve, segments, checks", 0, 0, NULL},
+        CLI_FORCE(&force),
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja ledger verify RUN [options]",
@@ -117,7 +122,9 @@ static int verify(int argc, char **argv, struct err *e)
     int rc = opt_parse(&spec, argc, argv, &n, e);
     if (rc)
         return rc > 0 ? 0 : rc;
-    rc = ledger_run_audit(&a, argv[0], &w, e);
+    rc = cli_may_write(html, LEDGER_PAGE_MARK, force, e);
+    if (rc == 0)
+        rc = ledger_run_audit(&a, argv[0], &w, e);
     if (rc == 0 && json)
         rc = ledger_audit_json(&a, e);
     else if (rc == 0)
@@ -137,11 +144,12 @@ static int sign(int argc, char **argv, struct err *e)
 {
     static const char *const left_out[] = {"state", "states", "tokens", "replay-tokens", NULL};
     const char *key = NULL, *out = NULL, *name = NULL;
-    bool json = false;
+    bool json = false, force = false;
     int n;
     const struct opt opts[] = {
         {"key", 0, OPT_STR, &key, "PEM", "private ECDSA P-256 key, as openssl writes it", 0, 0, NULL},
         {"out", 'o', OPT_STR, &out, "FILE", "the signature (default: RUN/model.sig)", 0, 0, NULL},
+        CLI_FORCE(&force),
         {"name", 0, OPT_STR, &name, "NAME", "of the model (default: the folder's)", 0, 0, NULL},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
@@ -161,6 +169,8 @@ static int sign(int argc, char **argv, struct err *e)
     rc = dsse_private_read(&k, key, e);
     if (rc == 0)
         rc = out ? buf_adds(&path, out, e) : file_join(&path, argv[0], "model.sig", e);
+    if (rc == 0)
+        rc = cli_may_write(path.p, DSSE_BUNDLE_MARK, force, e);
     if (rc == 0)
         rc = oms_sign(argv[0], path.p, &o, k, &root, e);
     if (rc == 0) {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "cli/cli.h"
 #include "cli/ledger_sub.h"
 #include "data/tokens.h"
 #include "train/disclose.h"
@@ -79,6 +80,7 @@ static int make(struct buf *text, const struct wish *w, const struct logbook *b,
 int ledger_disclose(int argc, char **argv, struct err *e)
 {
     struct wish w = {0};
+    bool force = false;
     int n;
     const struct opt opts[] = {
         {"document", 0, OPT_STR, &w.document, "ID", "of the corpus: its id, or sha256: and the digest of its text", 0,
@@ -89,6 +91,7 @@ int ledger_disclose(int argc, char **argv, struct err *e)
         {"tensor", 0, OPT_STR, &w.tensor, "NAME", "of the last state: a weight, or moment1.NAME, moment2.NAME", 0, 0,
          NULL},
         {"out", 'o', OPT_STR, &w.out, "FILE", "the disclosure", 0, 0, NULL},
+        CLI_FORCE(&force),
         {0}};
     const struct opt_spec spec = {"dokja ledger disclose RUN --document ID --corpus DIR | --segment K | --tensor NAME "
                                   "--out FILE",
@@ -103,7 +106,9 @@ int ledger_disclose(int argc, char **argv, struct err *e)
     struct logbook *b = NULL;
     struct buf text = {0};
     w.run = argv[0];
-    rc = ledger_book_open(&b, w.run, e);
+    rc = cli_may_write(w.out, "\"format\": \"dokja-disclosure\"", force, e);
+    if (rc == 0)
+        rc = ledger_book_open(&b, w.run, e);
     if (rc == 0)
         rc = make(&text, &w, b, e);
     if (rc == 0)

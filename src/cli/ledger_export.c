@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "cli/cli.h"
 #include "cli/export.h"
 #include "cli/ledger_sub.h"
 #include "ledger/dsse.h"
@@ -63,16 +64,23 @@ static const struct document {
     const char *name;
     int (*make)(struct buf *d, const struct export *x, struct err *e);
     bool of_corpus;            /* cannot be made without */
+    const char *mark;          /* stands at its beginning */
     const char *about;
 } documents[] = {
-    {"slsa.json", export_slsa, false, "in-toto Statement v1 with SLSA provenance v1: made of what, by what"},
-    {"cyclonedx.json", export_bom, false, "CycloneDX 1.6 ML-BOM: model, text, tokenizer, ancestors, figures"},
-    {"croissant.json", export_croissant, true, "Croissant 1.1: the corpus, its files and records"},
-    {"eu-summary.md", export_eu, false, "draft of the EU's public summary of training content"},
-    {"eu-summary.json", export_eu_json, false, "the same for machines"},
-    {"korea-ai-act.md", export_korea, false, "for the Korean AI Basic Act, in Korean and English"},
-    {"checkpoint", checkpoint, false, "the ledger's last signed note; keep it: dokja ledger verify --checkpoint"},
-    {"README.md", readme, false, "this list"}};
+    {"slsa.json", export_slsa, false, "in-toto.io/Statement",
+        "in-toto Statement v1 with SLSA provenance v1: made of what, by what"},
+    {"cyclonedx.json", export_bom, false, "CycloneDX",
+        "CycloneDX 1.6 ML-BOM: model, text, tokenizer, ancestors, figures"},
+    {"croissant.json", export_croissant, true, "mlcommons.org/croissant/",
+        "Croissant 1.1: the corpus, its files and records"},
+    {"eu-summary.md", export_eu, false, "# Public summary",
+        "draft of the EU's public summary of training content"},
+    {"eu-summary.json", export_eu_json, false, "dokja-eu-summary", "the same for machines"},
+    {"korea-ai-act.md", export_korea, false, "# 인공지능기본법",
+        "for the Korean AI Basic Act, in Korean and English"},
+    {"checkpoint", checkpoint, false, "dokja-run/",
+        "the ledger's last signed note; keep it: dokja ledger verify --checkpoint"},
+    {"README.md", readme, false, "# What the ledger of a run says", "this list"}};
 enum { N_DOCUMENTS = sizeof documents / sizeof *documents };
 #define SIGNED "run.intoto.jsonl"
 
@@ -245,6 +253,20 @@ static int put_signed(struct maker *m, const struct buf *statement, struct err *
     return rc;
 }
 
+/* All of them before the first is written. */
+static int may_write_all(const struct maker *m, bool force, struct err *e)
+{
+    struct buf path = {0};
+    int rc = 0;
+    for (int i = 0; i < N_DOCUMENTS && rc == 0; i++)
+        if ((rc = file_join(&path, m->out, documents[i].name, e)) == 0 && made(&documents[i], &m->x))
+            rc = cli_may_write(path.p, documents[i].mark, force, e);
+    if (rc == 0 && m->signer && (rc = file_join(&path, m->out, SIGNED, e)) == 0)
+        rc = cli_may_write(path.p, DSSE_BUNDLE_MARK, force, e);
+    buf_release(&path);
+    return rc;
+}
+
 static int write_all(struct maker *m, struct err *e)
 {
     struct buf text = {0};
@@ -288,10 +310,12 @@ static int report(const struct maker *m, struct err *e)
 int ledger_export(int argc, char **argv, struct err *e)
 {
     static struct maker m;
+    bool force = false;
     int n;
     m = (struct maker){0};
     const struct opt opts[] = {
         {"out", 'o', OPT_STR, &m.out, "DIR", "where they are written", 0, 0, NULL},
+        CLI_FORCE(&force),
         {"corpus", 0, OPT_STR, &m.x.corpus_dir, "DIR", "the corpus: Croissant, and figures by source", 0, 0, NULL},
         {"key", 0, OPT_STR, &m.key, "PEM", "private ECDSA P-256 key: signs " SIGNED, 0, 0, NULL},
         {"name", 0, OPT_STR, &m.x.name, "NAME", "of the model (default: the folder's)", 0, 0, NULL},
@@ -311,6 +335,8 @@ int ledger_export(int argc, char **argv, struct err *e)
         return err_set(e, ERR_USAGE, "--out DIR is required");
     m.dir = argv[0];
     rc = gather(&m, e);
+    if (rc == 0)
+        rc = may_write_all(&m, force, e);
     if (rc == 0)
         rc = write_all(&m, e);
     if (rc == 0)

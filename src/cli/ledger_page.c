@@ -303,7 +303,7 @@ static void proves(struct html *h)
 
 void ledger_page(struct html *h, const struct ledger_page *p)
 {
-    html_begin(h, (struct two){"The ledger of a run", "학습 원장"});
+    html_begin(h, (struct two){LEDGER_PAGE_TITLE, "학습 원장"});
     facts(h, p->run, p->book);
     checks(h, p->audit);
     curve(h, p->book);

@@ -6,6 +6,10 @@
 #include "cli/ledger_show.h"
 #include "ui/html.h"
 
+/* What a page begins with, for cli_may_write. */
+#define LEDGER_PAGE_TITLE "The ledger of a run"
+#define LEDGER_PAGE_MARK "<title>" LEDGER_PAGE_TITLE
+
 struct ledger_page {
     const char *run;
     const struct logbook *book;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "cli/cli.h"
 #include "cli/ledger_page.h"
 #include "cli/ledger_sub.h"
 #include "cli/machine.h"
@@ -18,7 +19,7 @@
 struct replay {
     const char *run, *segments, *nonce, *corpus, *html;
     int64_t threads, memory;
-    bool all, json;
+    bool all, json, force;
     struct nn x;
     struct logbook *b;
     struct tokens *tokens;
@@ -158,6 +159,7 @@ int ledger_replay(int argc, char **argv, struct err *e)
         {"threads", 't', OPT_INT, &p.threads, "N", "threads (OMP_NUM_THREADS, or all cores)", 1, 4096, NULL},
         {"memory", 0, OPT_SIZE, &p.memory, "SIZE", "budget, e.g. 8G (what the machine has)", 1, 1e15, NULL},
         {"html", 0, OPT_STR, &p.html, "FILE", "also writes one page: curve, segments, checks", 0, 0, NULL},
+        CLI_FORCE(&p.force),
         {"json", 0, OPT_FLAG, &p.json, NULL, "one JSON document", 0, 0, NULL},
         {0}};
     const struct opt_spec spec = {"dokja ledger replay RUN [--segments LIST | --all] [options]",
@@ -171,7 +173,9 @@ int ledger_replay(int argc, char **argv, struct err *e)
     p.run = argv[0];
     if (p.memory == 0)   /* what a forged GENESIS claims must not bring the machine down */
         p.memory = (int64_t)mem_physical();
-    rc = replay_open(&p, e);
+    rc = cli_may_write(p.html, LEDGER_PAGE_MARK, p.force, e);
+    if (rc == 0)
+        rc = replay_open(&p, e);
     log_catch_stop();
     struct replay_opts o = {.dir = p.run, .choice = &p.choice, .stop = asked_to_stop, .on_step = on_step, .user = &p};
     if (rc == 0)

@@ -1,7 +1,6 @@
 /* dokja primer: write the built-in textbook. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -9,21 +8,6 @@
 #include "base/opt.h"
 #include "cli/cli.h"
 #include "data/primer.h"
-
-/* A book of other length or seed may be replaced; somebody's own text must not be lost to a slip in a name. */
-static int check_old(const char *out, struct err *e)
-{
-    static const char begin[] = "{\"id\":\"primer-";
-    char have[sizeof begin] = "";
-    FILE *f = fopen(out, "rb");
-    if (!f)
-        return 0;
-    size_t n = fread(have, 1, sizeof begin - 1, f);
-    fclose(f);
-    return n == 0 || strcmp(have, begin) == 0
-               ? 0
-               : err_set(e, ERR_VALUE, "%s: exists and is no primer; use --force to replace it, or another --out", out);
-}
 
 int cmd_primer(int argc, char **argv, struct err *e)
 {
@@ -37,7 +21,7 @@ int cmd_primer(int argc, char **argv, struct err *e)
         {.name = "seed", .letter = 's', .type = OPT_SEED, .dst = &seed, .arg = "N",
             .help = "another seed, another book (1)"},
         {.name = "out", .letter = 'o', .type = OPT_STR, .dst = &out, .arg = "FILE.jsonl", .help = "where to write it"},
-        {.name = "force", .type = OPT_FLAG, .dst = &force, .help = "replace a file that is no primer"},
+        CLI_FORCE(&force),
         {.name = "json", .type = OPT_FLAG, .dst = &json, .help = "machine-readable result"},
         {0}};
     const struct opt_spec spec = {"dokja primer --out FILE.jsonl [--bytes 24M] [--seed 1]",
@@ -48,7 +32,7 @@ int cmd_primer(int argc, char **argv, struct err *e)
         return rc > 0 ? 0 : rc;
     if (!out)
         return err_set(e, ERR_USAGE, "--out FILE.jsonl is missing");
-    rc = force ? 0 : check_old(out, e);
+    rc = cli_may_write(out, "{\"id\":\"primer-", force, e);   /* of another length or seed */
     if (rc)
         return rc;
     log_catch_stop();

@@ -50,11 +50,12 @@ int tokenizer_report_command(int argc, char **argv, struct err *e)
 {
     const char *dir = NULL, *corpus = NULL, *out = NULL;
     struct opt_list in = {0};
-    bool json = false;
+    bool json = false, force = false;
     const struct opt opts[] = {{"tokenizer", 't', OPT_STR, &dir, "DIR", "the tokenizer", 0, 0, NULL},
                                {"corpus", 'c', OPT_STR, &corpus, "DIR", "documents of a corpus", 0, 0, NULL},
                                {"in", 'i', OPT_LIST, &in, "FILE", "text files or folders; repeatable", 0, 0, NULL},
                                {"out", 'o', OPT_STR, &out, "FILE", "write the report there too", 0, 0, NULL},
+                               CLI_FORCE(&force),
                                {"json", 0, OPT_FLAG, &json, NULL, "machine-readable output", 0, 0, NULL},
                                {0}};
     const struct opt_spec spec = {
@@ -70,7 +71,9 @@ int tokenizer_report_command(int argc, char **argv, struct err *e)
     struct tokenizer *t = NULL;
     struct tok_report r = {0};
     log_catch_stop();
-    rc = tokenizer_open(&t, dir, e);
+    rc = cli_may_write(out, "\"byte_baseline\": ", force, e);
+    if (rc == 0)
+        rc = tokenizer_open(&t, dir, e);
     if (rc == 0)
         rc = tok_report_init(&r, t, e);
     if (rc == 0)

@@ -13,6 +13,9 @@
 
 #define DSSE_IN_TOTO "application/vnd.in-toto+json"
 
+/* Stands at the beginning of each bundle. */
+#define DSSE_BUNDLE_MARK "application/vnd.dev.sigstore.bundle"
+
 struct dsse_key;
 /* PEM: a private P-256 key without passphrase; a public key (SubjectPublicKeyInfo) on one of the three curves. */
 int dsse_private_read(struct dsse_key **k, const char *path, struct err *e) MUST_CHECK;

@@ -95,6 +95,41 @@ fails "files that are not FINAL's" "not the file that FINAL names" "$DOKJA" ledg
 "$DOKJA" corpus build --in web.jsonl --out other >/dev/null 2>&1
 fails "another corpus" "another corpus" "$DOKJA" ledger export run --corpus other --out t
 
+# ---- what a name that slipped must not cost ----
+model=$(sha256sum <run/model.safetensors)
+keeps() { # name, command without the file: with the model's name it is refused, and the model stays
+    local name=$1; shift
+    fails "$name: not over a model" "run/model.safetensors: exists and " "$DOKJA" "$@" run/model.safetensors
+    [ ! -s out.txt ] && [ "$(sha256sum <run/model.safetensors)" = "$model" ] && ok "… before anything is done" ||
+        { bad "… before anything is done" "$(head -n 1 out.txt)"; cp touched/model.safetensors run/; }
+}
+keeps "show --html" ledger show run --html
+keeps "verify --html" ledger verify run --html
+keeps "replay --html" ledger replay run --segments 0 --html
+keeps "sign --out" ledger sign --key ec.pem run --out
+keeps "disclose --out" ledger disclose run --segment 0 --out
+keeps "bench report" bench report --in nothing.jsonl --out
+keeps "tokenizer report" tokenizer report --tokenizer tok --in p.jsonl --out
+"$DOKJA" bench gemm --size 64 --runs 1 --record run/model.safetensors >out.txt 2>err.txt
+[ "$(sha256sum <run/model.safetensors)" = "$model" ] && ok "--record: not into a model" ||
+    { bad "--record: not into a model" "$(tail -n 1 err.txt)"; cp touched/model.safetensors run/; }
+mkdir home; echo "my own" >home/README.md
+fails "an export: not over somebody's own file" "home/README.md: exists and " "$DOKJA" ledger export run --out home
+[ "$(ls home) $(cat home/README.md)" = "README.md my own" ] && ok "… before the first is written" ||
+    bad "… before the first is written" "$(ls home)"
+good "… but with --force" "$DOKJA" ledger export run --out home --force
+grep -q "my own" home/README.md && bad "… it is replaced" "it is not" || ok "… it is replaced"
+cp touched/model.safetensors page.html
+good "a page with --force" "$DOKJA" ledger show run --html page.html --force
+good "a page over a page" "$DOKJA" ledger verify run --html page.html
+good "a report" "$DOKJA" tokenizer report --tokenizer tok --in p.jsonl --out report.json
+good "a report over a report" "$DOKJA" tokenizer report --tokenizer tok --in p.jsonl --out report.json
+good "a signature" "$DOKJA" ledger sign --key ec.pem touched
+good "a signature over a signature" "$DOKJA" ledger sign --key ec.pem touched
+: >nothing.json
+good "a disclosure over an empty file" "$DOKJA" ledger disclose run --segment 0 --out nothing.json
+good "a disclosure over a disclosure" "$DOKJA" ledger disclose run --segment 0 --out nothing.json
+
 # ---- one thing and nothing else ----
 good "shows a document" "$DOKJA" ledger disclose run --document web-7 --corpus corpus --out d.json
 good "… which is checked alone" "$DOKJA" ledger check d.json --genesis "$genesis"

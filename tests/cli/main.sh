@@ -35,7 +35,7 @@ done
 
 # The textbook takes the place of another one, but of nothing else unless told to.
 echo '{"text":"내 글"}' >"$TMP/mine.jsonl"
-expect "primer over own text" 1 "" "mine.jsonl: exists and is no primer; use --force" \
+expect "primer over own text" 1 "" "mine.jsonl: exists and is nothing that this command wrote; use --force" \
     primer --bytes 2k --out "$TMP/mine.jsonl"
 holds "$TMP/mine.jsonl" "내 글" && echo "ok own text stays" || echo "FAIL own text stays: it is gone"
 expect "primer --force" 0 "mine.jsonl: " "" primer --bytes 2k --force --out "$TMP/mine.jsonl"

@@ -275,6 +275,12 @@ open("pae", "wb").write(b"DSSEv1 %d %s %d " % (len(e["payloadType"]), e["payload
 END
 openssl dgst -sha256 -verify pub.pem -signature sig pae >/dev/null && ok "a signed verdict" ||
     bad "a signed verdict" "not good"
+"$V" base --attest ec.pem --out verdict.json >v.out 2>v.err && ok "a verdict over a verdict" ||
+    bad "a verdict over a verdict" "$(cat v.err)"
+cp base/model.safetensors own.json
+"$V" base --attest ec.pem --out own.json >v.out 2>v.err && bad "not over a model" "it was" ||
+    { cmp -s base/model.safetensors own.json && grep -q "own.json: exists and is no attestation" v.err &&
+      ok "not over a model"; } || bad "not over a model" "$(cat v.err)"
 
 # Paths that are not what they should be: a sentence, no verdict, and nothing is signed.
 no_verdict() { # name, words of the sentence, then arguments
