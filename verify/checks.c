@@ -23,7 +23,8 @@ static void chain(struct audit *a)
     map_file(path);
     a->given = false;
     story_read(a->s, path);
-    say(a, PASS, (double)a->s->l.n_records, "%llu records, each with the hash of the one before", N(a->s->l.n_records));
+    say(a, PASS, (double)a->s->l.n_records, "%llu record%s, each with the hash of the one before",
+        N(a->s->l.n_records), S(a->s->l.n_records));
 }
 static void signatures(struct audit *a)
 {
@@ -31,7 +32,7 @@ static void signatures(struct audit *a)
     uint64_t n = a->covered = ledger_signed(l, a->s->r.key.b), notes = l->n_entries - l->n_records;
     if (n + 1 < l->n_records) refuse("only %llu of %llu records are signed for", N(n), N(l->n_records));
     say(a, UNDECIDED, (double)n, "the last record is not signed for: the run was stopped there, or the rest cut off");
-    if (n == l->n_records) say(a, PASS, (double)notes, "%llu checkpoints by the key of GENESIS", N(notes));
+    if (n == l->n_records) say(a, PASS, (double)notes, "%llu checkpoint%s by the key of GENESIS", N(notes), S(notes));
 }
 static void lodged(struct audit *a)
 {
@@ -54,8 +55,9 @@ static void witnessed(struct audit *a)
     a->given = false;
     uint64_t n = note_read(&said, note, l->origin, a->s->r.key.b);
     root = ledger_root(l, n);
-    if (n > l->n_records || !same_digest(&said, &root)) refuse("the checkpoint kept is of %llu other records", N(n));
-    say(a, PASS, (double)n, "the first %llu records are those of the checkpoint that was kept", N(n));
+    if (n > l->n_records || !same_digest(&said, &root))
+        refuse("the checkpoint kept is of %llu other record%s", N(n), S(n));
+    say(a, PASS, (double)n, "the checkpoint that was kept is of the first %llu of these records", N(n));
 }
 static void profile(struct audit *a)
 {
@@ -137,7 +139,8 @@ static void segments(struct audit *a)
         before = g->after;
     }
     a->joined = a->s->n_segments > 0;
-    say(a, PASS, (double)a->s->n_segments, "%llu segments join as planned", N(a->s->n_segments));
+    say(a, PASS, (double)a->s->n_segments, "%llu segment%s joined as planned", N(a->s->n_segments),
+        S(a->s->n_segments));
 }
 static void complete(struct audit *a)
 {
@@ -151,8 +154,8 @@ static void complete(struct audit *a)
     if (s->l.whole < s->l.file.n || !s->has[FINAL] || a->covered < s->l.n_records) return;
     if (!last || done != steps || s->final_steps != steps || s->final_tokens != steps * (uint64_t)r->batch_tokens ||
         s->final_flops != flops_until(r, r->steps) || !same_digest(&s->final, &last->after))
-        refuse("FINAL is not the end of the %llu planned steps", N(steps));
-    say(a, PASS, share, "%llu steps, %llu tokens, %.4g FLOPs", N(steps), N(s->final_tokens), s->final_flops);
+        refuse("FINAL is not the end of the %llu planned step%s", N(steps), S(steps));
+    say(a, PASS, share, "%llu step%s, %llu tokens, %.4g FLOPs", N(steps), S(steps), N(s->final_tokens), s->final_flops);
 }
 static void files(struct audit *a)
 {
@@ -163,7 +166,8 @@ static void files(struct audit *a)
         struct digest d = sha256_of(map_file(join(a->asked->run, s->file[i])));
         if (!same_digest(&d, &s->file_sha256[i])) refuse("%s is not the file that FINAL names", s->file[i]);
     }
-    say(a, PASS, (double)s->n_files, "%llu files and the configuration are the ledger's", N(s->n_files));
+    say(a, PASS, (double)s->n_files, "%llu file%s and the configuration are the ledger's", N(s->n_files),
+        S(s->n_files));
 }
 static void weights(struct audit *a)
 {
@@ -206,8 +210,8 @@ static void corpus(struct audit *a)
     }
     if (*p != ']' || n == 0) refuse("%s: its files are not names without a folder, bytes and sha256", path);
     a->given = false;
-    say(a, PASS, (double)n, "the manifest has GENESIS' root, its %d files their digests; no document was hashed again",
-        n);
+    say(a, PASS, (double)n, "the manifest has GENESIS' root, and %d file%s the digest it states; no document was "
+        "hashed again", n, S(n));
 }
 static const struct {
     const char *name;

@@ -7,7 +7,8 @@ static const char usage[] =
     "Checks a run's ledger (docs/ledger.md); with --replay LIST (segment numbers, last or all, with commas) it trains\n"
     "those segments again instead. --attest signs the verdict. HASH has 64 hex digits. Exit status: 0 pass,\n"
     "1 not (or a path that is not what it should be: then there is no verdict), 2 usage or machine.\n";
-static const char *const result_name[] = {"pass", "fail", "not-decidable"};
+static const char *const result_name[] = {"pass", "fail", "not-decidable"}; /* JSON's; people's: */
+static const char *const mark[] = {"pass", "FAIL", "not decidable"};
 
 static const char *quoted(const char *s) { /* as the inside of a JSON string */
     static char out[2500];
@@ -30,11 +31,11 @@ static int verify(const struct asked *o)
         const char *result = result_name[c->result];
         n += snprintf(properties + n, sizeof properties - (size_t)n, ",\"%s=%s\"", c->name, result);
         snprintf(figure, sizeof figure, "%.17g", c->figure);
-        if (!o->json) printf("%-13s %-11s %s\n", result, c->name, c->detail);
+        if (!o->json) printf("%-12s %-14s %s\n", c->name, mark[c->result], c->detail);
         else printf("%s{\"name\":\"%s\",\"result\":\"%s\",\"figure\":%s,\"detail\":\"%s\"}", c > a.check ? "," : "",
                     c->name, result, isfinite(c->figure) ? figure : "null", quoted(c->detail));
     }
-    puts(o->json ? "]}" : verdict);
+    printf("%s%s\n", o->json ? "]}" : "\nverdict: ", o->json ? "" : verdict);
     if (o->attest) attest(o, a.s->l.file, properties);
     return strcmp(verdict, "pass") != 0;
 }
@@ -53,7 +54,7 @@ static int again(const struct asked *o)
         snprintf(first, sizeof first, "{\"segment\":%llu,\"step\":%llu,\"what\":\"%s\"}", N(r.segment), N(r.step),
                  r.what);
     printf(o->json ? "{\"segments\":%llu,\"matched\":%llu,\"first_difference\":%s}\n"
-                   : "of %llu segments %llu are what training gives; first difference: %s\n",
+                   : "segments: %llu, what training gives: %llu; first difference: %s\n",
            N(r.segments), N(r.matched), !same ? first : o->json ? "null" : "none");
     snprintf(properties, sizeof properties, "\"REPLAY_%llu_OF_%llu_%s\",\"CHOSEN=%.100s\"", N(r.matched),
              N(s.n_segments), same ? "BITEXACT" : "DIFFERS", quoted(o->replay));

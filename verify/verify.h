@@ -14,6 +14,7 @@
 #include "reference/reference.h"
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
+#define S(x) ((x) == 1 ? "" : "s")     /* behind a noun: 1 file, 2 files */
 
 /* ---- input.c: memory, files, hashes, JSON ---- */
 struct bytes { const uint8_t *p; size_t n; };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "ui/chart.h"
 
 /* ---- rows of two ---- */
@@ -49,6 +50,12 @@ static void fact(struct html *h, struct two name, const char *en, const char *ko
     va_end(ap);
 }
 
+static void documents(struct html *h, struct two what, uint64_t docs, uint64_t tokens)
+{
+    fact(h, what, ONE_OR(docs, "%" PRIu64 " document · %" PRIu64 " tokens",
+         "%" PRIu64 " documents · %" PRIu64 " tokens"), "문서 %" PRIu64 "개 · %" PRIu64 "토큰", docs, tokens);
+}
+
 static void facts(struct html *h, const char *run, const struct logbook *b)
 {
     const struct genesis *g = &b->genesis;
@@ -74,16 +81,19 @@ static void facts(struct html *h, const char *run, const struct logbook *b)
         fact(h, (struct two){"Ancestors", "물려받은 가중치"}, "%d", "%d", g->n_ancestors);
     else
         fact(h, (struct two){"Ancestors", "물려받은 가중치"}, "none: random weights", "없음: 무작위 가중치");
-    fact(h, (struct two){"Corpus", "말뭉치"}, "%s · %" PRIu64 " documents · %.2f MB", "%s · 문서 %" PRIu64
-         "개 · %.2f MB", corpus, g->corpus_docs, (double)g->corpus_bytes * 1e-6);
-    fact(h, (struct two){"Trained on", "학습한 글"}, "%" PRIu64 " documents · %" PRIu64 " tokens", "문서 %" PRIu64
-         "개 · %" PRIu64 "토큰", g->train_docs, g->train_tokens);
-    fact(h, (struct two){"Held out", "남겨 둔 글"}, "%" PRIu64 " documents · %" PRIu64 " tokens", "문서 %" PRIu64
-         "개 · %" PRIu64 "토큰", g->heldout_docs, g->heldout_tokens);
-    fact(h, (struct two){"Model", "모델"}, "%s · %d layers × %d · %.4g M parameters · vocabulary %d",
+    fact(h, (struct two){"Corpus", "말뭉치"}, ONE_OR(g->corpus_docs, "%s · %" PRIu64 " document · %.2f MB",
+         "%s · %" PRIu64 " documents · %.2f MB"), "%s · 문서 %" PRIu64 "개 · %.2f MB", corpus, g->corpus_docs,
+         (double)g->corpus_bytes * 1e-6);
+    documents(h, (struct two){"Trained on", "학습한 글"}, g->train_docs, g->train_tokens);
+    documents(h, (struct two){"Held out", "남겨 둔 글"}, g->heldout_docs, g->heldout_tokens);
+    fact(h, (struct two){"Model", "모델"}, ONE_OR(c->model.n_layer,
+         "%s · %d layer × %d · %.4g M parameters · vocabulary %d",
+         "%s · %d layers × %d · %.4g M parameters · vocabulary %d"),
          "%s · %d층 × %d · 매개변수 %.4g M · 어휘 %d", c->model.arch, c->model.n_layer, c->model.d_model,
          (double)model_params_total(&c->model) * 1e-6, c->model.vocab);
-    fact(h, (struct two){"Plan", "계획"}, "%" PRId64 " steps × %" PRId64 " tokens · %s · %.4g FLOPs",
+    fact(h, (struct two){"Plan", "계획"}, ONE_OR(c->schedule.steps,
+         "%" PRId64 " step × %" PRId64 " tokens · %s · %.4g FLOPs",
+         "%" PRId64 " steps × %" PRId64 " tokens · %s · %.4g FLOPs"),
          "%" PRId64 "단계 × %" PRId64 "토큰 · %s · %.4g FLOPs", c->schedule.steps, c->batch_tokens,
          optim_name(c->optim.kind), run_flops_until(c, c->schedule.steps));
     if (b->has_beacon && strcmp(b->beacon.source, BEACON_SELF) != 0)

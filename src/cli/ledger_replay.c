@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/ledger_page.h"
 #include "cli/ledger_sub.h"
@@ -115,8 +116,8 @@ static void tell_plan(const struct replay_choice *c)
     if (c->train < c->n)
         snprintf(all, sizeof all, "%" PRIu64 " of ", c->train);
     if (c->train == c->k)
-        log_line("replay: trains %s%" PRIu64 " segment%s, %" PRIu64 " steps", all, c->n, c->n == 1 ? "" : "s",
-                 c->steps);
+        log_line("replay: trains %s%" PRIu64 " segment%s, %" PRIu64 " step%s", all, c->n, PLURAL(c->n), c->steps,
+                 PLURAL(c->steps));
     else
         log_line("replay: %s: trains %s%" PRIu64 " segments, %" PRIu64 " steps, to reach the %" PRIu64 " chosen",
                  c->kept ? "no kept state lies right before some of them"

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/plural.h"
 #include "cli/wrap.h"
 
 double segment_loss(const struct segment *s)
@@ -51,17 +52,17 @@ static void show_beginning(const char *run, const struct logbook *b)
         digest_hex(hash, &g->ancestor[i]);
         wrap_line(LEFT, "from       %s", hash);
     }
-    wrap_line(LEFT, "text       corpus %.16s…: %" PRIu64 " documents, %.2f MB", corpus, g->corpus_docs,
-              (double)g->corpus_bytes * 1e-6);
-    wrap_line(LEFT, "           %" PRIu64 " documents with %" PRIu64 " tokens to train on, %" PRIu64 " with %" PRIu64
-              " held out", g->train_docs, g->train_tokens, g->heldout_docs, g->heldout_tokens);
+    wrap_line(LEFT, "text       corpus %.16s…: %" PRIu64 " document%s, %.2f MB", corpus, g->corpus_docs,
+              PLURAL(g->corpus_docs), (double)g->corpus_bytes * 1e-6);
+    wrap_line(LEFT, "           %" PRIu64 " document%s with %" PRIu64 " tokens to train on, %" PRIu64 " with %" PRIu64
+              " held out", g->train_docs, PLURAL(g->train_docs), g->train_tokens, g->heldout_docs, g->heldout_tokens);
     wrap_line(LEFT, "tokenizer  %.16s…, vocabulary %d", tokenizer, m->vocab);
-    wrap_line(LEFT, "model      %s, %d layers × %d, %.4g M parameters", m->arch, m->n_layer, m->d_model,
-              (double)model_params_total(m) * 1e-6);
-    wrap_line(LEFT, "plan       %" PRId64 " steps × %" PRId64 " tokens, sequences of %s, %s, %s, %.4g FLOPs; "
+    wrap_line(LEFT, "model      %s, %d layer%s × %d, %.4g M parameters", m->arch, m->n_layer, PLURAL(m->n_layer),
+              m->d_model, (double)model_params_total(m) * 1e-6);
+    wrap_line(LEFT, "plan       %" PRId64 " step%s × %" PRId64 " tokens, sequences of %s, %s, %s, %.4g FLOPs; "
               "%d virtual worker%s",
-              c->schedule.steps, c->batch_tokens, rows, optim_name(c->optim.kind), schedule_name(c->schedule.kind),
-              run_flops_until(c, c->schedule.steps), c->workers, c->workers == 1 ? "" : "s");
+              c->schedule.steps, PLURAL(c->schedule.steps), c->batch_tokens, rows, optim_name(c->optim.kind),
+              schedule_name(c->schedule.kind), run_flops_until(c, c->schedule.steps), c->workers, PLURAL(c->workers));
     if (!b->has_beacon)
         wrap_line(LEFT, "seed       awaits its beacon");
     else if (strcmp(b->beacon.source, BEACON_SELF) == 0)
@@ -85,7 +86,9 @@ static void show_segment(const struct segment *s, double top, size_t bar, bool n
     printf("  %6.3f  ", loss);
     for (size_t j = 0; j < bar; j++)
         fputs(j < width ? "▪" : " ", stdout);
-    printf(narrow ? "  %s  %s × %" PRIu64 "\n" : "  %s  %s, %" PRIu64 " threads\n", s->c.at, s->c.isa, s->c.threads);
+    printf(narrow ? "  %s  %s × %" PRIu64 "\n" : "  %s  %s, %" PRIu64 "", s->c.at, s->c.isa, s->c.threads);
+    if (!narrow)
+        printf(" thread%s\n", PLURAL(s->c.threads));
 }
 
 static void show_segments(const struct logbook *b)
@@ -98,9 +101,9 @@ static void show_segments(const struct logbook *b)
         bar = columns - NARROW;
     for (uint64_t k = 0; k < n; k++)
         top = segment_loss(&b->segment[k]) > top ? segment_loss(&b->segment[k]) : top;
-    printf("segments   %" PRIu64 " of %" PRId64 ", %" PRId64 " steps each\n", n,
+    printf("segments   %" PRIu64 " of %" PRId64 ", %" PRId64 " step%s each\n", n,
            (b->config.schedule.steps + b->config.segment_steps - 1) / b->config.segment_steps,
-           b->config.segment_steps);
+           b->config.segment_steps, PLURAL(b->config.segment_steps));
     if (n)
         printf("\n  segment      step%s    loss  %-*s  when                  where\n", narrow ? "" : "      tokens",
                (int)bar, "");
@@ -116,8 +119,9 @@ void ledger_show(const char *run, const struct logbook *b)
     if (b->n_events)
         printf("\n");
     for (uint64_t i = 0; i < b->n_events; i++)
-        wrap_line(LEFT, "event      %s: %s at step %" PRIu64 ", %s, %" PRIu64 " threads", b->event[i].c.at,
-                  b->event[i].what, b->event[i].step, b->event[i].c.isa, b->event[i].c.threads);
+        wrap_line(LEFT, "event      %s: %s at step %" PRIu64 ", %s, %" PRIu64 " thread%s", b->event[i].c.at,
+                  b->event[i].what, b->event[i].step, b->event[i].c.isa, b->event[i].c.threads,
+                  PLURAL(b->event[i].c.threads));
     if (!b->has_final) {
         printf("\nnot finished: no FINAL\n");
         return;
@@ -125,8 +129,8 @@ void ledger_show(const char *run, const struct logbook *b)
     const struct final *f = &b->final;
     digest_hex(root, &f->root);
     putchar('\n');
-    wrap_line(LEFT, "final      %s: %" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs, held-out %.4f bits per byte",
-              f->c.at, f->steps, f->tokens, f->flops, f->bits_per_byte);
+    wrap_line(LEFT, "final      %s: %" PRIu64 " step%s, %" PRIu64 " tokens, %.4g FLOPs, held-out %.4f bits per byte",
+              f->c.at, f->steps, PLURAL(f->steps), f->tokens, f->flops, f->bits_per_byte);
     printf("root       %s\n", root);
     for (uint64_t i = 0; i < f->n_files; i++) {
         digest_hex(root, &f->file[i].sha256);
@@ -258,11 +262,14 @@ void ledger_replay_show(const struct logbook *b, const struct replayed *r, doubl
     char took[16];
     clock_human(took, seconds);
     if (r->result->differs)
-        wrap_line(0, "%" PRIu64 " segments match, the next one does not, of %" PRIu64 " to train, %" PRIu64
-                  " in all; %s", r->result->same, c->train, c->n, took);
+        wrap_line(0, ONE_OR(r->result->same,
+                  "%" PRIu64 " segment matches, the next one does not, of %" PRIu64 " to train, %" PRIu64 " in all; %s",
+                  "%" PRIu64 " segments match, the next one does not, of %" PRIu64 " to train, %" PRIu64 " in all; %s"),
+                  r->result->same, c->train, c->n, took);
     else
-        printf("%" PRIu64 " of %" PRIu64 " trained segments match, of %" PRIu64 " in all; %s\n", r->result->same,
-               c->train, c->n, took);
+        printf(ONE_OR(c->train, "%" PRIu64 " of %" PRIu64 " trained segment matches, of %" PRIu64 " in all; %s\n",
+                      "%" PRIu64 " of %" PRIu64 " trained segments match, of %" PRIu64 " in all; %s\n"),
+               r->result->same, c->train, c->n, took);
     if (c->train > c->k)
         printf("%" PRIu64 " of them chosen, the others on the way there\n", c->k);
     wrap_line(0, "the text was %s", corpus ? "made again from the committed corpus"

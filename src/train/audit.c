@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "data/corpus.h"
 #include "ledger/oms.h"
 #include "model/store.h"
@@ -100,8 +101,8 @@ static void check_signatures(struct auditor *u)
             " records are signed for", "기록 %2$" PRIu64 "개 가운데 앞의 %1$" PRIu64 "개에만 서명이 있다", covered,
             b->ledger.n_records);
     else
-        say(u, "signatures", CHECK_PASS, (double)notes, "%" PRIu64 " checkpoints by the key of GENESIS",
-            "GENESIS의 키로 서명한 검인 %" PRIu64 "개", notes);
+        say(u, "signatures", CHECK_PASS, (double)notes, ONE_OR(notes, "%" PRIu64 " checkpoint by the key of GENESIS",
+            "%" PRIu64 " checkpoints by the key of GENESIS"), "GENESIS의 키로 서명한 검인 %" PRIu64 "개", notes);
     u->signed_for = covered;
 }
 
@@ -174,11 +175,12 @@ static int check_witnessed(struct auditor *u, struct err *to)
         struct digest root = root_of_first(&b->ledger, c.size);
         bool same = c.size <= b->ledger.n_records && memcmp(root.b, c.root.b, sizeof root.b) == 0;
         if (same)
-            say(u, "witnessed", CHECK_PASS, (double)c.size, "the first %" PRIu64 " records are those of the checkpoint "
-                "that was kept", "앞의 기록 %" PRIu64 "개가 보관된 검인의 것과 같다", c.size);
+            say(u, "witnessed", CHECK_PASS, (double)c.size, "the checkpoint that was kept is of the first %" PRIu64
+                " of these records", "앞의 기록 %" PRIu64 "개가 보관된 검인의 것과 같다", c.size);
         else
-            say(u, "witnessed", CHECK_FAIL, (double)c.size, "the checkpoint that was kept is of %" PRIu64
-                " records, and not of these", "보관된 검인은 기록 %" PRIu64 "개의 것이며, 이 기록들의 것이 아니다", c.size);
+            say(u, "witnessed", CHECK_FAIL, (double)c.size, ONE_OR(c.size, "the checkpoint that was kept is of %" PRIu64
+                " record, and not of this one", "the checkpoint that was kept is of %" PRIu64
+                " records, and not of these"), "보관된 검인은 기록 %" PRIu64 "개의 것이며, 이 기록들의 것이 아니다", c.size);
     }
     buf_release(&note);
     return 0;
@@ -331,7 +333,9 @@ static void check_segments(struct auditor *u)
         before = b->segment[k].after;
     }
     u->form_is_good = true;
-    say(u, "segments", CHECK_PASS, (double)b->n_segments, "%" PRIu64 " segments join, as the configuration plans them",
+    say(u, "segments", CHECK_PASS, (double)b->n_segments, ONE_OR(b->n_segments,
+        "%" PRIu64 " segment joins, as the configuration plans it",
+        "%" PRIu64 " segments join, as the configuration plans them"),
         "구간 %" PRIu64 "개가 설정의 계획대로 이어진다", b->n_segments);
 }
 
@@ -351,10 +355,12 @@ static void check_complete(struct auditor *u)
     else if (done != steps || b->final.steps != steps || b->final.tokens != steps * (uint64_t)c->batch_tokens ||
              b->final.flops != run_flops_until(c, (int64_t)steps) ||
              memcmp(b->final.root.b, b->segment[b->n_segments - 1].after.b, sizeof b->final.root.b) != 0)
-        say(u, "complete", CHECK_FAIL, share, "FINAL is not the end of the %" PRIu64 " planned steps",
+        say(u, "complete", CHECK_FAIL, share, ONE_OR(steps, "FINAL is not the end of the %" PRIu64 " planned step",
+            "FINAL is not the end of the %" PRIu64 " planned steps"),
             "FINAL이 계획한 %" PRIu64 "단계의 끝이 아니다", steps);
     else
-        say(u, "complete", CHECK_PASS, share, "%" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs",
+        say(u, "complete", CHECK_PASS, share, ONE_OR(steps, "%" PRIu64 " step, %" PRIu64 " tokens, %.4g FLOPs",
+            "%" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs"),
             "%" PRIu64 "단계, %" PRIu64 "토큰, %.4g FLOPs", steps, b->final.tokens, b->final.flops);
 }
 
@@ -385,8 +391,10 @@ static void check_files(struct auditor *u)
     if (same_config(u, &why) || final_files_check(&u->b->final, u->o->dir, &why))
         quote(u, "files", CHECK_FAIL, &why, "");
     else
-        say(u, "files", CHECK_PASS, (double)u->b->final.n_files, "%" PRIu64 " files and the configuration are the "
-            "ledger's", "파일 %" PRIu64 "개와 설정이 원장의 것과 같다", u->b->final.n_files);
+        say(u, "files", CHECK_PASS, (double)u->b->final.n_files, ONE_OR(u->b->final.n_files,
+            "%" PRIu64 " file and the configuration are the ledger's",
+            "%" PRIu64 " files and the configuration are the ledger's"),
+            "파일 %" PRIu64 "개와 설정이 원장의 것과 같다", u->b->final.n_files);
 }
 
 static int same_state(struct auditor *u, const char *path, struct err *e)
@@ -467,7 +475,8 @@ static int check_corpus(struct auditor *u, struct err *e)
     if (rc)
         quote(u, "corpus", CHECK_FAIL, &why, "");
     else
-        say(u, "corpus", CHECK_PASS, (double)docs, "its %" PRIu64 " documents have the root of GENESIS",
+        say(u, "corpus", CHECK_PASS, (double)docs, ONE_OR(docs, "its %" PRIu64 " document has the root of GENESIS",
+            "its %" PRIu64 " documents have the root of GENESIS"),
             "문서 %" PRIu64 "개의 해시가 GENESIS의 것과 같다", docs);
     return 0;
 }
@@ -499,7 +508,8 @@ static int check_model_sig(struct auditor *u, struct err *to)
         quote(u, "model-sig", CHECK_FAIL, &e,
               rc == ERR_SIGNATURE ? "model.sig에 알려 준 키로 이 내용에 한 서명이 없다" : "");
     else
-        say(u, "model-sig", CHECK_PASS, (double)r.files, "%" PRIu64 " files are those that were signed",
+        say(u, "model-sig", CHECK_PASS, (double)r.files, ONE_OR(r.files, "%" PRIu64 " file is the one that was signed",
+            "%" PRIu64 " files are those that were signed"),
             "파일 %" PRIu64 "개가 서명한 것과 같다", r.files);
     dsse_key_free(k);
     buf_release(&path);
@@ -542,7 +552,8 @@ static int check_movement(struct auditor *u, struct err *e)
             100 * w.figure, optim_name(b->config.optim.kind), w.segment);
     rc = bounds_continuity(&w, b, &u->table, e);
     if (rc == 0 && b->n_segments < 5)
-        say(u, "continuity", CHECK_NOT_DECIDABLE, w.figure, "%" PRIu64 " segments are too few to compare",
+        say(u, "continuity", CHECK_NOT_DECIDABLE, w.figure, ONE_OR(b->n_segments,
+            "%" PRIu64 " segment is too few to compare", "%" PRIu64 " segments are too few to compare"),
             "구간이 %" PRIu64 "개뿐이라 견줄 수 없다", b->n_segments);
     else if (rc == 0 && w.figure <= MOST_RATIO)
         say(u, "continuity", CHECK_PASS, w.figure, "%s moved %.1f times as fast in segment %" PRIu64 " as around it",
@@ -584,7 +595,8 @@ static int checks(struct auditor *u, struct err *e)
 {
     int rc = 0;
     const struct ledger *l = &u->b->ledger;
-    say(u, "chain", CHECK_PASS, (double)l->n_records, "%" PRIu64 " records, each holds the hash of the one before",
+    say(u, "chain", CHECK_PASS, (double)l->n_records, ONE_OR(l->n_records, "%" PRIu64 " record, and none before it",
+        "%" PRIu64 " records, each holds the hash of the one before"),
         "기록 %" PRIu64 "개가 저마다 앞 기록의 해시를 담고 있다", l->n_records);
     check_signatures(u);
     check_lodged(u);

@@ -93,6 +93,10 @@ cmp -s base/model.safetensors again/model.safetensors && ok "… the same end" |
     grep -q "Z: 처음부터 다시 시작함<" again.html && ok "… and its page" || bad "… and its page" "$(tail -n 1 v.out v.err)"
 "$DOKJA" ledger replay again --segments random:1 --nonce 7 >v.out 2>v.err && ok "… and whose segments are replayed" ||
     bad "… and whose segments are replayed" "$(tail -n 1 v.err)"
+marks() { sed -n 's/^\([a-z-]*\)  *\(pass\|FAIL\|not decidable\)  .*/\1 \2/p'; }
+"$V" base | marks >v.out; "$DOKJA" ledger verify base | marks >d.out
+[ "$(wc -l <v.out)" = 16 ] && cmp -s v.out d.out && ok "both say it in the same words" ||
+    bad "both say it in the same words" "$(diff v.out d.out)"
 genesis=$("$V" base --json | sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p')
 "$V" base --genesis "$genesis" --json | field lodged | grep -qx pass && ok "lodged" || bad "lodged" "$genesis"
 python3 - <<'END'
@@ -154,7 +158,7 @@ forge forged heart/state/key.pem move 7 3ff80000000000004000000000000000; caught
 
 train along --seq 64 --batch-tokens 8192 --steps 12 --keep-states 1
 "$V" along --replay last >v.out 2>v.err
-grep -q 'are what training gives; first difference: none$' v.out && ok "a replay in words" ||
+grep -q '^segments: 1, what training gives: 1; first difference: none$' v.out && ok "a replay in words" ||
     bad "a replay in words" "$(cat v.out)"
 "$V" along --replay last --json >v.out 2>v.err; n=$(wc -l <v.err)
 grep -q '"matched":1,"first_difference":null' v.out && [ "$n" -lt 3 ] && ok "replay from a kept state" ||
