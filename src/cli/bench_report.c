@@ -36,7 +36,7 @@ int bench_report(int argc, char **argv, struct err *e)
     const struct opt_spec spec = {
         "dokja bench report [--in FILE.jsonl …] [--out bench/report.html]",
         "Writes a page of charts from the lines that `dokja bench … --record FILE` and bench/peers append. The page "
-        "stands alone: no scripts, no network. Of a program measured twice for the same work, the last line counts.",
+        "stands alone: no network. Of a program measured twice for the same work, the last line counts.",
         opts, 0, 0};
     struct bench_lines l = {0};
     int n_args, charts = 0, rc = opt_parse(&spec, argc, argv, &n_args, e);

@@ -108,9 +108,18 @@ void html_two(struct html *h, const char *tag, struct two t)
     element(h, tag, " lang=\"ko\"", t.ko);
 }
 
+/* Until somebody picks one, the browser's own language; what was picked counts for the pages opened later. */
+static const char language[] =
+    "<script>\n(function(){var ko=document.getElementById('ko'),en=document.getElementById('en'),key='dokja-language',"
+    "was;\nfunction show(){document.documentElement.lang=ko.checked?'ko':'en'}\n"
+    "function pick(){show();try{localStorage.setItem(key,ko.checked?'ko':'en')}catch(e){}}\n"
+    "try{was=localStorage.getItem(key)}catch(e){}\n"
+    "(was?was==='ko':/^ko\\b/i.test(navigator.language))?ko.checked=true:en.checked=true;\n"
+    "en.onchange=ko.onchange=pick;addEventListener('pageshow',show);show()})()\n</script>\n";
+
 void html_begin(struct html *h, struct two title)
 {
-    html_add(h, "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+    html_add(h, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
                 "content=\"width=device-width,initial-scale=1\">\n<title>");
     html_text(h, title.en);
     html_add(h, " · ");
@@ -120,6 +129,7 @@ void html_begin(struct html *h, struct two title)
     html_add(h, "</style>\n</head>\n<body>\n<main>\n<div class=\"switch\" role=\"radiogroup\" aria-label=\"Language · "
                 "언어\"><label><input type=\"radio\" name=\"language\" id=\"en\" checked> English</label><label><input "
                 "type=\"radio\" name=\"language\" id=\"ko\"> 한국어</label></div>\n");
+    html_add(h, language);
     html_two(h, "h1", title);
     html_add(h, "\n");
 }

@@ -1,6 +1,8 @@
-/* Pages that stand alone: no scripts, no network, light and dark, Korean and English.
+/* Pages that stand alone: no network, light and dark, Korean and English.
  *
- * A page carries both languages and shows the one picked at its top (by CSS; a browser that cannot shows both).
+ * A page carries both languages and shows the one picked at its top (by CSS; a browser that cannot shows both).  A few
+ * lines of script pick Korean where that is the browser's language and remember what its reader picks; without them a
+ * page opens in English and all else is the same.
  * A page remembers its first error and then ignores what is added, so that a writer checks once, at the end. */
 #ifndef DK_UI_HTML_H
 #define DK_UI_HTML_H

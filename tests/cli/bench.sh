@@ -41,10 +41,21 @@ has "report: says when runs differ" "$page" "Not all measured in one run."
 has "report: what was measured, in Korean" "$page" '<h3 lang="ko">한국어 200 MB</h3>'
 has "report: … and in English" "$page" '<h3 lang="en">200 MB of Korean</h3>'
 has "report: a name without Korean stands once" "$page" '<h3>512³</h3>'
-if grep -qE 'https?:|<script|<link|@import|url\(' page.html; then fail "report: stands alone" "it points outside"
+if grep -qE 'https?:|<script[^>]|src=|<link|@import|url\(|fetch|XMLHttp' page.html
+then fail "report: stands alone" "it points outside"
 else ok "report: stands alone"; fi
 if grep -qF '>100<' page.html; then fail "report: the last line counts" "100 is on the page"
 else ok "report: the last line counts"; fi
+
+# Without a script a page opens in English; with one, in the browser's language.
+has "report: English without a script" "$page" '<html lang="en">'
+opens() { # browser's language, the page's
+    chromium --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile-$1" --lang="$1" --accept-lang="$1" \
+        --dump-dom "file://$PWD/page.html" >dom.html 2>dom.err
+    has "report: opens in $2 for a reader of $1" "$(head -n 2 dom.html)" "<html lang=\"$2\">"
+}
+if command -v chromium >/dev/null; then opens ko ko; opens ko-KR ko; opens en-US en; opens kok en
+else echo "skip report: opens in the browser's language: no chromium"; fi
 
 # Two machines: the table says which figure is whose, as the captions do.
 { cat lines.jsonl; machine='"machine":"another"'; line gemm "512³" dokja 70 GFLOP/s higher; } >two.jsonl

@@ -16,8 +16,8 @@ class View(html.parser.HTMLParser):
         if tag in VOID:
             return
         a = dict(attrs)
-        other = a.get("lang", self.lang) != self.lang and "quoted" not in a.get("class", "").split()
-        self.open.append(other or tag in ("title", "desc", "style") or a.get("class") == "switch")
+        other = tag != "html" and a.get("lang", self.lang) != self.lang and "quoted" not in a.get("class", "").split()
+        self.open.append(other or tag in ("title", "desc", "style", "script") or a.get("class") == "switch")
 
     def handle_endtag(self, tag):
         if tag not in VOID:
