@@ -124,9 +124,17 @@ python3 -c 'import sys, xml.dom.minidom as d
 x = d.parse("s/sweep.svg"); c = x.getElementsByTagName("circle")
 dots = [e for e in c if e.getElementsByTagName("title")]
 page = open("s/sweep.html").read()
-bad = [w for w in ("http://", "https://", "<script", "<img", "<link") if w in page.replace("http://www.w3.org/", "")]
+page = page.replace("http://www.w3.org/", "")
+bad = [w for w in ("http://", "https://", "<script src", "<img", "<link") if w in page]
 sys.exit(f"{len(dots)} points" if len(dots) != 4 else str(bad) if bad else page.count("<tr") != 5)' 2>err.txt &&
     ok "one point a run, a page of its own" || bad "one point a run, a page of its own" "$(tail -n 1 err.txt)"
+for lang in en ko; do python3 "${sweep%/tools/sweep}/tests/cli/page_view.py" s/sweep.html $lang >$lang.txt; done
+has "the page in English" "$(cat en.txt)" "held-out bits per byte against FLOPs"
+has "… and in Korean" "$(cat ko.txt)" "남겨 둔 글의 바이트당 비트: FLOPs에 따라"
+grep -qE "bits per|learning rate|[Pp]arameters|seconds" ko.txt && bad "… without English words" "$(head -n 3 ko.txt)" ||
+    ok "… without English words"
+LC_ALL=C grep -qP '[\xea-\xed][\x80-\xbf]' en.txt && bad "… nor the other way round" "$(head -n 3 en.txt)" ||
+    ok "… nor the other way round"
 "$sweep" --draw --out s --x nothing >out.txt 2>err.txt
 has "a column nobody has" "$?$(cat err.txt)" "1sweep: no finished"
 
