@@ -161,13 +161,29 @@ static void file_round_trip(void **state)
     test_dir_remove(dir);
 }
 
+/* One look at the end is enough: what is missing anywhere leaves nothing. */
+static void builds_all_or_nothing(void **state)
+{
+    (void)state;
+    json_t *list = json_and(json_and(json_array(), json_integer(1)), json_string("x"));
+    json_t *v = json_with(json_with(json_object(), "list", list), "n", json_null()), *want =
+        parse("{\"list\":[1,\"x\"],\"n\":null}");
+    assert_true(json_equal(v, want));
+    json_decref(want);
+    v = json_with(v, "odd", json_string("\xff"));   /* not UTF-8 */
+    assert_null(v);
+    assert_null(json_with(v, "next", json_integer(2)));
+    assert_null(json_and(json_array(), NULL));
+    assert_null(json_and(NULL, json_integer(3)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_in_order_and_short), cmocka_unit_test(reals_read_back_to_the_same_bits),
         cmocka_unit_test(refuses_what_is_not_json),  cmocka_unit_test(fields_name_where_and_key),
         cmocka_unit_test(quotes_bad_bytes),          cmocka_unit_test(quotes_what_is_valid),
-        cmocka_unit_test(file_round_trip),
+        cmocka_unit_test(file_round_trip),           cmocka_unit_test(builds_all_or_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
