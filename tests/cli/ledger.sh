@@ -314,8 +314,7 @@ rm -rf swapped2/state; verify swapped2; expect "… and the state withheld" trav
 # A model of terabytes: seen by the model file's header, before memory is taken for it.
 forged vast key.pem 0:vocab=4194304 0:d_model=65536
 (ulimit -v 8000000; "$DOKJA" ledger verify vast --threads 2 --json >verify.json 2>verify.err)
-[ $? = 1 ] && ok "a GENESIS of terabytes gets a verdict" ||
-    bad "a GENESIS of terabytes gets a verdict" "$(tail -n 1 verify.err)"
+expect "a GENESIS of terabytes gets a verdict" "" fail
 expect "… whose weights are not the files'" weights fail
 expect "… and are not made again" initial not-decidable
 expect "… nor judged by" step-bound not-decidable
