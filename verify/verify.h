@@ -95,7 +95,8 @@ void config_compare(const struct story *s, const char *dir); /* refuses where ru
 struct digest state_root(const struct ref_state *s);
 void state_load(struct ref_state *s, const char *path);
 void model_load(const struct ref_state *s, float *w, const char *path);
-bool model_has_room(const struct ref_state *s, const char *path); /* for that many weights, before memory is taken */
+/* A model file has as many weights, before memory is taken; or none is there, and a quarter of the memory has. */
+bool model_has_room(const struct ref_state *s, const char *path);
 
 /* ---- again.c: segments trained again ---- */
 struct replayed { uint64_t segments, matched, segment, step; char what[200]; }; /* segment, step, what: differ first */

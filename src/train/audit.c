@@ -237,19 +237,32 @@ static void check_seed(struct auditor *u)
 
 /* ---- the beginning ---- */
 
-/* Anyone can write a GENESIS that claims terabytes: no memory is taken for a model before its file shows the tensors
- * that it claims. */
+/* Anyone can write a GENESIS that claims terabytes: memory is taken for a model whose file shows the tensors that it
+ * claims, and, for a ledger that came without one, where it is a fraction of what this machine has. */
+static int may_take(struct auditor *u, bool *may, struct err *e)
+{
+    struct buf path = {0};
+    int rc = model_check_weights(u->o->dir, &u->b->config.model, &u->table, &u->no_model);
+    if (rc == ERR_NOMEM)
+        return err_set(e, rc, "%s", u->no_model.msg);
+    *may = rc == 0;
+    if (rc)
+        rc = file_join(&path, u->o->dir, "model.safetensors", e);
+    if (rc == 0 && !*may)
+        *may = !file_exists(path.p) && u->table.total <= mem_physical() / (4 * sizeof(real));
+    buf_release(&path);
+    return rc;
+}
+
 static int make_initial(struct auditor *u, struct err *e)
 {
     const struct run_config *c = &u->b->config;
+    bool may = false;
     int rc = param_table_new(&u->table, &c->model, e);
-    if (rc || !u->b->has_init)
+    if (rc == 0 && u->b->has_init)
+        rc = may_take(u, &may, e);
+    if (rc || !may)
         return rc;
-    rc = model_check_weights(u->o->dir, &c->model, &u->table, &u->no_model);
-    if (rc == ERR_NOMEM)
-        return err_set(e, rc, "%s", u->no_model.msg);
-    if (rc)
-        return 0;
     rc = optim_init(&u->optim, u->o->x, &u->table, &c->optim, e);
     if (rc == 0 && !(u->w0 = mem_map(u->table.total * sizeof(real))))
         rc = err_set(e, ERR_NOMEM, "no memory for %zu parameters", u->table.total);

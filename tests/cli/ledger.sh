@@ -325,6 +325,10 @@ rm vast/model.safetensors
 expect "… without a model file either" initial not-decidable
 (ulimit -v 8000000; "$DOKJA" ledger replay vast --threads 2 --segments 0 >replay.txt 2>replay.err) &&
     bad "… and not replayed" "it was" || says "… and not replayed" "^dokja ledger: --memory [0-9.]*G: " replay.err
+rm -rf alone; cp -r honest alone; rm alone/model.safetensors; verify alone
+expect "a ledger without its model tells of its beginning" initial pass
+expect "… and of its steps" step-bound pass
+expect "… not of its end" weights fail
 forged mixed key.pem; ./forge mix mixed 99 0.5; ./forge records mixed key.pem file:model.safetensors
 rm -rf mixed/state; verify mixed
 expect "initial weights mixed into foreign ones pass for a birth" birth pass

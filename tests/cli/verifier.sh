@@ -174,6 +174,9 @@ caught "another model file" files
 caught "another model file" weights
 copy; flip forged/state/state.safetensors
 caught "another state" weights
+copy; rm forged/model.safetensors; "$V" forged --json >v.out 2>v.err
+[ "$(field initial <v.out) $(field step-bound <v.out) $(field weights <v.out)" = "pass pass fail" ] &&
+    ok "a ledger without its model" || bad "a ledger without its model" "$(cat v.out v.err)"
 copy; sed -i 's/"lr_gain": 0.003/"lr_gain": 0.004/' forged/run.json; caught "another run.json" files
 rm -rf forged; cp -r eight forged; sed -i 's/"profile": "T2"/"profile": "T1"/' forged/run.json
 caught "another profile in run.json" files
