@@ -6,7 +6,7 @@
 #include "base/codepoint.h"
 #include "base/scan.h"
 
-enum { MAX_DEPTH = 8, MAX_KEYS = 64, MAX_DIGITS = 18, MAX_REAL = 64 };
+enum { MAX_DEPTH = 8, MAX_KEYS = 64, MAX_WHOLE = 18, MAX_REAL = 64 };
 
 struct span {
     size_t at, n;
@@ -15,8 +15,7 @@ struct span {
 enum kind { NOTHING, STRING, INTEGER, OTHER };
 struct value {
     enum kind kind;
-    struct span s; /* of a string */
-    long long number;
+    struct span s; /* of a string or an integer */
 };
 struct scan {
     const char *p;
@@ -152,23 +151,23 @@ static bool word(struct scan *s, const char *w)
 
 static bool digit(const struct scan *s) { return peek(s) >= '0' && peek(s) <= '9'; }
 
+/* Integers have no limit. */
 static bool number(struct scan *s, struct value *v)
 {
     size_t start = s->i;
-    bool minus = peek(s) == '-';
-    s->i += minus;
+    s->i += peek(s) == '-';
     size_t from = s->i;
-    while (digit(s) && s->i - from < MAX_DIGITS) v->number = v->number * 10 + (s->p[s->i++] - '0');
+    while (digit(s)) s->i++;
     size_t digits = s->i - from;
     if (digits == 0 || (digits > 1 && s->p[from] == '0')) return false;
-    if (minus) v->number = -v->number;
     v->kind = INTEGER;
     if (peek(s) == '.') {
         v->kind = OTHER;
         s->i++;
-        if (!digit(s)) return false;
+        if (digits > MAX_WHOLE || !digit(s)) return false;
         while (digit(s) && s->i - start < MAX_REAL) s->i++;
     }
+    v->s = (struct span){start, s->i - start, false};
     int c = peek(s);
     return c != 'e' && c != 'E' && !digit(s);
 }
@@ -242,6 +241,15 @@ static const char *string_or_empty(char *line, const struct value *v)
     return line + v->s.at;
 }
 
+/* A string or the digits of an integer, in one form: −0 is 0. */
+static const char *id_or_empty(char *line, const struct value *v)
+{
+    char *s = line + v->s.at;
+    if (v->kind != INTEGER) return string_or_empty(line, v);
+    s[v->s.n] = 0; /* what follows a number is read by now */
+    return s + (s[0] == '-' && s[1] == '0');
+}
+
 bool record_scan(struct record *r, char *line, size_t n)
 {
     struct scan s = {.p = line, .n = n};
@@ -249,11 +257,9 @@ bool record_scan(struct record *r, char *line, size_t n)
     if (!object(&s, f, 0) || skip_space(&s) >= 0 || f[TEXT].kind != STRING) return false;
     r->text = line + f[TEXT].s.at;
     r->n = decode(line, &f[TEXT].s);
-    r->id = string_or_empty(line, &f[ID]);
+    r->id = id_or_empty(line, &f[ID]);
     r->source = string_or_empty(line, &f[SOURCE]);
     r->license = string_or_empty(line, &f[LICENSE]);
     r->lang = string_or_empty(line, &f[LANG]);
-    r->id_is_number = f[ID].kind == INTEGER;
-    r->number = f[ID].number;
     return true;
 }

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "formats/instream.h"
+#include "formats/longint.h"
 #include "formats/record.h"
 
 enum { CHUNK = 1 << 17 };
@@ -22,7 +23,8 @@ struct textsrc {
     struct buf doc;           /* the text of a .txt, a line of a .jsonl that crosses chunks */
     char *p;                  /* the line, in doc or in the chunk; NUL follows */
     size_t n;
-    struct buf id;            /* an id that was a number */
+    struct buf id;            /* an id that was a number, for the full parser */
+    struct buf hidden;        /* a line with its long integers replaced */
     json_t *record;           /* owns the strings of the last document */
     size_t at, len;           /* unread part of chunk */
     char chunk[CHUNK];
@@ -89,6 +91,7 @@ void textsrc_close(struct textsrc *s)
     json_decref(s->record);
     buf_release(&s->doc);
     buf_release(&s->id);
+    buf_release(&s->hidden);
     mem_free(s->path);
     mem_free(s);
 }
@@ -165,22 +168,31 @@ static const char *string_or_empty(const json_t *record, const char *key)
     return v ? v : "";
 }
 
+/* The digits as they stand; shorter ones have one form, but for −0. */
 static int number_id(struct textsrc *s, struct textsrc_doc *d, long long id, struct err *e)
 {
+    size_t n = 0;
+    const char *digits = longint_find(s->p, s->n, id, &n);
     buf_clear(&s->id);
-    int rc = buf_printf(&s->id, e, "%lld", id);
+    int rc = digits ? buf_add(&s->id, digits, n, e) : buf_printf(&s->id, e, "%lld", id);
     if (!rc) d->id = s->id.p;
     return rc;
 }
 
-/* 1: an ordinary record, 0: one for the full parser, or a negative code. */
-static int scan_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
+/* False: one for the full parser. */
+static bool scan_record(struct textsrc *s, struct textsrc_doc *d)
 {
     struct record r;
-    if (!s->p || !record_scan(&r, s->p, s->n)) return 0;
+    if (!s->p || !record_scan(&r, s->p, s->n)) return false;
     *d = (struct textsrc_doc){r.text, r.n, r.id, r.source, r.license, r.lang, s->line, 0};
-    int rc = r.id_is_number ? number_id(s, d, r.number, e) : 0;
-    return rc ? rc : 1;
+    return true;
+}
+
+static int full_parse(struct textsrc *s, struct err *why)
+{
+    int rc = longint_hide(&s->hidden, s->p, s->n, why);
+    bool hidden = s->hidden.len > 0;
+    return rc ? rc : json_parse(&s->record, hidden ? s->hidden.p : s->p, s->n, "", why);
 }
 
 /* 1 or a negative code; ERR_FORMAT: this line is no record. */
@@ -189,9 +201,8 @@ static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     struct err why = {0};
     json_decref(s->record);
     s->record = NULL;
-    int rc = scan_record(s, d, e);
-    if (rc) return rc;
-    rc = json_parse(&s->record, s->p, s->n, "", &why);
+    if (scan_record(s, d)) return 1;
+    int rc = full_parse(s, &why);
     if (rc == ERR_NOMEM) return err_set(e, rc, "%s: out of memory", s->path);
     unsigned long long line = s->line;
     if (rc) {

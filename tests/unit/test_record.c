@@ -35,6 +35,10 @@ static void test_ordinary(void **s)
     takes("{\"id\":0,\"text\":\"a\",\"source\":\"b\",\"license\":\"c\",\"lang\":\"d\"}");
     takes("{\"id\":-999999999999999999,\"text\":\"a\"}");
     takes("{\"id\":-0,\"text\":\"a\"}");
+    takes("{\"id\":18446744073709551615,\"text\":\"a\",\"n\":[-9223372036854775809,{\"m\":18446744073709551616}]}");
+    takes("{\"n\":[9223372036854775807,1000000000000000000],\"text\":\"1234567890123456789\",\"id\":"
+          "-12345678901234567890123456789012345678901234567890 }");
+    takes("{\"id\":1000000000000000000,\"text\":\"\\\"a\",\"b\":999999999999999999}");
     takes("{\"id\":1.5,\"text\":\"a\",\"lang\":null,\"source\":true,\"license\":[\"x\"]}");
     takes("{\"text\":\"a\",\"meta\":{\"text\":\"b\",\"id\":[1,-2.25,{},[],{\"a\":{\"a\":false}}]},"
           "\"TEXT\":\"c\",\"\":0}");
@@ -64,7 +68,9 @@ static void test_left(void **s)
         "{\"text\":\"\xf4\x90\x80\x80\"}", "{\"text\":\"a\",\"\xff\":1}", "{\"text\":\"a\",\"b\":01}",
         "{\"text\":\"a\",\"b\":-}", "{\"text\":\"a\",\"b\":+1}", "{\"text\":\"a\",\"b\":1.}",
         "{\"text\":\"a\",\"b\":.5}",
-        "{\"text\":\"a\",\"b\":1e5}", "{\"text\":\"a\",\"b\":1e999}", "{\"text\":\"a\",\"b\":1234567890123456789}",
+        "{\"text\":\"a\",\"b\":1e5}", "{\"text\":\"a\",\"b\":1e999}", "{\"text\":\"a\",\"b\":1234567890123456789.5}",
+        "{\"text\":\"a\",\"b\":01234567890123456789}", "{\"text\":\"a\",\"b\":1234567890123456789e5}",
+        "{\"text\":\"a\",\"b\":--1234567890123456789}", "{\"text\":12345678901234567890}",
         "{\"text\":\"a\",\"b\":tru}", "{\"text\":\"a\",\"b\":truex}", "{\"text\":\"a\",\"b\":True}",
         "{\"text\":\"a\",\"b\":NaN}", "{\"text\":\"a\",\"b\":}", "{\"text\":\"a\",\"b\":[1,]}",
         "{\"text\":\"a\",\"b\":[1}",
@@ -100,7 +106,8 @@ static size_t random_line(char *out)
 {
     static const char *const key[] = {"text", "id", "source", "license", "lang", "meta", "n", "url"};
     static const char *const other[] = {"0", "-12", "3.25", "true", "null", "[]", "{\"a\":[1,\"x\"]}", "1e3", "007",
-    "{}"};
+                                        "{}", "18446744073709551615", "-1000000000000000000", "1234567890123456789.5"};
+    enum { OTHERS = sizeof other / sizeof *other };
     uint32_t used = 0, n_keys = 1 + rnd(8);
     size_t n = (size_t)sprintf(out, "{");
     for (uint32_t i = 0; i < n_keys; i++) {
@@ -109,7 +116,7 @@ static size_t random_line(char *out)
         used |= 1u << k;
         n += (size_t)sprintf(out + n, "%s\"%s\":", i ? "," : "", key[k]);
         if (k == 0 || rnd(2)) n += random_string(out + n);
-        else n += (size_t)sprintf(out + n, "%s", other[rnd(10)]);
+        else n += (size_t)sprintf(out + n, "%s", other[rnd(OTHERS)]);
     }
     return n + (size_t)sprintf(out + n, "}");
 }

@@ -181,6 +181,55 @@ static void bad_records_are_named_or_skipped(void **state)
     }
 }
 
+/* Numbers that 64 bits do not hold, each read by the scanner and, where a key has an escape, by the full parser. */
+static void long_integers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields, *id;
+    } t[] = {
+        {"\"id\":\"k\",\"hash\":18446744073709551615", "k"},
+        {"\"id\":18446744073709551615", "18446744073709551615"},
+        {"\"id\": -9223372036854775809 ,\"n\":[18446744073709551615]", "-9223372036854775809"},
+        {"\"n\":{\"id\":18446744073709551615},\"id\":9223372036854775807", "9223372036854775807"},
+        {"\"a\":\"\\\" 11111111111111111111\",\"b\":-22222222222222222222,\"id\":33333333333333333333",
+         "33333333333333333333"},
+        {"\"a\":22222222222222222222,\"id\":1000000000000000000", "1000000000000000000"},
+        {"\"a\":22222222222222222222,\"id\":-0", "0"},
+        {"\"a\":22222222222222222222,\"id\":1234567890123456789.5", ""},
+        {"\"a\":22222222222222222222,\"id\":[12345678901234567890]", ""},
+        {"\"source\":12345678901234567890,\"id\":999999999999999999", "999999999999999999"},
+    };
+    enum { N = sizeof t / sizeof *t };
+    char text[400], digits[600];
+    for (size_t i = 0; i < N; i++) {
+        snprintf(text, sizeof text, "{%s,\"text\":\"a\"}\n{%s,\"te\\u0078t\":\"a\"}", t[i].fields, t[i].fields);
+        put("a.jsonl", text);
+        struct textsrc *s = open_src("a.jsonl", 1000);
+        struct textsrc_doc d;
+        for (int line = 1; line <= 2; line++) {
+            if (textsrc_next(s, &d, &e) != 1) fail_msg("%s: %s", t[i].fields, e.msg);
+            assert_string_equal(d.text, "a");
+            assert_string_equal(d.id, t[i].id);
+            assert_string_equal(d.source, "");
+        }
+        expect_end(s);
+        textsrc_close(s);
+    }
+    memset(digits, '7', 500); /* longer than what a double holds */
+    snprintf(digits + 500, 100, ",\"text\":\"b\",\"x\":1e5}");
+    struct buf b = {0};
+    ok(buf_printf(&b, &e, "{\"id\":%s\n{\"id\":1,\"text\":22222222222222222222}", digits));
+    put_n("a.jsonl", b.p, b.len);
+    struct textsrc *s = open_src("a.jsonl", 1000);
+    digits[500] = 0;
+    expect(s, "b", digits, 1);
+    struct textsrc_doc d;
+    refused(textsrc_next(s, &d, &e), ERR_FORMAT, "line 2: no string \"text\"");
+    textsrc_close(s);
+    buf_release(&b);
+}
+
 /* 300 MB of one line in a few kilobytes of zstd: passing over it must not take memory. */
 static void long_lines_are_not_kept(void **state)
 {
@@ -394,6 +443,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(texts_are_one_document, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(records_are_documents, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(bad_records_are_named_or_skipped, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(long_integers, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(long_lines_are_not_kept, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(every_truncation_is_an_error, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(corrupt_data_is_an_error, folder_up, folder_down),
