@@ -63,6 +63,15 @@ int file_mkdir_p(const char *path, struct err *e) MUST_CHECK;
  * held until file_unlock (which takes −1 too) or the end of the process. */
 int file_lock_folder(int *lock, const char *dir, const char *busy, struct err *e) MUST_CHECK;
 void file_unlock(int lock);
+/* A folder to write in, locked as above; it and those above it are made where there are none.  Closing removes those it
+ * made that are empty again: whoever is refused leaves nothing. */
+struct file_claim {
+    int lock;
+    char *path;
+    size_t made; /* path[0..made) is the highest folder it made; 0: none */
+};
+int file_claim_open(struct file_claim *c, const char *dir, const char *busy, struct err *e) MUST_CHECK;
+void file_claim_close(struct file_claim *c); /* safe on zero */
 /* Removes leftovers "*.tmp-PID-COUNT" of interrupted writers in a folder. */
 int file_clean_tmp(const char *dir, struct err *e) MUST_CHECK;
 /* "dir/name" into b (cleared first). */

@@ -21,23 +21,33 @@ bool file_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-int file_mkdir_p(const char *path, struct err *e)
+/* *made: the length of the highest folder that was not there, 0 where all were. */
+static int make_folders(const char *path, size_t *made, struct err *e)
 {
     char *p = mem_strdup(path);
+    *made = 0;
     if (!p) return err_set(e, ERR_NOMEM, "%s: out of memory", path);
     int rc = 0;
     for (char *s = p + (*p == '/'); !rc; s++) {
         if (*s && *s != '/') continue;
         char c = *s;
         *s = 0;
-        if (*p && mkdir(p, 0777) && errno != EEXIST)
+        bool new = *p && mkdir(p, 0777) == 0;
+        if (*p && !new && errno != EEXIST)
             rc = err_set(e, ERR_IO, "%s: cannot make the folder: %s", p, strerror(errno));
+        if (new && !*made) *made = (size_t)(s - p);
         *s = c;
         if (!c) break;
     }
     if (!rc && !file_is_dir(path)) rc = err_set(e, ERR_IO, "%s: exists and is not a folder", path);
     mem_free(p);
     return rc;
+}
+
+int file_mkdir_p(const char *path, struct err *e)
+{
+    size_t made;
+    return make_folders(path, &made, e);
 }
 
 int file_join(struct buf *b, const char *dir, const char *name, struct err *e)
@@ -86,6 +96,56 @@ int file_lock_folder(int *lock, const char *dir, const char *busy, struct err *e
 void file_unlock(int lock)
 {
     if (lock >= 0) close(lock);
+}
+
+/* ---- claims ---- */
+
+/* The last part first; a folder that holds something stays, and so do those above it, for they hold it. */
+static void remove_empty(char *path, size_t made)
+{
+    for (size_t n = strlen(path); n >= made; n--) {
+        if (path[n] && path[n] != '/') continue;
+        path[n] = 0;
+        if (path[n - 1] != '/') rmdir(path);
+    }
+}
+
+/* A folder that its holder removed before it let it go has no name any more. */
+static bool still_there(const struct file_claim *c)
+{
+    struct stat held, named;
+    return !fstat(c->lock, &held) && !stat(c->path, &named) && held.st_dev == named.st_dev &&
+           held.st_ino == named.st_ino;
+}
+
+int file_claim_open(struct file_claim *c, const char *dir, const char *busy, struct err *e)
+{
+    enum { TRIES = 8 };
+    *c = (struct file_claim){.lock = -1, .path = mem_strdup(dir)};
+    if (!c->path) return err_set(e, ERR_NOMEM, "%s: out of memory", dir);
+    int rc = 0;
+    for (int i = 0; !rc && i < TRIES; i++) {
+        size_t made;
+        rc = make_folders(dir, &made, e);
+        if (made && (!c->made || made < c->made)) c->made = made;
+        if (!rc) rc = file_lock_folder(&c->lock, dir, busy, e);
+        if (rc || still_there(c)) break;
+        file_unlock(c->lock);
+        c->lock = -1;
+        if (i == TRIES - 1) rc = err_set(e, ERR_IO, "%s: is removed again and again", dir);
+    }
+    if (rc) file_claim_close(c);
+    return rc;
+}
+
+void file_claim_close(struct file_claim *c)
+{
+    if (!c->path) return;
+    /* Behind "new/.." there may be others' folders. */
+    if (c->made && !strstr(c->path + c->made, "/..")) remove_empty(c->path, c->made);
+    file_unlock(c->lock);
+    mem_free(c->path);
+    *c = (struct file_claim){.lock = -1};
 }
 
 /* ---- lists ---- */

@@ -108,9 +108,7 @@ static int open_inputs(struct pretrain *p, struct err *e)
     p->req.vocab = tokenizer_vocab(p->tokenizer);
     p->req.bos = s.bos;
     p->req.eos = s.eos;
-    rc = file_mkdir_p(p->out, e);
-    if (rc == 0)
-        rc = file_lock_folder(&p->lock, p->out, "another program trains here", e);
+    rc = file_claim_open(&p->claim, p->out, "another program trains here", e);
     if (rc == 0)
         rc = file_join(&dir, p->out, "run.json", e);
     p->resume = rc == 0 && file_exists(dir.p);
@@ -128,6 +126,7 @@ static int open_inputs(struct pretrain *p, struct err *e)
     }
     if (rc == 0)
         rc = file_join(&dir, p->out, "tokens", e);
+    p->new_tokens = rc == 0 && !file_exists(dir.p);
     struct tokens_opts o = {.heldout = p->run.heldout, .threads = p->x.threads};
     if (rc == 0)
         rc = tokens_prepare(dir.p, p->corpus, p->tokenizer, &o, e);
@@ -281,6 +280,17 @@ static int train(struct pretrain *p, struct err *e)
     return rc;
 }
 
+/* A run that is refused before it has begun leaves nothing. */
+static void withdraw(const struct pretrain *p)
+{
+    struct buf run = {0}, tokens = {0};
+    if (p->new_tokens && file_join(&run, p->out, "run.json", NULL) == 0 && !file_exists(run.p) &&
+        file_join(&tokens, p->out, "tokens", NULL) == 0)
+        tokens_drop(tokens.p);
+    buf_release(&run);
+    buf_release(&tokens);
+}
+
 static void release(struct pretrain *p)
 {
     journal_close(p->journal);
@@ -291,7 +301,7 @@ static void release(struct pretrain *p)
     tokenizer_close(p->tokenizer);
     corpus_close(p->corpus);
     nn_release(&p->x);
-    file_unlock(p->lock);
+    file_claim_close(&p->claim);
 }
 
 static int check(struct pretrain *p, struct err *e)
@@ -324,7 +334,7 @@ static int check(struct pretrain *p, struct err *e)
 int cmd_pretrain(int argc, char **argv, struct err *e)
 {
     struct pretrain p = {.req = {.warmup = -1, .decay = -1, .weight_decay = -1, .clip = -1}, .eval_every = -1,
-                         .save_every = 60, .lock = -1};
+                         .save_every = 60};
     struct run_request *r = &p.req;
     const struct opt opts[] = {
         {.name = "corpus", .type = OPT_STR, .dst = &p.corpus_dir, .arg = "DIR", .help = "made by dokja corpus build"},
@@ -422,6 +432,8 @@ int cmd_pretrain(int argc, char **argv, struct err *e)
         rc = measure_peak(&p, p.run.profile, e);
     if (rc || (rc = plan(&p, e)) || (rc = train(&p, e)))
         log_progress_end();
+    if (rc)
+        withdraw(&p);
     release(&p);
     return rc;
 }

@@ -2,6 +2,7 @@
 #ifndef DK_CLI_PRETRAIN_H
 #define DK_CLI_PRETRAIN_H
 
+#include "base/file.h"
 #include "cli/run_ledger.h"
 #include "data/corpus.h"
 #include "text/tokenizer.h"
@@ -31,7 +32,8 @@ struct pretrain {
     bool resume;        /* from a saved state */
     bool again;         /* it was begun before and left no state */
     bool going;         /* it was said where training begins */
-    int lock;           /* of `out` */
+    struct file_claim claim; /* of `out` */
+    bool new_tokens;    /* out/tokens was not there before */
 };
 
 void pretrain_describe(const struct pretrain *p);   /* before the first step */

@@ -62,7 +62,8 @@ struct build {
     struct corpus_files files;
     struct buf work, path;
     struct corpus_salt salt;
-    int lock;
+    struct file_claim claim;
+    bool new_salt, installing;
 };
 
 /* ---- what is already there ---- */
@@ -124,15 +125,9 @@ static int remove_files(const char *dir, struct err *e)
     return rc;
 }
 
-static int prepare_folder(struct build *b, struct err *e)
+static int prepare_work(struct build *b, struct err *e)
 {
-    int rc = file_mkdir_p(b->o->out, e);
-    if (rc != 0)
-        return rc;
-    if (b->lock < 0)
-        rc = file_lock_folder(&b->lock, b->o->out, "another build is writing here", e);
-    if (rc == 0)
-        rc = file_join(&b->work, b->o->out, work_name, e);
+    int rc = file_join(&b->work, b->o->out, work_name, e);
     if (rc == 0)
         rc = file_mkdir_p(b->work.p, e);
     if (rc == 0)
@@ -187,6 +182,7 @@ static int move_up(struct build *b, const char *name, struct err *e)
 /* From the removal of the old manifest to the writing of the new one the folder is an unfinished build. */
 static int install(struct build *b, struct err *e)
 {
+    b->installing = true;
     int rc = file_join(&b->path, b->o->out, "manifest.json", e);
     if (rc == 0)
         rc = file_remove(b->path.p, e);
@@ -194,7 +190,7 @@ static int install(struct build *b, struct err *e)
         rc = remove_files(b->o->out, e);
     for (size_t i = 0; i < json_array_size(b->files.files) && rc == 0; i++)
         rc = move_up(b, json_string_value(json_object_get(json_array_get(b->files.files, i), "name")), e);
-    if (rc == 0 && fsync(b->lock) != 0)
+    if (rc == 0 && fsync(b->claim.lock) != 0)
         rc = err_set(e, ERR_IO, "%s: cannot sync the folder: %s", b->o->out, strerror(errno));
     if (rc == 0)
         rc = write_manifest(b, e);
@@ -204,7 +200,7 @@ static int install(struct build *b, struct err *e)
 static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
 {
     struct corpus_files *c = &b->files;
-    int rc = prepare_folder(b, e);
+    int rc = prepare_work(b, e);
     if (rc != 0)
         return rc;
     c->dir = b->work.p;
@@ -231,13 +227,15 @@ static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
     return rc;
 }
 
-static void build_release(struct build *b)
+static void build_release(struct build *b, bool failed)
 {
-    if (b->lock >= 0 && b->work.p) {
+    if (b->work.p) {
         (void)remove_files(b->work.p, NULL);
         (void)rmdir(b->work.p);
     }
-    file_unlock(b->lock);
+    if (failed && b->new_salt && !b->installing)
+        corpus_salt_drop(b->o->out);
+    file_claim_close(&b->claim);
     mem_free(b->files.file);
     json_decref(b->files.files);
     json_decref(b->settings);
@@ -252,21 +250,19 @@ int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out
     o.max_doc_bytes = o.max_doc_bytes > 0 ? o.max_doc_bytes : 16 << 20;
     o.piece_bytes = o.piece_bytes > 0 ? o.piece_bytes : 64 << 10;
     o.shard_bytes = o.shard_bytes > 0 ? o.shard_bytes : 256 << 20;
-    struct build b = {.o = &o, .lock = -1};
+    struct build b = {.o = &o};
     *out = (struct corpus_counts){0};
     int rc = inputs_open(&b.in, o.in, o.n_in, e);
+    if (rc == 0)   /* before anything is looked at: what another build finishes meanwhile is not to be replaced */
+        rc = file_claim_open(&b.claim, o.out, "another build is writing here", e);
     if (rc == 0 && o.salted)
-        rc = file_mkdir_p(o.out, e);
-    if (rc == 0 && o.salted)   /* before a key is made: two builds would each make one */
-        rc = file_lock_folder(&b.lock, o.out, "another build is writing here", e);
-    if (rc == 0 && o.salted)
-        rc = corpus_salt_make(&b.salt, o.out, e);
+        rc = corpus_salt_make(&b.salt, o.out, &b.new_salt, e);
     if (rc == 0) {
         b.settings = settings_json(&o, o.salted ? &b.salt : NULL);
         rc = b.settings ? look_at_old(&b, out, e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
     }
     if (rc == 0)
         rc = make_new(&b, out, e);
-    build_release(&b);
+    build_release(&b, rc < 0);
     return rc < 0 ? rc : 0;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -38,14 +39,24 @@ static int make_new(struct corpus_salt *s, const char *path, struct err *e)
     return file_replace_private(path, line, 65, e);
 }
 
-int corpus_salt_make(struct corpus_salt *s, const char *dir, struct err *e)
+int corpus_salt_make(struct corpus_salt *s, const char *dir, bool *made, struct err *e)
 {
     struct buf path = {0};
     int rc = path_of(&path, dir, e);
+    bool there = rc == 0 && file_exists(path.p);
     if (rc == 0)
-        rc = file_exists(path.p) ? corpus_salt_read(s, dir, e) : make_new(s, path.p, e);
+        rc = there ? corpus_salt_read(s, dir, e) : make_new(s, path.p, e);
+    *made = rc == 0 && !there;
     buf_release(&path);
     return rc;
+}
+
+void corpus_salt_drop(const char *dir)
+{
+    struct buf path = {0};
+    if (path_of(&path, dir, NULL) == 0)
+        unlink(path.p);
+    buf_release(&path);
 }
 
 struct digest corpus_salt_name(const struct corpus_salt *s)

@@ -17,8 +17,10 @@ struct corpus_salt {
     uint8_t key[32];
 };
 
-/* DIR/salt.key; made new from the system's random source where there is none. */
-int corpus_salt_make(struct corpus_salt *s, const char *dir, struct err *e) MUST_CHECK;
+/* DIR/salt.key; made new from the system's random source where there is none, and *made says so. */
+int corpus_salt_make(struct corpus_salt *s, const char *dir, bool *made, struct err *e) MUST_CHECK;
+/* Takes a key away by which nothing was built. */
+void corpus_salt_drop(const char *dir);
 int corpus_salt_read(struct corpus_salt *s, const char *dir, struct err *e) MUST_CHECK;
 /* What the manifest says of it: SHA-256("corpus-salt" ‖ key). */
 struct digest corpus_salt_name(const struct corpus_salt *s);

@@ -30,6 +30,9 @@ struct tokens_opts {
 int tokens_prepare(const char *dir, const struct corpus *c, const struct tokenizer *t,
                    const struct tokens_opts *o, struct err *e) MUST_CHECK;
 
+/* Takes the shards and their manifest away, and the folder where it is empty then. */
+void tokens_drop(const char *dir);
+
 enum tokens_split { TOKENS_TRAIN, TOKENS_HELDOUT };
 struct tokens;
 int tokens_open(struct tokens **t, const char *dir, struct err *e) MUST_CHECK;

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -314,4 +315,15 @@ int tokens_prepare(const char *dir, const struct corpus *c, const struct tokeniz
     prep_release(&p);
     buf_release(&manifest);
     return rc;
+}
+
+void tokens_drop(const char *dir)
+{
+    const char *const name[] = {TOKENS_MANIFEST, tokens_file_name[0], tokens_file_name[1]};
+    struct buf path = {0};
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        if (file_join(&path, dir, name[i], NULL) == 0)
+            unlink(path.p);
+    buf_release(&path);
+    rmdir(dir);
 }

@@ -66,10 +66,11 @@ is "the old corpus stays" "$("$DOKJA" corpus verify c --json 2>/dev/null | key r
 "$DOKJA" corpus build --in in --out c --force >/dev/null 2>&1; is "replaced with --force" $? 0
 mkdir empty; fails "empty folder" 1 "empty" "$DOKJA" corpus build --in empty --out e
 : >empty/e.txt; fails "empty corpus" 1 "no document" "$DOKJA" corpus build --in empty --out e
-[ -e e/manifest.json ] && bad "no manifest of an empty corpus" "there is one" || ok "no manifest of an empty corpus"
 fails "absent input" 1 "absent" "$DOKJA" corpus build --in absent --out e
 head -c 40 in/sub/b.jsonl.zst >empty/t.jsonl.zst
 fails "truncated input" 1 "t.jsonl.zst" "$DOKJA" corpus build --in empty --out e
+fails "salted, truncated input" 1 "t.jsonl.zst" "$DOKJA" corpus build --in empty --out e/f --salted
+[ -e e ] && bad "builds that fail leave no folder" "$(ls -A e)" || ok "builds that fail leave no folder"
 fails "no --out" 2 "--out" "$DOKJA" corpus build --in in
 fails "unknown subcommand" 2 "expected build, stats, show or verify; got frob" "$DOKJA" corpus frob
 fails "no subcommand" 2 "expected build, stats, show or verify; got nothing" "$DOKJA" corpus

@@ -181,6 +181,14 @@ refuse "another profile written into run.json" "its profile is not that of i8-ed
 sed -i 's/"profile": "T1"/"profile": "T9"/' i8-edited/run.json
 refuse "an unknown profile in run.json" 'run.json: profile is "T9", expected T1 or T2' 1 \
     "$DOKJA" pretrain $T --out i8-edited --seq 256 --batch-tokens 8192
+# What is refused before it has begun leaves nothing, and a folder that was there as it was.
+refuse "rows longer than the text" "fewer than one sequence of 1048576" 1 \
+    "$DOKJA" pretrain --corpus corpus --tokenizer tok --out x10/a --depth 1 --seq 1048576 --steps 1
+mkdir x11; echo mine >x11/notes
+refuse "too little memory" "needs .* even when activations are computed again" 1 \
+    "$DOKJA" pretrain $T --out x11 --depth 1 --steps 1 --memory 1M
+left=$(ls -d x2 x7 x8 x9 x10 x11/* 2>/dev/null | tr '\n' ' ')
+[ "$left" = "x11/notes " ] && ok "refused runs leave nothing" || bad "refused runs leave nothing" "$left"
 
 # A run keeps the settings it began with: the same again is fine, others are refused by name and change nothing.
 kept() { # options of a run that stays as it is

@@ -49,8 +49,9 @@ static int build(const char *in, bool force)
  * then succeeds. */
 static void each_failure(void (*fail_at)(long), int want)
 {
-    int n = 1, late = 0;
+    int n = 1, late = 0, none = 0;
     for (;; n++) {
+        bool was = file_exists(in_dir("out"));
         fail_at(n);
         int rc = build("in", false);
         fail_at(0);
@@ -59,6 +60,9 @@ static void each_failure(void (*fail_at)(long), int want)
         if (rc != want) fail_msg("failure %d: %d, %s", n, rc, err.msg);
         assert_true(err.code == want && strlen(err.msg) > 0);
         assert_false(file_exists(in_dir("out/.building")));
+        if (!was && !file_exists(in_dir("out/docs-00000.jsonl.zst")))
+            assert_false(file_exists(in_dir("out")));
+        none += !file_exists(in_dir("out"));
         if (file_exists(in_dir("out/manifest.json"))) {
             /* only the folder's sync after the last rename failed: all of it is there */
             assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
@@ -66,7 +70,7 @@ static void each_failure(void (*fail_at)(long), int want)
             late++;
         }
     }
-    assert_true(n > 10 && late <= 1);
+    assert_true(n > 10 && late <= 1 && none > 5);
     assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
 }
 

@@ -179,6 +179,42 @@ static void folders(void **state)
     buf_release(&b);
 }
 
+/* What a claim made and left empty goes with it; what was there, or holds something, stays. */
+static void claims(void **state)
+{
+    (void)state;
+    struct file_claim c, other;
+    ok(file_mkdir_p(in_dir("was"), &e));
+    ok(file_claim_open(&c, in_dir("was/a//b/"), "busy", &e));
+    assert_true(file_is_dir(in_dir("was/a/b")));
+    refused(file_claim_open(&other, in_dir("was/a/b"), "in use by another", &e), ERR_IO, "in use by another");
+    assert_true(file_is_dir(in_dir("was/a/b")));
+    file_claim_close(&c);
+    assert_true(file_is_dir(in_dir("was")) && !file_exists(in_dir("was/a")));
+    ok(file_claim_open(&c, in_dir("was"), "busy", &e));
+    file_claim_close(&c);
+    assert_true(file_is_dir(in_dir("was")));
+    ok(file_claim_open(&c, in_dir("x/y/z"), "busy", &e));
+    put("x/kept", "1");
+    file_claim_close(&c);
+    assert_true(file_exists(in_dir("x/kept")) && !file_exists(in_dir("x/y")));
+    ok(file_claim_open(&c, in_dir("x/y"), "busy", &e));
+    put("x/y/kept", "1");
+    file_claim_close(&c);
+    file_claim_close(&c);
+    assert_true(file_exists(in_dir("x/y/kept")));
+    put("file", "");
+    refused(file_claim_open(&c, in_dir("file"), "busy", &e), ERR_IO, "not a folder");
+    char path[700];
+    snprintf(path, sizeof path, "%s/new/%0300d/b", dir, 0);
+    refused(file_claim_open(&c, path, "busy", &e), ERR_IO, "name too long");
+    assert_false(file_exists(in_dir("new")));
+    ok(file_mkdir_p(in_dir("others"), &e));
+    ok(file_claim_open(&c, in_dir("new/../others/b"), "busy", &e));
+    file_claim_close(&c);
+    assert_true(file_is_dir(in_dir("others")));
+}
+
 static void lists_in_byte_order(void **state)
 {
     (void)state;
@@ -231,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writes_at_a_place, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(appends_and_cuts, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(folders, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(claims, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(lists_in_byte_order, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(removes_leftovers_only, folder_up, folder_down),
     };

@@ -473,7 +473,7 @@ static void test_bad_input(void **state)
     puts_to("none/e.txt", "");
     assert_int_equal(build_to(in_dir("none"), in_dir("out"), 2, false, &c), ERR_VALUE);
     assert_non_null(strstr(err.msg, "no document is left"));
-    assert_false(file_exists(in_dir("out/manifest.json")));
+    assert_false(file_exists(in_dir("out")));
     line = malloc(100000);
     memset(line, 'a', 100000);
     for (int i = 0; i < 100000; i += 7)
@@ -482,8 +482,29 @@ static void test_bad_input(void **state)
     free(line);
     assert_int_equal(build_to(in_dir("none"), in_dir("out"), 2, false, &c), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "t.txt.zst"));
-    assert_false(file_exists(in_dir("out/manifest.json")));
-    assert_false(file_exists(in_dir("out/docs-00000.jsonl.zst")));
+    assert_false(file_exists(in_dir("out")));
+    assert_int_equal(file_mkdir_p(in_dir("mine"), &err), 0);
+    assert_int_equal(build_to(in_dir("none"), in_dir("mine/a/b"), 2, false, &c), ERR_FORMAT);
+    assert_false(file_exists(in_dir("mine/a")));
+    assert_int_equal(build_to(in_dir("none"), in_dir("mine"), 2, false, &c), ERR_FORMAT);
+    assert_true(file_is_dir(in_dir("mine")));
+}
+
+/* Nothing is looked at, and nothing said of it, while another build may be finishing it. */
+static void test_locked(void **state)
+{
+    (void)state;
+    struct corpus_counts c;
+    int lock;
+    assert_int_equal(file_mkdir_p(in_dir("in"), &err), 0);
+    puts_to("in/a.txt", "a");
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 1, false, &c), 0);
+    assert_int_equal(file_lock_folder(&lock, in_dir("out"), "busy", &err), 0);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 1, false, &c), ERR_IO);
+    assert_non_null(strstr(err.msg, "another build is writing here"));
+    file_unlock(lock);
+    assert_int_equal(build_to(in_dir("in"), in_dir("out"), 1, false, &c), 0);
+    assert_true(c.reused);
 }
 
 /* A line far beyond the limit passes through in bounded memory. */
@@ -576,6 +597,15 @@ static void test_salted(void **state)
     assert_int_equal(corpus_verify(out, &err), ERR_VALUE);
     assert_int_equal(remove(key), 0);
     assert_int_equal(corpus_verify(out, &err), ERR_IO);
+    /* A build that is refused leaves no key of its own: the corpus' one may be found again. */
+    assert_int_equal(corpus_build(&o, &c, &err), ERR_VALUE);
+    assert_non_null(strstr(err.msg, "--force"));
+    assert_false(file_exists(key));
+    puts_to("empty.txt", "");
+    snprintf(from, sizeof from, "%s", in_dir("empty.txt"));
+    snprintf(out, sizeof out, "%s", in_dir("fresh"));
+    assert_int_equal(corpus_build(&o, &c, &err), ERR_VALUE);
+    assert_false(file_exists(out));
 }
 
 int main(void)
@@ -586,8 +616,9 @@ int main(void)
         T(test_threads),          T(test_batches),
         T(test_normalise_is_nfc), T(test_inputs_are_read_whole),
         T(test_pieces),           T(test_what_is_there),
-        T(test_bad_input),        T(test_verify_finds_damage),
+        T(test_bad_input),        T(test_locked),
         T(test_huge_line),        T(test_held_out),
+        T(test_verify_finds_damage),
         T(test_salted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
