@@ -84,6 +84,11 @@ struct file_list {
     size_t n;
 };
 int file_list_open(struct file_list *l, struct file_list *odd, const char *path, struct err *e) MUST_CHECK;
+/* The same without what leave() is true for, a folder with all it holds; it is asked about what lies below `path`, not
+ * about `path` itself. */
+typedef bool file_leave(void *user, const char *path, const char *name, const struct stat *st);
+int file_list_pick(struct file_list *l, struct file_list *odd, const char *path, file_leave *leave, void *user,
+                   struct err *e) MUST_CHECK;
 void file_list_release(struct file_list *l);
 
 /* Tests: the n-th write (or fsync or rename) from now fails with ENOSPC (0: none). */

@@ -170,6 +170,8 @@ static int list_add(struct file_list *l, size_t *cap, const char *path, struct e
 struct walk {
     struct file_list *l, *odd;
     size_t cap, odd_cap;
+    file_leave *leave; /* NULL: everything is taken */
+    void *user;
 };
 
 static int walk(struct walk *w, const char *dir, int depth, struct err *e)
@@ -188,6 +190,7 @@ static int walk(struct walk *w, const char *dir, int depth, struct err *e)
         struct stat st;
         if ((rc = file_join(&path, dir, f->d_name, e))) break;
         if (lstat(path.p, &st)) rc = err_set(e, ERR_IO, "%s: cannot stat: %s", path.p, strerror(errno));
+        else if (w->leave && w->leave(w->user, path.p, f->d_name, &st)) continue;
         else if (S_ISREG(st.st_mode)) rc = list_add(w->l, &w->cap, path.p, e);
         else if (S_ISDIR(st.st_mode)) rc = walk(w, path.p, depth + 1, e);
         else if (w->odd) rc = list_add(w->odd, &w->odd_cap, path.p, e);
@@ -202,8 +205,14 @@ static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const 
 
 int file_list_open(struct file_list *l, struct file_list *odd, const char *path, struct err *e)
 {
+    return file_list_pick(l, odd, path, NULL, NULL, e);
+}
+
+int file_list_pick(struct file_list *l, struct file_list *odd, const char *path, file_leave *leave, void *user,
+                   struct err *e)
+{
     struct stat st;
-    struct walk w = {.l = l, .odd = odd};
+    struct walk w = {.l = l, .odd = odd, .leave = leave, .user = user};
     int rc;
     *l = (struct file_list){0};
     if (odd) *odd = (struct file_list){0};

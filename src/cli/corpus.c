@@ -8,7 +8,6 @@
 #include "base/opt.h"
 #include "cli/cli.h"
 #include "data/corpus.h"
-#include "formats/textsrc.h"
 
 enum { MAX_IN = 4096 };
 
@@ -53,44 +52,44 @@ static void print_counts(const struct corpus_counts *c, const struct digest *roo
     printf("root %s\n", hex);
 }
 
-static void say_passed_over(const char *what, uint64_t n, const char *first)
+/* What folders hold beside text sources: whose texts are all .hwp or .pdf should hear of it. */
+static uint64_t say_not_read(const struct corpus_notes *notes)
 {
-    if (n > 0)
-        log_line("not read, being %s: %llu, the first %s", what, (unsigned long long)n, first);
-}
-
-/* What folders hold beside text sources: whose texts are all .hwp or .pdf should hear of it.  Lists them again, for the
- * build has ended; what cannot be listed now is no reason to fail. */
-static uint64_t passed_over(const struct corpus_build_opts *o)
-{
-    char first[2][512] = {{0}};
-    uint64_t n[2] = {0};
-    for (int i = 0; i < o->n_in; i++) {
-        struct file_list all[2] = {{0}};
-        struct err e = {0};
-        if (file_list_open(&all[0], &all[1], o->in[i], &e) != 0)
-            continue;
-        for (int k = 0; k < 2; k++) {
-            for (size_t f = 0; f < all[k].n; f++)
-                if ((k == 1 || textsrc_kind(all[k].path[f]) == TEXTSRC_NONE) && n[k]++ == 0)
-                    snprintf(first[k], sizeof first[k], "%s", all[k].path[f]);
-            file_list_release(&all[k]);
-        }
+    static const char *const what[N_ASIDES] = {
+        [ASIDE_KIND] = "no .txt, .md or .jsonl (plain, .gz, .zst)",
+        [ASIDE_LINK] = "links or special files",
+        [ASIDE_HIDDEN] = "hidden, their names begin with a dot",
+        [ASIDE_OUT] = "the folder that is written"};
+    uint64_t n = 0;
+    for (int i = 0; i < N_ASIDES; i++) {
+        n += notes->aside[i].n;
+        if (notes->aside[i].n > 0)
+            log_line("not read, being %s: %llu, the first %s", what[i], (unsigned long long)notes->aside[i].n,
+                     notes->aside[i].first);
     }
-    say_passed_over("no .txt, .md or .jsonl (plain, .gz, .zst)", n[0], first[0]);
-    say_passed_over("links or special files", n[1], first[1]);
-    return n[0] + n[1];
+    return n;
 }
 
-/* How to get in what was left out for its form. */
-static void advise(const struct corpus_counts *c, const char *dir)
+/* How to get in what was left out for its form; dir: where the list of it is, or NULL. */
+static void advise(const struct corpus_counts *c, const struct corpus_notes *notes, const char *dir)
 {
     if (c->not_utf8 > 0)
         log_line("advice: convert what is not UTF-8 first, Korean text mostly by iconv -f CP949 -t UTF-8 OLD >NEW");
     if (c->bad_record > 0)
         log_line("advice: each line of a .jsonl has to be a JSON object with a string \"text\"");
-    if (c->not_utf8 + c->bad_record + c->too_long > 0)
+    if (notes->bad_record.code != 0)
+        log_line("the first bad record: %s", notes->bad_record.msg);
+    if (dir && c->not_utf8 + c->bad_record + c->too_long > 0)
         log_line("each removal and its reason: zstd -dc %s/removed-*", dir);
+}
+
+/* Nothing was found, or nothing of it is left. */
+static void explain(const struct corpus_counts *c, const struct corpus_notes *notes)
+{
+    if (c->files == 0 || (c->docs_in > 0 && c->docs == 0))
+        say_not_read(notes);
+    if (c->docs_in > 0 && c->docs == 0)
+        advise(c, notes, NULL);
 }
 
 static int build(int argc, char **argv, struct err *e)
@@ -119,7 +118,8 @@ static int build(int argc, char **argv, struct err *e)
                                   "Raw text to a corpus: normal form C, exact duplicates removed, every removal listed "
                                   "with its reason, committed to by a Merkle root. Text is UTF-8. A line of a .jsonl "
                                   "is a JSON object with a string \"text\" and, where known, \"id\", \"source\", "
-                                  "\"license\" and \"lang\".",
+                                  "\"license\" and \"lang\". Of a folder what is hidden (.git) and DIR itself are "
+                                  "not read.",
                                   opts, 0, MAX_IN - 64};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc != 0)
@@ -134,10 +134,14 @@ static int build(int argc, char **argv, struct err *e)
     o.threads = (int)threads;
     log_catch_stop();
     struct corpus_counts c;
+    struct corpus_notes notes;
     struct corpus *made = NULL;
     double t0 = clock_seconds();
+    o.notes = &notes;
     rc = corpus_build(&o, &c, e);
-    if (rc == 0)
+    if (rc != 0)
+        explain(&c, &notes);
+    else
         rc = corpus_open(&made, o.out, e);
     if (rc != 0)
         return rc;
@@ -145,10 +149,12 @@ static int build(int argc, char **argv, struct err *e)
     struct digest root = corpus_root(made);
     c.files = corpus_count(made).files;
     corpus_close(made);
-    uint64_t not_read = passed_over(&o);
+    uint64_t not_read = say_not_read(&notes);
     if (json) {
         json_t *v = counts_json(&c, &root);
         v = json_with(v, "not_read", json_integer((json_int_t)not_read));
+        if (notes.bad_record.code != 0)
+            v = json_with(v, "first_bad_record", json_string(notes.bad_record.msg));
         v = json_with(v, "reused", json_boolean(c.reused));
         v = json_with(v, "seconds", json_real(s));
         return print_json(v, e);
@@ -157,7 +163,7 @@ static int build(int argc, char **argv, struct err *e)
         printf("%s already holds this corpus\n", o.out);
     print_counts(&c, &root);
     fflush(stdout);
-    advise(&c, o.out);
+    advise(&c, &notes, o.out);
     return 0;
 }
 

@@ -2,8 +2,8 @@
  *
  *   manifest.json     settings, counts, reasons of removal, Merkle root, digests of the files
  *   docs-00000.jsonl.zst …   {"id","text","source","license","lang"}, NFC, in input order
- *   removed-00000.jsonl.zst  {"id","source","reason","first"}: what was left out and why; `first` is the id
- *                     of the document a duplicate equals
+ *   removed-00000.jsonl.zst  {"id","source","reason"}: what was left out; of a duplicate also "first", the id of
+ *                     the document it equals, of a bad record "why", a sentence that names its line
  *
  * The manifest is written last: a folder without one is an unfinished build, which a rerun replaces.
  * Input order is the order of `in`, below a folder the byte order of paths; the same files and settings give
@@ -30,8 +30,18 @@
 #include "data/corpus_salt.h"
 #include "formats/textsrc.h"
 
+/* What lies below the folders that were named and is not read. */
+enum corpus_aside { ASIDE_KIND, ASIDE_LINK, ASIDE_HIDDEN, ASIDE_OUT, N_ASIDES };
+struct corpus_notes {
+    struct {
+        uint64_t n;           /* a folder counts once */
+        char first[512];      /* path, perhaps cut */
+    } aside[N_ASIDES];
+    struct err bad_record;    /* the first: "FILE: line 12 …"; zero: none, or nothing was read */
+};
+
 struct corpus_build_opts {
-    const char *const *in;    /* files or folders */
+    const char *const *in;    /* files or folders, all that is named; below them nothing whose name begins with a dot */
     int n_in;
     const char *out;
     int64_t max_doc_bytes;    /* longer records are removed with reason "too-long"; 0: 16 MiB */
@@ -40,6 +50,7 @@ struct corpus_build_opts {
     int threads;              /* the output does not depend on it; 0: all */
     bool salted;              /* leaves that nobody can guess; OUT/salt.key, made where there is none */
     bool force;               /* replace a corpus of other inputs or settings */
+    struct corpus_notes *notes; /* where to say what else there was, also on failure; or NULL */
 };
 struct corpus_counts {
     uint64_t files, docs_in, docs, bytes_in, bytes, chars;
@@ -47,7 +58,8 @@ struct corpus_counts {
     bool reused;              /* corpus_build: the folder already held exactly this corpus */
 };
 /* A corpus that is already there is kept when its inputs (by digest) and settings are the same, replaced
- * only with `force`, and stays whole until the new one is complete. */
+ * only with `force`, and stays whole until the new one is complete.  Where no document is left, an ERR_VALUE, *out has
+ * the counts; on other failures at most the number of files. */
 int corpus_build(const struct corpus_build_opts *o, struct corpus_counts *out, struct err *e) MUST_CHECK;
 
 struct corpus;

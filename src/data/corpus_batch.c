@@ -20,7 +20,7 @@ enum { UNITS_PER_THREAD = 4, MAX_UNITS = 16 };
 struct item {
     size_t text, n;                  /* in raw */
     size_t id, source, license, lang; /* in meta */
-    size_t first;                    /* of a duplicate, in meta */
+    size_t note;                     /* of a duplicate the first, of a bad record the cause, in meta */
     int file;
     enum corpus_reason reason;
     uint64_t chars;
@@ -74,6 +74,8 @@ static int take(struct batch *b, const struct input_doc *d, struct err *e)
         rc = buf_addz(&b->meta, &it->license, d->license, e);
     if (rc == 0)
         rc = buf_addz(&b->meta, &it->lang, d->lang, e);
+    if (rc == 0 && d->reason == BAD_RECORD)
+        rc = buf_addz(&b->meta, &it->note, d->why, e);
     b->n += rc == 0;
     return rc;
 }
@@ -205,13 +207,15 @@ static int settle(struct maker *m, struct batch *b, struct item *it, size_t n, s
         int rc = seen_add(m->seen, &it->hash, b->meta.p + it->id, &first, e);
         if (rc == 0 && first) {
             it->reason = DUPLICATE;
-            rc = buf_addz(&b->meta, &it->first, first, e);
+            rc = buf_addz(&b->meta, &it->note, first, e);
         }
         if (rc != 0)
             return rc;
     }
     if (it->reason == KEPT)
         merkle_add_hash(&m->tree, &it->leaf);
+    if (it->reason == BAD_RECORD && m->c->bad_record.code == 0)
+        err_set(&m->c->bad_record, ERR_FORMAT, "%s: %s", m->in->f[it->file].name, b->meta.p + it->note);
     count_item(&m->c->total, it, n);
     count_item(&m->c->file[it->file], it, n);
     return 0;
@@ -269,9 +273,10 @@ static int plan(void *user, void *batch, struct err *e)
 static int removed_line(struct buf *l, const struct batch *b, const struct item *it, struct err *e)
 {
     const char *s = b->meta.p;
-    const char *key[] = {"{\"id\": ", ", \"source\": ", ", \"reason\": ", ", \"first\": "};
-    const char *val[] = {s + it->id, s + it->source, corpus_reason_name(it->reason), s + it->first};
-    for (int i = 0; i < (it->reason == DUPLICATE ? 4 : 3); i++) {
+    bool first = it->reason == DUPLICATE, noted = first || it->reason == BAD_RECORD;
+    const char *key[] = {"{\"id\": ", ", \"source\": ", ", \"reason\": ", first ? ", \"first\": " : ", \"why\": "};
+    const char *val[] = {s + it->id, s + it->source, corpus_reason_name(it->reason), s + it->note};
+    for (int i = 0; i < (noted ? 4 : 3); i++) {
         int rc = buf_adds(l, key[i], e);
         if (rc == 0)
             rc = json_quote(l, val[i], strlen(val[i]), e);

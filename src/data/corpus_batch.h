@@ -16,8 +16,9 @@ struct corpus_files {
     struct corpus_counts *file; /* one per input file */
     struct digest root;
     json_t *files;             /* [{"name","bytes","sha256"}] of what was written */
+    struct err bad_record;     /* the first */
 };
-/* Reads all of `in`, whose digests it learns by that, and fills dir, total, file[], root, files. */
+/* Reads all of `in`, whose digests it learns by that, and fills total, file[], root, files, bad_record. */
 int corpus_files_make(struct corpus_files *c, struct inputs *in, struct err *e) MUST_CHECK;
 
 /* One line of a docs file, with its newline, appended to b. Empty license and lang are left out. */

@@ -64,6 +64,7 @@ struct build {
     struct corpus_salt salt;
     struct file_claim claim;
     bool new_salt, installing;
+    struct corpus_notes *notes;
 };
 
 /* ---- what is already there ---- */
@@ -214,12 +215,15 @@ static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
     if (!c->file || !c->files)
         return err_set(e, ERR_NOMEM, "out of memory for the counts of %d files", b->in.n);
     rc = corpus_files_make(c, &b->in, e);
-    if (rc == 0 && c->total.docs == 0)
+    b->notes->bad_record = c->bad_record;
+    if (rc == 0 && c->total.docs == 0) {
+        *out = c->total;
         rc = err_set(e, ERR_VALUE, "%s: no document is left of %llu (%llu empty, %llu not UTF-8, %llu too long, %llu "
                                    "bad records)",
                      b->o->in[0], (unsigned long long)c->total.docs_in, (unsigned long long)c->total.empty,
                      (unsigned long long)c->total.not_utf8, (unsigned long long)c->total.too_long,
                      (unsigned long long)c->total.bad_record);
+    }
     if (rc == 0)
         rc = install(b, e);
     if (rc == 0)
@@ -250,9 +254,12 @@ int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out
     o.max_doc_bytes = o.max_doc_bytes > 0 ? o.max_doc_bytes : 16 << 20;
     o.piece_bytes = o.piece_bytes > 0 ? o.piece_bytes : 64 << 10;
     o.shard_bytes = o.shard_bytes > 0 ? o.shard_bytes : 256 << 20;
-    struct build b = {.o = &o};
+    struct corpus_notes unasked;
+    struct build b = {.o = &o, .notes = o.notes ? o.notes : &unasked};
+    *b.notes = (struct corpus_notes){0};
     *out = (struct corpus_counts){0};
-    int rc = inputs_open(&b.in, o.in, o.n_in, e);
+    int rc = inputs_open(&b.in, &o, b.notes, e);
+    out->files = rc == 0 ? (uint64_t)b.in.n : 0;
     if (rc == 0)   /* before anything is looked at: what another build finishes meanwhile is not to be replaced */
         rc = file_claim_open(&b.claim, o.out, "another build is writing here", e);
     if (rc == 0 && o.salted)

@@ -1,5 +1,6 @@
 #include "data/corpus_input.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -64,33 +65,60 @@ static int add_file(struct inputs *l, size_t *cap, const char *path, const char 
     return f.path && f.name ? 0 : err_set(e, ERR_NOMEM, "out of memory for the input files");
 }
 
-static int add_input(struct inputs *l, size_t *cap, const char *in, struct err *e)
+struct pick {
+    struct corpus_notes *notes;
+    struct stat out;
+    bool has_out;
+};
+
+static void set_aside(struct corpus_notes *notes, enum corpus_aside what, const char *path)
+{
+    if (notes->aside[what].n++ == 0)
+        snprintf(notes->aside[what].first, sizeof notes->aside[what].first, "%s", path);
+}
+
+/* Hidden is what programs keep for themselves: .git, .ipynb_checkpoints. */
+static bool leave(void *user, const char *path, const char *name, const struct stat *st)
+{
+    const struct pick *p = user;
+    bool hidden = *name == '.', out = p->has_out && st->st_dev == p->out.st_dev && st->st_ino == p->out.st_ino;
+    if (hidden || out)
+        set_aside(p->notes, out ? ASIDE_OUT : ASIDE_HIDDEN, path);
+    return hidden || out;
+}
+
+static int add_input(struct inputs *l, size_t *cap, const char *in, struct pick *p, struct err *e)
 {
     bool dir = file_is_dir(in);
     if (!dir && file_exists(in) && textsrc_kind(in) == TEXTSRC_NONE)
         return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", in);
-    struct file_list fl = {0};
-    int rc = file_list_open(&fl, NULL, in, e);
+    struct file_list fl = {0}, odd = {0};
+    int rc = file_list_pick(&fl, &odd, in, leave, p, e);
     for (size_t i = 0; i < fl.n && rc == 0; i++) {
         if (textsrc_kind(fl.path[i]) == TEXTSRC_NONE)
-            l->ignored++;
+            set_aside(p->notes, ASIDE_KIND, fl.path[i]);
         else
             rc = add_file(l, cap, fl.path[i], in, e);
     }
+    for (size_t i = 0; i < odd.n; i++)
+        set_aside(p->notes, ASIDE_LINK, odd.path[i]);
     file_list_release(&fl);
+    file_list_release(&odd);
     return rc;
 }
 
-int inputs_open(struct inputs *l, const char *const *in, int n_in, struct err *e)
+int inputs_open(struct inputs *l, const struct corpus_build_opts *o, struct corpus_notes *notes, struct err *e)
 {
     size_t cap = 0;
     int rc = 0;
+    struct pick p = {.notes = notes};
+    p.has_out = stat(o->out, &p.out) == 0;
     *l = (struct inputs){0};
-    for (int i = 0; i < n_in && rc == 0; i++)
-        rc = add_input(l, &cap, in[i], e);
+    for (int i = 0; i < o->n_in && rc == 0; i++)
+        rc = add_input(l, &cap, o->in[i], &p, e);
     if (rc == 0 && l->n == 0)
         rc = err_set(e, ERR_VALUE, "%s: no .txt, .md or .jsonl file (plain, .gz or .zst) in it",
-                     n_in > 0 ? in[0] : "no input");
+                     o->n_in > 0 ? o->in[0] : "no input");
     if (rc != 0)
         inputs_release(l);
     return rc;
@@ -224,7 +252,7 @@ static int next_record(struct input_stream *s, struct input_doc *d, struct err *
     int got = textsrc_next(s->records, &t, e);
     if (got <= 0)
         return got == 0 ? end_records(s, e) : got;
-    *d = (struct input_doc){t.text, t.id, t.source, t.license, t.lang, t.n, s->file - 1, KEPT};
+    *d = (struct input_doc){t.text, t.id, t.source, t.license, t.lang, t.n, s->file - 1, KEPT, t.why};
     size_t others = strlen(t.id) + strlen(t.source) + strlen(t.license) + strlen(t.lang);
     if (others > MAX_OTHERS)
         d->id = d->source = d->license = d->lang = "";
@@ -277,7 +305,7 @@ static int next_text(struct input_stream *s, struct input_doc *d, struct err *e)
     n = input_cut(text, n - skip, s->piece);
     s->given = skip + n;
     bool whole = s->part++ == 0 && s->ended && s->given == s->buf.len;
-    *d = (struct input_doc){text, open_file(s)->name, open_file(s)->name, "", "", n, s->file - 1, KEPT};
+    *d = (struct input_doc){text, open_file(s)->name, open_file(s)->name, "", "", n, s->file - 1, KEPT, ""};
     struct nfc_look look;
     if (s->part == 1 && !nfc_look(&look, text, n)) {
         d->reason = NOT_UTF8;

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "data/corpus.h"
 #include "formats/textsrc.h"
 
 struct input_file {
@@ -18,11 +19,11 @@ struct input_file {
 struct inputs {
     struct input_file *f;
     int n;
-    uint64_t ignored;    /* files below the folders that are no text source */
 };
-/* Sorted by byte order within each of `in`, which are taken in the order given.  A named file that is no text
- * source is an error, and so is finding nothing. */
-int inputs_open(struct inputs *l, const char *const *in, int n_in, struct err *e) MUST_CHECK;
+/* Sorted by byte order within each of o->in, which are taken in the order given.  A named file that is no text
+ * source is an error, and so is finding nothing.  Adds to `notes` what it passes over, o->out below a folder too. */
+int inputs_open(struct inputs *l, const struct corpus_build_opts *o, struct corpus_notes *notes,
+                struct err *e) MUST_CHECK;
 /* Reads all files for their digests; for those who must know them before the documents are read. */
 int inputs_digest(struct inputs *l, int threads, struct err *e) MUST_CHECK;
 void inputs_release(struct inputs *l);
@@ -37,6 +38,7 @@ struct input_doc {
     size_t n;
     int file;
     enum corpus_reason reason;
+    const char *why;     /* of a BAD_RECORD */
 };
 struct input_stream;
 /* Documents of more than max_doc bytes come as TOO_LONG; text files are cut into pieces of at most `piece`.  What was

@@ -1,6 +1,7 @@
 #include "formats/textsrc.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,8 +19,9 @@ struct textsrc {
     enum textsrc_kind kind;
     char *path;
     size_t limit;
-    bool lenient, report, done;
-    uint64_t line, skipped;
+    bool report, done;
+    uint64_t line;
+    struct err why;           /* what is wrong with the last line, without the path */
     struct buf doc;           /* the text of a .txt, a line of a .jsonl that crosses chunks */
     char *p;                  /* the line, in doc or in the chunk; NUL follows */
     size_t n;
@@ -96,11 +98,7 @@ void textsrc_close(struct textsrc *s)
     mem_free(s);
 }
 
-void textsrc_lenient(struct textsrc *s, bool on) { s->lenient = on; }
-
 void textsrc_report(struct textsrc *s, bool on) { s->report = on; }
-
-uint64_t textsrc_skipped(const struct textsrc *s) { return s->skipped; }
 
 void textsrc_hash(struct textsrc *s, struct sha256 *sha) { instream_hash(s->in, sha); }
 
@@ -151,10 +149,6 @@ static int next_txt(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     s->done = true;
     int rc = read_piece(s, &more, &too_long, e);
     if (rc) return rc;
-    if (too_long && s->lenient) {
-        s->skipped++;
-        return 0;
-    }
     if (too_long) return err_set(e, ERR_LIMIT, "%s: a document longer than %zu bytes", s->path, s->limit);
     d->text = s->doc.p ? s->doc.p : "";
     d->n = s->doc.len;
@@ -184,7 +178,7 @@ static bool scan_record(struct textsrc *s, struct textsrc_doc *d)
 {
     struct record r;
     if (!s->p || !record_scan(&r, s->p, s->n)) return false;
-    *d = (struct textsrc_doc){r.text, r.n, r.id, r.source, r.license, r.lang, s->line, 0};
+    *d = (struct textsrc_doc){r.text, r.n, r.id, r.source, r.license, r.lang, s->line, 0, ""};
     return true;
 }
 
@@ -195,7 +189,24 @@ static int full_parse(struct textsrc *s, struct err *why)
     return rc ? rc : json_parse(&s->record, hidden ? s->hidden.p : s->p, s->n, "", why);
 }
 
-/* 1 or a negative code; ERR_FORMAT: this line is no record. */
+/* What the line is of input may be quoted in it. */
+static int bad_line(struct textsrc *s, int code, const char *what)
+{
+    err_set(&s->why, code, "line %llu%s", (unsigned long long)s->line, what);
+    for (char *p = s->why.msg; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7F) *p = '?';
+    return code;
+}
+
+static int no_record(struct textsrc *s, const struct err *json)
+{
+    char what[300];
+    const char *text = strstr(json->msg, "column");
+    snprintf(what, sizeof what, " is not a JSON record: %.250s", text ? text : json->msg);
+    return bad_line(s, ERR_FORMAT, what);
+}
+
+/* 1 or a negative code; ERR_FORMAT: this line is no record, and s->why says why. */
 static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
 {
     struct err why = {0};
@@ -204,15 +215,11 @@ static int parse_record(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     if (scan_record(s, d)) return 1;
     int rc = full_parse(s, &why);
     if (rc == ERR_NOMEM) return err_set(e, rc, "%s: out of memory", s->path);
-    unsigned long long line = s->line;
-    if (rc) {
-        const char *text = strstr(why.msg, "column");
-        return err_set(e, ERR_FORMAT, "%s: line %llu is not a JSON record: %s", s->path, line, text ? text : why.msg);
-    }
+    if (rc) return no_record(s, &why);
     const json_t *text = json_object_get(s->record, "text");
     if (!json_is_string(text))
-        return err_set(e, ERR_FORMAT, "%s: line %llu: %s", s->path, line,
-                       json_is_object(s->record) ? "no string \"text\" in the record" : "not an object");
+        return bad_line(s, ERR_FORMAT, json_is_object(s->record) ? ": no string \"text\" in the record"
+                                                                 : ": not an object");
     d->text = json_string_value(text);
     d->n = json_string_length(text);
     d->source = string_or_empty(s->record, "source");
@@ -239,6 +246,13 @@ static void drop_bom(struct textsrc *s)
     s->n -= 3;
 }
 
+static int long_line(struct textsrc *s)
+{
+    char what[60];
+    snprintf(what, sizeof what, " is longer than %zu bytes", s->limit);
+    return bad_line(s, ERR_LIMIT, what);
+}
+
 static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e)
 {
     for (;;) {
@@ -248,22 +262,18 @@ static int next_jsonl(struct textsrc *s, struct textsrc_doc *d, struct err *e)
         s->line++;
         if (s->line == 1) drop_bom(s);
         if (!too_long && blank(s->p, s->n)) continue;
-        if (too_long)
-            rc = err_set(e, ERR_LIMIT, "%s: line %llu is longer than %zu bytes", s->path,
-                         (unsigned long long)s->line, s->limit);
-        else rc = parse_record(s, d, e);
-        if (s->report && (rc == ERR_LIMIT || rc == ERR_FORMAT)) {
-            *d = (struct textsrc_doc){.text = too_long || !s->p ? "" : s->p, .n = too_long ? 0 : s->n,
-                                      .id = "", .source = "", .license = "", .lang = "", .line = s->line, .bad = rc};
-            return 1;
-        }
-        if (!(s->lenient && (rc == ERR_LIMIT || rc == ERR_FORMAT))) return rc;
-        s->skipped++;
+        s->why.code = 0;
+        rc = too_long ? long_line(s) : parse_record(s, d, e);
+        if (!s->why.code) return rc;
+        if (!s->report) return err_set(e, rc, "%s: %s", s->path, s->why.msg);
+        *d = (struct textsrc_doc){.text = too_long ? "" : s->p, .n = too_long ? 0 : s->n, .id = "", .source = "",
+                                  .license = "", .lang = "", .line = s->line, .bad = rc, .why = s->why.msg};
+        return 1;
     }
 }
 
 int textsrc_next(struct textsrc *s, struct textsrc_doc *d, struct err *e)
 {
-    *d = (struct textsrc_doc){.text = "", .id = "", .source = "", .license = "", .lang = ""};
+    *d = (struct textsrc_doc){.text = "", .id = "", .source = "", .license = "", .lang = "", .why = ""};
     return s->kind == TEXTSRC_TXT ? next_txt(s, d, e) : next_jsonl(s, d, e);
 }

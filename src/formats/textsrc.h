@@ -29,15 +29,14 @@ struct textsrc_doc {
     const char *source, *license, *lang; /* "" when absent */
     uint64_t line;    /* 1-based line of a .jsonl, else 1 */
     int bad;          /* 0; only with textsrc_report: ERR_LIMIT or ERR_FORMAT */
+    const char *why;  /* of a bad line, "line 12 …", below 512 bytes; else "" */
 };
-/* 1: a document; 0: end of file; negative: error.  A line that is too long or is not a JSON object
- * with a string "text" is skipped and counted when `lenient`, else it is an error naming the line. */
+/* 1: a document; 0: end of file; negative: error.  A line that is too long or is not a JSON object with a string "text"
+ * is an error naming the line. */
 int textsrc_next(struct textsrc *s, struct textsrc_doc *d, struct err *e) MUST_CHECK;
-void textsrc_lenient(struct textsrc *s, bool on);
-/* Bad lines of a .jsonl are handed out instead: `bad` says why, text is the raw line (empty when it was too
- * long), the other strings are "". */
+/* Bad lines of a .jsonl are handed out instead: `bad` and `why` say what they are, text is the raw line (empty when it
+ * was too long), the other strings are "". */
 void textsrc_report(struct textsrc *s, bool on);
-uint64_t textsrc_skipped(const struct textsrc *s);
 
 struct sha256;
 /* instream_hash and instream_drain of the file that is open. */

@@ -30,10 +30,34 @@ is "other kinds are counted" "$("$DOKJA" corpus build --in mixed --out cmix --js
 is "an ordinary folder has none" "$(printf %s "$out" | key not_read)" 0
 has "other kinds are named" "$(cat err.txt)" "no .txt, .md or .jsonl (plain, .gz, .zst): 2, the first mixed/a.hwp"
 has "links are named" "$(cat err.txt)" "links or special files: 1, the first mixed/link.txt"
-"$DOKJA" corpus build --in mixed --out cmix >/dev/null 2>err.txt
+"$DOKJA" corpus build --in mixed --out cmix2 >/dev/null 2>err.txt
 has "how to convert" "$(cat err.txt)" "iconv -f CP949"
 has "what a line has to be" "$(cat err.txt)" 'JSON object with a string "text"'
-has "the list of removals" "$(zstd -dc cmix/removed-*)" '"source": "cp949.txt", "reason": "not-utf8"'
+has "the list of removals" "$(zstd -dc cmix2/removed-*)" '"source": "cp949.txt", "reason": "not-utf8"'
+
+has "the first bad record" "$(cat err.txt)" "the first bad record: sub/b.jsonl.zst: line 2 is not a JSON record: column"
+has "and in the list of removals" "$(zstd -dc cmix2/removed-*)" '"reason": "bad-record", "why": "line 2 is not'
+has "and for programs" "$out" '"first_bad_record":"sub/b.jsonl.zst: line 2 is not'
+"$DOKJA" corpus verify cmix2 >/dev/null 2>&1; is "a corpus with causes is verified" $? 0
+
+# what is hidden and what the build writes are no inputs of a folder
+cp -r in hid; mkdir -p hid/.git hid/sub/.ipynb_checkpoints
+printf '숨긴 글' | tee hid/.git/a.txt hid/sub/.ipynb_checkpoints/b.txt >hid/.c.txt
+is "hidden ones are counted" "$("$DOKJA" corpus build hid --out hid/c --json 2>err.txt | key not_read)" 3
+has "hidden ones are named" "$(cat err.txt)" "hidden, their names begin with a dot: 3, the first hid/"
+is "and not read" "$("$DOKJA" corpus stats hid/c --json | key root)" "$root"
+out=$("$DOKJA" corpus build hid --out hid/c --json 2>err.txt)
+is "a corpus inside its folder is kept" "$(printf %s "$out" | key reused) $(printf %s "$out" | key not_read)" "true 4"
+has "and told" "$(cat err.txt)" "the folder that is written: 1, the first hid/c"
+is "what is named is read" "$("$DOKJA" corpus build hid/.git hid/.c.txt --out named --json 2>err.txt | key docs_in)" 2
+mkdir cp949; printf '제목' | iconv -f UTF-8 -t CP949 | tee cp949/a.txt >cp949/b.txt; printf HWP >cp949/a.hwp
+"$DOKJA" corpus build cp949 --out none >out.txt 2>err.txt; is "no document is left: status" $? 1
+has "no document is left: advice" "$(cat err.txt)" "iconv -f CP949"
+has "no document is left: other kinds" "$(cat err.txt)" "the first cp949/a.hwp"
+has "no document is left: sentence" "$(tail -n 1 err.txt)" "no document is left of 2"
+mkdir hwp; printf HWP >hwp/a.hwp
+"$DOKJA" corpus build hwp --out none >out.txt 2>err.txt
+has "no source is found: other kinds" "$(cat err.txt)" "the first hwp/a.hwp"
 
 is "again: kept" "$("$DOKJA" corpus build --in in --out c --json 2>/dev/null | key reused)" true
 for n in 1 3; do

@@ -132,7 +132,11 @@ static void test_kept_and_removed(void **state)
     assert_non_null(strstr(text, "{\"id\": \"f.txt.gz\", \"source\": \"f.txt.gz\", \"reason\": \"duplicate\", "
                                  "\"first\": \"a.txt\"}\n"));
     assert_non_null(strstr(text, "{\"id\": \"d.txt\", \"source\": \"d.txt\", \"reason\": \"not-utf8\"}\n"));
-    assert_non_null(strstr(text, "\"sub/g.jsonl.zst#4\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"bad-record\""));
+    assert_non_null(strstr(text, "\"sub/g.jsonl.zst#4\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"bad-record\", "
+                                 "\"why\": \"line 4 is not a JSON record: column 3: "
+                                 "'[' or '{' expected near 'not'\"}\n"));
+    assert_non_null(strstr(text, "\"reason\": \"bad-record\", "
+                                 "\"why\": \"line 5: no string \\\"text\\\" in the record\"}"));
     assert_non_null(strstr(text, "\"sub/g.jsonl.zst#6\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"not-utf8\""));
     assert_non_null(strstr(text, "\"sub/g.jsonl.zst#7\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"too-long\""));
     assert_non_null(strstr(text, "{\"id\": \"dup\", \"source\": \"sub/g.jsonl.zst\", \"reason\": \"duplicate\", "
@@ -490,6 +494,56 @@ static void test_bad_input(void **state)
     assert_true(file_is_dir(in_dir("mine")));
 }
 
+/* Below a folder nothing hidden is read, nor what the build itself writes; what is named is read whatever its name. */
+static void test_aside(void **state)
+{
+    (void)state;
+    struct corpus_counts c;
+    struct corpus_notes n;
+    char in[400], out[400], own[400];
+    snprintf(in, sizeof in, "%s", in_dir("in"));
+    snprintf(out, sizeof out, "%s", in_dir("in/out"));
+    const char *paths[2] = {in, own};
+    struct corpus_build_opts o = {.in = paths, .n_in = 1, .out = out, .threads = 1, .notes = &n};
+    assert_int_equal(file_mkdir_p(in_dir("in/.git/x"), &err), 0);
+    assert_int_equal(file_mkdir_p(in_dir("in/sub/.cache"), &err), 0);
+    puts_to("in/a.txt", "a"), puts_to("in/sub/b.txt", "b"), puts_to("in/.git/x/c.txt", "c"), puts_to("in/c.pdf", "");
+    puts_to("in/sub/.d.txt", "d"), puts_to("in/sub/.cache/e.txt", "e"), puts_to("in/.git/bad.jsonl", "x\n");
+    puts_to("in/sub/r.jsonl", "{\"text\":\"t\"}\n{}\nx\n");
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(corpus_build(&o, &c, &err), 0);
+        assert_int_equal(c.docs, 3);
+        assert_int_equal(c.files, 3);
+        assert_int_equal(c.reused, again);
+        assert_int_equal(n.aside[ASIDE_KIND].n, 1);
+        assert_int_equal(n.aside[ASIDE_LINK].n, 0);
+        assert_int_equal(n.aside[ASIDE_HIDDEN].n, 3);
+        assert_int_equal(n.aside[ASIDE_OUT].n, again);
+        assert_string_equal(n.aside[ASIDE_KIND].first, in_dir("in/c.pdf"));
+        assert_string_equal(n.aside[ASIDE_OUT].first, again ? out : "");
+        assert_string_equal(n.bad_record.msg, again ? "" : "sub/r.jsonl: line 2: no string \"text\" in the record");
+    }
+    snprintf(own, sizeof own, "%s", in_dir("in/.git"));
+    o.n_in = 2;
+    o.out = in_dir("out");
+    assert_int_equal(corpus_build(&o, &c, &err), 0);
+    assert_int_equal(c.files, 3 + 2 + 2);   /* the corpus that lies in the folder is not this one */
+    snprintf(own, sizeof own, "%s", in_dir("in/sub/.d.txt"));
+    o.in = paths + 1;
+    o.n_in = 1;
+    o.out = in_dir("out2");
+    assert_int_equal(corpus_build(&o, &c, &err), 0);
+    assert_int_equal(c.docs, 1);
+    assert_int_equal(n.aside[ASIDE_HIDDEN].n, 0);
+    puts_to("none.jsonl", "x\n\xff\n");
+    snprintf(own, sizeof own, "%s", in_dir("none.jsonl"));
+    o.out = in_dir("out3");
+    assert_int_equal(corpus_build(&o, &c, &err), ERR_VALUE);
+    assert_int_equal(c.docs_in, 2);
+    assert_int_equal(c.not_utf8, 1);
+    assert_non_null(strstr(n.bad_record.msg, "none.jsonl: line 1 is not"));
+}
+
 /* Nothing is looked at, and nothing said of it, while another build may be finishing it. */
 static void test_locked(void **state)
 {
@@ -617,6 +671,7 @@ int main(void)
         T(test_normalise_is_nfc), T(test_inputs_are_read_whole),
         T(test_pieces),           T(test_what_is_there),
         T(test_bad_input),        T(test_locked),
+        T(test_aside),
         T(test_huge_line),        T(test_held_out),
         T(test_verify_finds_damage),
         T(test_salted),

@@ -107,11 +107,6 @@ static void texts_are_one_document(void **state)
         s = open_src(names[i], sizeof binary - 2);
         refused(textsrc_next(s, &d, &e), ERR_LIMIT, "a document longer than 11 bytes");
         textsrc_close(s);
-        s = open_src(names[i], 3);
-        textsrc_lenient(s, true);
-        expect_end(s);
-        assert_int_equal(textsrc_skipped(s), 1);
-        textsrc_close(s);
     }
     put("empty.txt", "");
     struct textsrc *s = open_src("empty.txt", 10);
@@ -146,7 +141,19 @@ static void records_are_documents(void **state)
     }
 }
 
-static void bad_records_are_named_or_skipped(void **state)
+/* A bad line, told with its cause and without the path. */
+static void expect_bad(struct textsrc *s, int code, const char *raw, const char *part, uint64_t line)
+{
+    struct textsrc_doc d;
+    if (textsrc_next(s, &d, &e) != 1) fail_msg("no bad line: %s", e.msg);
+    assert_int_equal(d.bad, code);
+    assert_int_equal(d.line, line);
+    assert_int_equal(d.n, strlen(raw));
+    assert_memory_equal(d.text, raw, d.n);
+    if (strncmp(d.why, "line ", 5) != 0 || !strstr(d.why, part)) fail_msg("\"%s\" without \"%s\"", d.why, part);
+}
+
+static void bad_records_are_named_or_told(void **state)
 {
     (void)state;
     static const struct {
@@ -172,13 +179,19 @@ static void bad_records_are_named_or_skipped(void **state)
         refused(textsrc_next(s, &d, &e), t[i].code, t[i].part);
         textsrc_close(s);
         s = open_src("a.jsonl", 40);
-        textsrc_lenient(s, true);
+        textsrc_report(s, true);
         expect(s, "a", "", 1);
+        expect_bad(s, t[i].code, t[i].code == ERR_LIMIT ? "" : t[i].line, t[i].part, 2);
         expect(s, "b", "", 3);
         expect_end(s);
-        assert_int_equal(textsrc_skipped(s), 1);
         textsrc_close(s);
     }
+    put("a.jsonl", "{\"text\":\x1b[1mx}"); /* what is quoted may go to a terminal */
+    struct textsrc *s = open_src("a.jsonl", 40);
+    struct textsrc_doc d;
+    refused(textsrc_next(s, &d, &e), ERR_FORMAT,
+            "a.jsonl: line 1 is not a JSON record: column 9: invalid token near '?'");
+    textsrc_close(s);
 }
 
 /* Numbers that 64 bits do not hold, each read by the scanner and, where a key has an escape, by the full parser. */
@@ -245,13 +258,13 @@ static void long_lines_are_not_kept(void **state)
     buf_release(&b);
     mem_free(block);
     struct textsrc *s = open_src("a.jsonl.zst", MB);
-    textsrc_lenient(s, true);
+    textsrc_report(s, true);
     mem_peak_rss_reset();
     size_t before = mem_peak_rss();
     expect(s, "a", "", 1);
+    expect_bad(s, ERR_LIMIT, "", "line 2 is longer than 1048576 bytes", 2);
     expect(s, "b", "", 3);
     expect_end(s);
-    assert_int_equal(textsrc_skipped(s), 1);
 #ifndef __SANITIZE_ADDRESS__
     assert_true(mem_peak_rss() - before < 32 * (size_t)MB);
 #else
@@ -271,7 +284,7 @@ static void every_truncation_is_an_error(void **state)
             struct textsrc_doc d;
             ok(file_replace(in_dir(names[i]), b.p, n, &e));
             struct textsrc *s = open_src(names[i], 1000);
-            textsrc_lenient(s, true);
+            textsrc_report(s, true);
             int rc = textsrc_next(s, &d, &e);
             if (rc == 1) rc = textsrc_next(s, &d, &e);
             if (rc != ERR_FORMAT || !strstr(e.msg, names[i]) || !strstr(e.msg, "ends in the middle"))
@@ -442,7 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(kinds_by_name, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(texts_are_one_document, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(records_are_documents, folder_up, folder_down),
-        cmocka_unit_test_setup_teardown(bad_records_are_named_or_skipped, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(bad_records_are_named_or_told, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(long_integers, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(long_lines_are_not_kept, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(every_truncation_is_an_error, folder_up, folder_down),
