@@ -222,7 +222,12 @@ int run_resolve_length(struct run_config *c, const struct run_request *r, struct
         return err_set(e, ERR_USAGE,
                        "--batch-tokens %" PRId64 " is not a multiple of sequence length × workers = %" PRId64,
                        c->batch_tokens, unit);
-    c->schedule.steps = r->steps > 0 ? r->steps : (int64_t)(tokens / (double)c->batch_tokens);
+    double steps = r->steps > 0 ? (double)r->steps : tokens / (double)c->batch_tokens;
+    if (!(steps <= 0x1p40 && steps * (double)c->batch_tokens <= 0x1p60)) /* as run_check has it */
+        return err_set(e, ERR_USAGE, "%.4g steps of %" PRId64 " tokens are more than can be counted, at most 2^40 "
+                       "steps and 2^60 tokens: give a shorter length or another --batch-tokens", steps,
+                       c->batch_tokens);
+    c->schedule.steps = r->steps > 0 ? r->steps : (int64_t)steps;
     if (c->schedule.steps < 1)
         c->schedule.steps = 1;
     c->start_steps = (int64_t)(short_share * (double)c->schedule.steps);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -117,10 +118,14 @@ static int get_digest(struct digest *d, const json_t *o, const char *key, const 
 static int get_seed(struct run_config *c, const json_t *o, const char *where, struct err *e)
 {
     const char *s;
-    int used = 0;
     int rc = json_get_str(&s, o, "seed", false, NULL, where, e);
     c->seed_awaited = rc == 0 && strcmp(s, "beacon") == 0;
-    if (rc == 0 && !c->seed_awaited && (sscanf(s, "0x%16" SCNx64 "%n", &c->seed, &used) != 1 || s[used]))
+    if (rc != 0 || c->seed_awaited)
+        return rc;
+    /* A number reader alone would take "0x-5" and "0x 5". */
+    if (strncmp(s, "0x", 2) == 0 && strspn(s + 2, "0123456789abcdefABCDEF") == 16 && !s[18])
+        c->seed = strtoull(s + 2, NULL, 16);
+    else
         rc = err_set(e, ERR_FORMAT, "%s: seed is \"%.40s\", expected 0x and 16 hex digits, or beacon", where, s);
     return rc;
 }

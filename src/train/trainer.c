@@ -67,8 +67,10 @@ static uint64_t mapped_bytes(const struct trainer *t)
 {
     uint64_t width = t->c.model.vocab <= 65536 ? 2 : 4, row = (uint64_t)t->c.seq * width + (64 << 10);
     uint64_t all = (tokens_count(t->tokens, TOKENS_TRAIN) + tokens_count(t->tokens, TOKENS_HELDOUT)) * width;
-    uint64_t touched = (uint64_t)t->c.schedule.steps * (uint64_t)run_batch_rows(&t->c) * row;
-    return touched < all ? touched : all;
+    uint64_t touched = (uint64_t)t->c.schedule.steps;
+    bool beyond = __builtin_mul_overflow(touched, (uint64_t)run_batch_rows(&t->c), &touched) ||
+                  __builtin_mul_overflow(touched, row, &touched);
+    return !beyond && touched < all ? touched : all;
 }
 
 static uint64_t fixed_bytes(const struct trainer *t)

@@ -428,6 +428,58 @@ static void rewrite_profile(const char *dir, const char *name)
     json_decref(o);
 }
 
+/* What reads a seed as numbers are read would also take a sign, a blank or fewer digits. */
+static void test_run_seed(const char *dir)
+{
+    static const struct {
+        const char *text;
+        bool good;
+        uint64_t seed;
+    } t[] = {{"0x00000000000000ff", true, 255},    {"0xFFFFFFFFFFFFFFFF", true, UINT64_MAX},
+             {"0x-5", false, 0},                   {"0x 5", false, 0},
+             {"0x-000000000000005", false, 0},     {"0x 000000000000005", false, 0},
+             {"0x0x0000000000000f", false, 0},     {"0xff", false, 0},
+             {"0x00000000000000ff0", false, 0},    {"00000000000000ff", false, 0},
+             {"0x00000000000000fg", false, 0},     {"", false, 0}};
+    char path[64];
+    struct err e;
+    json_t *o;
+    struct run_config c;
+    snprintf(path, sizeof path, "%s/run.json", dir);
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        assert_int_equal(json_read(&o, path, 1 << 20, &e), 0);
+        json_object_set_new(o, "seed", json_string(t[i].text));
+        assert_int_equal(json_write(path, o, &e), 0);
+        json_decref(o);
+        int rc = run_read(&c, dir, &e);
+        if (rc != (t[i].good ? 0 : ERR_FORMAT))
+            fail_msg("seed \"%s\": %d", t[i].text, rc);
+        assert_true(t[i].good ? c.seed == t[i].seed : strstr(e.msg, "run.json: seed is \"") != NULL);
+    }
+}
+
+/* Steps and tokens that a run could not be read with again are refused before it begins. */
+static void test_run_too_long(void)
+{
+    static const struct run_request long_one[] = {
+        {.steps = 1000000000000, .batch_tokens = 10000000256}, {.steps = (1LL << 40) + 1, .batch_tokens = 512},
+        {.flops = 1e30}, {.tokens = 1e18, .batch_tokens = 512}};
+    struct run_request r = {.depth = 2, .vocab = 512, .seq = 256, .seq_start = 256};
+    struct run_config c;
+    struct err e;
+    assert_int_equal(run_resolve_shape(&c, &r, &e), 0);
+    for (size_t i = 0; i < sizeof long_one / sizeof *long_one; i++) {
+        assert_int_equal(run_resolve_length(&c, &long_one[i], &e), ERR_USAGE);
+        if (!strstr(e.msg, "more than can be counted"))
+            fail_msg("%zu: %s", i, e.msg);
+    }
+    r.steps = 1LL << 40;
+    r.batch_tokens = 512;
+    assert_int_equal(run_resolve_length(&c, &r, &e), 0);
+    assert_int_equal(c.schedule.steps, 1LL << 40);
+    assert_int_equal(run_check(&c, "a run", &e), 0);
+}
+
 /* T2 has rows of whole groups, whoever chooses them, and stays what it is; a run that names no profile is refused. */
 static void test_run_profile(const char *dir)
 {
@@ -512,6 +564,8 @@ static void test_run_file(void **state)
     r = (struct run_request){.depth = 2, .vocab = 512, .batch_tokens = 100};
     assert_int_equal(run_resolve_shape(&a, &r, &e), 0);
     assert_int_equal(run_resolve_length(&a, &r, &e), ERR_USAGE);
+    test_run_seed(dir);
+    test_run_too_long();
     test_run_profile(dir);
     snprintf(path, sizeof path, "%s/run.json", dir);
     unlink(path);
