@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -214,26 +213,6 @@ int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e)
     }
     f->told += n;
     return 0;
-}
-
-int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...)
-{
-    char small[1024];
-    va_list ap, again;
-    va_start(ap, fmt);
-    va_copy(again, ap);
-    int n = vsnprintf(small, sizeof small, fmt, ap), rc;
-    va_end(ap);
-    assert(n >= 0);
-    if ((size_t)n < sizeof small) rc = file_new_write(f, small, (size_t)n, e);
-    else {
-        char *big = mem_new((size_t)n + 1, 1);
-        if (big) vsnprintf(big, (size_t)n + 1, fmt, again);
-        rc = big ? file_new_write(f, big, (size_t)n, e) : err_set(e, ERR_NOMEM, "%s: out of memory", f->path);
-        mem_free(big);
-    }
-    va_end(again);
-    return rc;
 }
 
 uint64_t file_new_tell(const struct file_new *f) { return f->told; }

@@ -32,7 +32,6 @@ void file_map_close(struct file_map *m);
 struct file_new;
 int file_new_open(struct file_new **f, const char *path, struct err *e) MUST_CHECK;
 int file_new_write(struct file_new *f, const void *p, size_t n, struct err *e) MUST_CHECK;
-int file_new_printf(struct file_new *f, struct err *e, const char *fmt, ...) MUST_CHECK PRINTF_LIKE(3, 4);
 uint64_t file_new_tell(const struct file_new *f);
 /* Overwrites n bytes already written, at `at` (a header whose counts are known at the end). */
 int file_new_patch(struct file_new *f, uint64_t at, const void *p, size_t n, struct err *e) MUST_CHECK;

@@ -46,12 +46,6 @@ void kv_pool_release(struct kv_pool *p)
 
 int kv_pool_take(struct kv_pool *p) { return p->n_free > 0 ? p->free_page[--p->n_free] : -1; }
 
-void kv_pool_give(struct kv_pool *p, int page)
-{
-    assert(p->n_free < p->n_pages && page >= 0 && page < p->n_pages);
-    p->free_page[p->n_free++] = page;
-}
-
 /* ---- space ---- */
 
 /* The largest of each width over the layers. */

@@ -39,7 +39,6 @@ struct kv_pool {
 int kv_pool_init(struct kv_pool *p, const struct model_config *c, int n_pages, struct err *e) MUST_CHECK;
 void kv_pool_release(struct kv_pool *p);
 int kv_pool_take(struct kv_pool *p); /* a page, or −1 */
-void kv_pool_give(struct kv_pool *p, int page);
 
 /* Rows of the batch that belong to one sequence: positions pos0 … pos0 + n − 1. */
 struct infer_seg {

@@ -77,7 +77,7 @@ static void replaces_only_on_commit(void **state)
     holds("a", "old");
     assert_int_equal(files_in_dir(), 1);
     ok(file_new_open(&f, in_dir("a"), &e));
-    ok(file_new_printf(f, &e, "%s-%d", "new", 2));
+    ok(file_new_write(f, "new-2", 5, &e));
     assert_int_equal(file_new_tell(f), 5);
     ok(file_new_commit(&f, &e));
     assert_null(f);

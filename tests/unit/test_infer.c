@@ -218,8 +218,6 @@ static void test_company(void **state)
         row += n[k];
         assert_memory_equal(want[k], w.h + (size_t)(row - 1) * 64, sizeof want[k]);
     }
-    kv_pool_give(&pool, page[1][2]);
-    assert_int_equal(kv_pool_take(&pool), page[1][2]);
     kv_pool_release(&pool);
     infer_space_release(&w);
 }
