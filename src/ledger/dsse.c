@@ -118,7 +118,7 @@ static int print_bundle(struct buf *b, const char *hint, const char *type, const
 {
     json_t *o = json_pack("{s:s,s:{s:{s:s},s:[]},s:{s:s,s:s,s:[{s:s,s:s}]}}", "mediaType", MEDIA_TYPE,
                           "verificationMaterial", "publicKey", "hint", hint, "tlogEntries", "dsseEnvelope", "payload",
-                          payload->p, "payloadType", type, "signatures", "sig", sig->p, "keyid", "");
+                          payload->p ? payload->p : "", "payloadType", type, "signatures", "sig", sig->p, "keyid", "");
     int rc = o ? json_print(b, o, 0, e) : err_set(e, ERR_NOMEM, "no memory for a bundle");
     json_decref(o);
     return rc ? rc : buf_addc(b, '\n', e);
