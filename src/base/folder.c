@@ -128,7 +128,7 @@ int file_claim_open(struct file_claim *c, const char *dir, const char *busy, str
         size_t made;
         rc = make_folders(dir, &made, e);
         if (made && (!c->made || made < c->made)) c->made = made;
-        if (!rc) rc = file_lock_folder(&c->lock, dir, busy, e);
+        if (!rc && (rc = file_lock_folder(&c->lock, dir, busy, e))) c->made = 0; /* it is another's now */
         if (rc || still_there(c)) break;
         file_unlock(c->lock);
         c->lock = -1;
