@@ -184,7 +184,7 @@ int file_new_open(struct file_new **out, const char *path, struct err *e)
     if (!rc) {
         /* A leftover of an earlier process with our number is not in use. */
         f->fd = open(f->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (f->fd < 0) rc = err_set(e, ERR_IO, "%s: cannot create: %s", f->tmp, strerror(errno));
+        if (f->fd < 0) rc = err_set(e, ERR_IO, "%s: cannot create: %s", path, strerror(errno));
     }
     if (rc) free_new(f);
     else *out = f;
@@ -266,7 +266,7 @@ static int replace(const char *path, const void *p, size_t n, bool private, stru
     int rc = file_new_open(&f, path, e);
     if (rc) return rc;
     if (private && fchmod(f->fd, 0600))
-        rc = err_set(e, ERR_IO, "%s: cannot be closed to others: %s", f->tmp, strerror(errno));
+        rc = err_set(e, ERR_IO, "%s: cannot be closed to others: %s", path, strerror(errno));
     if (!rc) rc = file_new_write(f, p, n, e);
     if (rc) file_new_abort(&f);
     else rc = file_new_commit(&f, e);

@@ -53,6 +53,9 @@ int file_truncate(const char *path, uint64_t len, struct err *e) MUST_CHECK;
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+uint64_t file_size(const char *path);   /* 0: none there */
+/* What may still be written on the disk that holds `path`; false where it does not say. */
+bool file_disk_free(const char *path, uint64_t *bytes);
 /* Removes a file; none there is no error. */
 int file_remove(const char *path, struct err *e) MUST_CHECK;
 /* Within a file system, over what is there; the folder is not synced. */

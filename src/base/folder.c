@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -19,6 +20,21 @@ bool file_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+uint64_t file_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* What is set aside for root counts for root.  Some network file systems say 0 of 0. */
+bool file_disk_free(const char *path, uint64_t *bytes)
+{
+    struct statvfs v;
+    if (statvfs(path, &v) || v.f_blocks == 0) return false;
+    *bytes = (uint64_t)(geteuid() == 0 ? v.f_bfree : v.f_bavail) * (v.f_frsize ? v.f_frsize : v.f_bsize);
+    return true;
 }
 
 /* *made: the length of the highest folder that was not there, 0 where all were. */

@@ -101,6 +101,25 @@ static void leaves_pipes_where_they_are(void **state)
     assert_true(S_ISFIFO(st.st_mode));
 }
 
+/* Errors name the file that was asked for, not the temporary beside it. */
+static void names_the_file_asked_for(void **state)
+{
+    (void)state;
+    refused(file_replace(in_dir("none/page.html"), "x", 1, &e), ERR_IO, "none/page.html: cannot create: No such file");
+    assert_null(strstr(e.msg, ".tmp-"));
+}
+
+static void room_on_the_disk(void **state)
+{
+    (void)state;
+    uint64_t n = 0;
+    put("a", "12345");
+    assert_int_equal(file_size(in_dir("a")), 5);
+    assert_int_equal(file_size(in_dir("none")), 0);
+    assert_true(file_disk_free(dir, &n) && n > 0 && n < UINT64_C(1) << 60);
+    assert_false(file_disk_free(in_dir("none"), &n));
+}
+
 static void large_writes_and_patches(void **state)
 {
     (void)state;
@@ -263,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(maps, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(replaces_only_on_commit, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(leaves_pipes_where_they_are, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(names_the_file_asked_for, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(room_on_the_disk, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(large_writes_and_patches, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(writes_at_a_place, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(appends_and_cuts, folder_up, folder_down),
