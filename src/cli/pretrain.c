@@ -15,6 +15,7 @@
 #include "cli/machine.h"
 #include "cli/pretrain.h"
 #include "train/agree.h"
+#include "train/room.h"
 
 /* Share of its unit's peak that training reaches at least as a rule: a first guess, before it is measured.  Of T2 some
  * products stay T1's, and 8-bit integers leave all else a larger part of a step. */
@@ -94,6 +95,48 @@ static int genesis_agrees(const struct pretrain *p, struct err *e)
     return rc;
 }
 
+/* Leftovers of a program that was killed while it wrote. */
+static int clean(const struct pretrain *p, struct err *e)
+{
+    static const char *const written[] = {"", "state", "states"};
+    struct buf dir = {0};
+    int rc = 0;
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        rc = file_join(&dir, p->out, written[i], e);
+        if (rc == 0 && file_is_dir(dir.p))
+            rc = file_clean_tmp(dir.p, e);
+    }
+    buf_release(&dir);
+    return rc;
+}
+
+/* A full disk is told before training; before the text is tokenized, with what its ids will take, about. */
+static int check_room(const struct pretrain *p, const char *tokens_dir, struct err *e)
+{
+    struct run_room r;
+    uint64_t left = 0, ids = corpus_count(p->corpus).bytes;
+    struct tokens *there = NULL;
+    if (p->ledger.lodge)
+        return 0;
+    int rc = run_room_find(&r, &p->run, p->out, (int)p->keep_states, e);
+    if (rc == 0)
+        rc = run_room_check(&r, p->out, e);
+    if (rc || r.all == 0 || !tokens_dir || !file_disk_free(p->out, &left) ||
+        tokens_open(&there, tokens_dir, NULL) == 0) {
+        tokens_close(there);
+        return rc;
+    }
+    ids = p->req.vocab > 65536 ? ids : ids / 2;   /* a token of about 4 bytes of text, as 2 bytes or 4 */
+    char need[24], free_[24], of_ids[24];
+    run_room_text(need, r.all + ids);
+    run_room_text(of_ids, ids);
+    run_room_text(free_, left);
+    if (r.all + ids > left)
+        log_line("advice: %s: the run takes about %s there (the text's token ids %s of it), and %s are free", p->out,
+                 need, of_ids, free_);
+    return 0;
+}
+
 static int open_inputs(struct pretrain *p, struct err *e)
 {
     struct buf dir = {0};
@@ -109,6 +152,8 @@ static int open_inputs(struct pretrain *p, struct err *e)
     p->req.bos = s.bos;
     p->req.eos = s.eos;
     rc = file_claim_open(&p->claim, p->out, "another program trains here", e);
+    if (rc == 0)
+        rc = clean(p, e);
     if (rc == 0)
         rc = file_join(&dir, p->out, "run.json", e);
     p->resume = rc == 0 && file_exists(dir.p);
@@ -127,6 +172,8 @@ static int open_inputs(struct pretrain *p, struct err *e)
     if (rc == 0)
         rc = file_join(&dir, p->out, "tokens", e);
     p->new_tokens = rc == 0 && !file_exists(dir.p);
+    if (rc == 0)
+        rc = check_room(p, dir.p, e);
     struct tokens_opts o = {.heldout = p->run.heldout, .threads = p->x.threads};
     if (rc == 0)
         rc = tokens_prepare(dir.p, p->corpus, p->tokenizer, &o, e);
@@ -207,6 +254,8 @@ static int plan_new(struct pretrain *p, struct err *e)
     p->req.tokens_per_s = usual_share(p->run.profile) * p->peak / model_flops_per_token(&p->run.model, p->run.seq);
     int rc = run_resolve_length(&p->run, &p->req, e);
     if (rc == 0)
+        rc = check_room(p, NULL, e);
+    if (rc == 0)
         rc = new_trainer(p, e);
     if (rc == 0 && p->req.minutes > 0) {
         rc = measure_speed(p, &p->req.tokens_per_s, e);
@@ -251,12 +300,6 @@ static int plan(struct pretrain *p, struct err *e)
         rc = file_join(&state, p->out, "state/state.safetensors", e);
     p->resume = rc == 0 && file_exists(state.p);   /* run.json without a state: killed before the first */
     p->again = p->again && !p->resume;
-    static const char *const written[] = {"", "state", "states"};
-    for (int i = 0; i < 3 && rc == 0; i++) {
-        rc = file_join(&state, p->out, written[i], e);
-        if (rc == 0 && file_is_dir(state.p))
-            rc = file_clean_tmp(state.p, e);
-    }
     buf_release(&state);
     return rc;
 }

@@ -259,3 +259,26 @@ elif [ $rc = 1 ] && grep -q "fulldisk/" fd.err && [ "$sum" = "$(sha256sum <fulld
     ok "full disk is named and the checkpoint survives"
 else bad "full disk is named and the checkpoint survives" "exit $rc, $(tail -n 1 fd.err)"; fi
 train fulldisk --depth 1 --steps 24; same "and the run goes on to the same bits" fulldisk.json "$full"
+
+# A disk without room for the run is told before training; one with that room and no more is enough.
+room="no room for a run is told before training"
+mkdir -p disk
+if mount -t tmpfs -o size=3100k tmpfs disk 2>/dev/null; then
+    trap 'umount disk' EXIT
+    refuse "$room" "disk/run: the run still takes 3.. MB there (model 0.5 MB, state 1.2 MB, .*, and 2.. MB are free" 1 \
+        "$DOKJA" pretrain $T --out disk/run --depth 1 --steps 600 --save-every 0
+    grep -q "^step\|layers" refuse.err && bad "… and nothing is trained" "$(tail -n 1 refuse.err)" ||
+        ok "… and nothing is trained"
+    said=$(grep -c "^advice: disk/run: the run takes about 3.. MB there (the text's token ids 0.. MB" refuse.err)
+    [ "$said" = 1 ] && ok "… with what the text takes before it is tokenized" ||
+        bad "… with what the text takes before it is tokenized" "$(head -n 1 refuse.err)"
+    mount -o remount,size=4000k disk
+    "$DOKJA" pretrain $T --out disk/run --depth 1 --steps 600 --save-every 0 --eval-every 200 >room.json 2>room.err
+    [ -n "$(root room.json)" ] && ok "room enough" || bad "room enough" "$(tail -n 1 room.err)"
+    mount -o remount,size=2400k disk   # a finished run takes nothing
+    "$DOKJA" pretrain $T --out disk/run --depth 1 --steps 600 >room.json 2>room.err
+    [ -n "$(root room.json)" ] && ok "a finished run needs no room" || bad "a finished run needs no room" \
+        "$(tail -n 1 room.err)"
+else
+    echo "skip $room: no tmpfs can be mounted here"
+fi
