@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,13 @@ void clock_utc(char out[CLOCK_UTC])
     time_t now = time(NULL);
     gmtime_r(&now, &t);
     strftime(out, CLOCK_UTC, "%Y-%m-%dT%H:%M:%SZ", &t);
+}
+
+double clock_utc_read(const char *s)
+{
+    struct tm t = {0};
+    const char *end = strptime(s, "%Y-%m-%dT%H:%M:%SZ", &t);
+    return end && !*end ? (double)timegm(&t) : (double)NAN;
 }
 
 void clock_human(char out[16], double seconds)

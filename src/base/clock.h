@@ -10,5 +10,7 @@ void clock_human(char out[16], double seconds);
 /* The calendar's time, "2026-01-31T23:59:59Z", for people to read. */
 enum { CLOCK_UTC = 24 };
 void clock_utc(char out[CLOCK_UTC]);
+/* Seconds since 1970 of such a text; NaN: it is none. */
+double clock_utc_read(const char *s);
 
 #endif

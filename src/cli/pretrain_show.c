@@ -1,11 +1,15 @@
 /* What `dokja pretrain` prints: the plan, a line a step, the end. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/pretrain.h"
+#include "train/logbook.h"
 
 /* Repetitions of a text that are worth nearly as much as new text (Muennighoff et al. 2023, "Scaling
  * Data-Constrained Language Models"). */
@@ -47,6 +51,18 @@ void pretrain_on_segment(void *user, int64_t done, int64_t to)
                           "; Ctrl-C again stops at once", steps);
 }
 
+/* The latest figures of both, whichever came last. */
+static void show_progress(const struct loop_progress *l)
+{
+    char speed[16], left[16], heldout[48] = "";
+    human_count(speed, l->tokens_per_s);
+    clock_human(left, l->seconds_left);
+    if (l->eval.bits_per_byte == l->eval.bits_per_byte)
+        snprintf(heldout, sizeof heldout, " · held-out %.3f bits/byte", l->eval.bits_per_byte);
+    log_progress("step %" PRId64 "/%" PRId64 " · loss %.3f%s · %s tok/s · %.0f %% of peak · %s left", l->step.step,
+                 l->steps, l->step.loss, heldout, speed, 100 * l->fraction_of_peak, left);
+}
+
 void pretrain_on_step(void *user, const struct loop_progress *l)
 {
     const struct pretrain *p = user;
@@ -59,13 +75,7 @@ void pretrain_on_step(void *user, const struct loop_progress *l)
                  l->fraction_of_peak);
         stdout_line(line);
     }
-    char speed[16], left[16], heldout[48] = "";
-    human_count(speed, l->tokens_per_s);
-    clock_human(left, l->seconds_left);
-    if (l->eval.bits_per_byte == l->eval.bits_per_byte)
-        snprintf(heldout, sizeof heldout, " · held-out %.3f bits/byte", l->eval.bits_per_byte);
-    log_progress("step %" PRId64 "/%" PRId64 " · loss %.3f%s · %s tok/s · %.0f %% of peak · %s left", l->step.step,
-                 l->steps, l->step.loss, heldout, speed, 100 * l->fraction_of_peak, left);
+    show_progress(l);
 }
 
 void pretrain_on_eval(void *user, const struct loop_progress *l)
@@ -78,6 +88,8 @@ void pretrain_on_eval(void *user, const struct loop_progress *l)
                  l->eval.bits_per_byte, l->eval.bits_per_char);
         stdout_line(line);
     }
+    if (p->going)
+        show_progress(l);
     log_line("step %" PRId64 ": held-out %.4f bits per byte, %.3f per character", l->step.step, l->eval.bits_per_byte,
              l->eval.bits_per_char);
 }
@@ -116,22 +128,57 @@ void pretrain_describe(const struct pretrain *p)
              plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
 }
 
+/* Of the whole run; NaN: nobody knows. */
+static double seconds_in_all(const struct pretrain *p, const struct loop_result *r)
+{
+    struct buf path = {0};
+    struct logbook *b = NULL;
+    double s = (double)NAN;
+    if (!p->resume && !p->again)
+        return r->seconds;
+    if (file_join(&path, p->out, "ledger.bin", NULL) == 0 && logbook_open(&b, path.p, NULL) == 0)
+        s = logbook_seconds(b);
+    logbook_close(b);
+    buf_release(&path);
+    return s;
+}
+
+/* "12s"; of a run that was stopped on the way "3m 20s in all, 12s since resuming". */
+static void time_text(char out[80], const struct pretrain *p, const struct loop_result *r, double s)
+{
+    char all[16], now[16];
+    clock_human(all, s);
+    clock_human(now, r->seconds);
+    if (!p->resume && !p->again)
+        snprintf(out, 80, "%s", now);
+    else if (!(s >= 0))
+        snprintf(out, 80, "%s since resuming", now);
+    else if (p->going)
+        snprintf(out, 80, "%s in all, %s since resuming", all, now);
+    else
+        snprintf(out, 80, "%s in all", all);
+}
+
 void pretrain_report(const struct pretrain *p, const struct loop_result *r)
 {
-    char hex[65], line[512];
+    char hex[65], line[512], all[32] = "null";
+    double seconds = seconds_in_all(p, r);
+    if (seconds >= 0)
+        snprintf(all, sizeof all, "%.2f", seconds);
     digest_hex(hex, &r->root);
     if (p->json) {
         snprintf(line, sizeof line,
                  "{\"done\":true,\"steps\":%" PRId64 ",\"tokens\":%" PRId64 ",\"state_root\":\"%s\","
-                 "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"seconds\":%.2f,"
+                 "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"seconds\":%.2f,\"seconds_in_all\":%s,"
                  "\"peak_rss_bytes\":%zu,\"planned_bytes\":%" PRIu64 ",\"ledger_seconds\":%.3f}",
-                 r->steps, r->tokens, hex, r->eval.bits_per_byte, r->eval.bits_per_char, r->seconds, mem_peak_rss(),
+                 r->steps, r->tokens, hex, r->eval.bits_per_byte, r->eval.bits_per_char, r->seconds, all,
+                 mem_peak_rss(),
                  trainer_planned(p->trainer).bytes, r->ledger_seconds);
         stdout_line(line);
         return;
     }
-    char took[16];
-    clock_human(took, r->seconds);
+    char took[80];
+    time_text(took, p, r, seconds);
     printf("%s: %" PRId64 " steps, held-out %.4f bits per byte, %.3f per character, %s\n", p->out, r->steps,
            r->eval.bits_per_byte, r->eval.bits_per_char, took);
     printf("peak memory %.2f GB (planned %.2f)\n", (double)mem_peak_rss() / 0x1p30,

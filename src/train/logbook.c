@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* A record in its place?  The order is GENESIS, BEACON, INIT, SEGMENTs and EVENTs, FINAL. */
@@ -84,6 +85,27 @@ int logbook_open(struct logbook **out, const char *path, struct err *e)
     else
         *out = b;
     return rc;
+}
+
+double logbook_seconds(const struct logbook *b)
+{
+    double sum = 0, last = 0;
+    uint64_t segments = 0, events = 0;
+    for (uint64_t i = 0; i < b->ledger.n_entries; i++) {
+        enum ledger_kind k = b->ledger.entry[i].kind;
+        bool begins = k == LEDGER_INIT || k == LEDGER_EVENT;
+        const char *at = k == LEDGER_INIT      ? b->begun.at
+                         : k == LEDGER_EVENT   ? b->event[events++].c.at
+                         : k == LEDGER_SEGMENT ? b->segment[segments++].c.at
+                         : k == LEDGER_FINAL   ? b->final.c.at
+                                               : NULL;
+        if (!at)
+            continue;
+        double now = clock_utc_read(at);
+        sum += begins || now < last ? 0 : now - last;   /* a clock that was put back took no time away; NaN stays */
+        last = now;
+    }
+    return sum;
 }
 
 void logbook_close(struct logbook *b)

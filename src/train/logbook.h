@@ -25,6 +25,9 @@ struct logbook {
 /* Frame, chain, and the form and order of the texts; what they say is the caller's to check.  A ledger that ends within
  * an entry is read up to there (ledger.whole < ledger.map.len). */
 int logbook_open(struct logbook **b, const char *path, struct err *e) MUST_CHECK;
+/* Seconds that the run was trained, as the machines' clocks in its records say: from INIT and each EVENT to the last
+ * record before the next one.  What a program did after its last record is not in it.  NaN: a clock cannot be read. */
+double logbook_seconds(const struct logbook *b);
 void logbook_close(struct logbook *b);   /* safe on NULL */
 
 #endif

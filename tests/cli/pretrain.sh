@@ -154,6 +154,27 @@ start again; kill -INT $pid; wait $pid
 grep -q "^nothing was saved yet: begins again at step 1 of 2000$" again.err && ok "a run that saved nothing says so" ||
     bad "a run that saved nothing says so" "$(grep -v '^step' again.err | tail -n 2)"
 
+# The last line of progress has the last figure, and the time is of the whole run where it was resumed.
+"$DOKJA" pretrain ${T/--json/} --out told --depth 1 --steps 60 --save-every 0 >told.out 2>told.err
+at_end=$(sed -n 's/^told: .*held-out \([0-9.]*\) bits per byte.*/\1/p' told.out)
+shown=$(sed -n 's/^step .*held-out \([0-9.]*\) bits\/byte.*/\1/p' told.err | tail -n 1)
+[ -n "$at_end" ] && [ "$shown" = "$(printf %.3f "$at_end")" ] && ok "the last figure in the last line of progress" ||
+    bad "the last figure in the last line of progress" "${shown:-none}, at the end ${at_end:-none}"
+grep -q "^told: .* per character, [0-9]*s$" told.out && ok "time of a run" ||
+    bad "time of a run" "$(head -n 1 told.out)"
+for i in 1 2 3; do   # killed after its first checkpoint
+    rm -rf told; "$DOKJA" pretrain $T --out told --depth 2 --steps 400 --save-every 0 >told.json 2>told.err & pid=$!
+    while [ ! -f told/state/state.safetensors ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+    kill -9 $pid 2>/dev/null && break
+done
+wait $pid 2>/dev/null
+"$DOKJA" pretrain ${T/--json/} --out told >told.out 2>told.err
+grep -q "^told: .* per character, [0-9ms ]* in all, [0-9ms ]* since resuming$" told.out &&
+    ok "time of a resumed run" || bad "time of a resumed run" "$(head -n 1 told.out)"
+train told
+sed -n 's/.*"seconds":\([0-9.]*\),"seconds_in_all":\([0-9.]*\),.*/\1 \2/p' told.json | awk '{ ok = $2 >= 1 && $2 > $1 }
+    END { exit !ok }' && ok "… as JSON" || bad "… as JSON" "$(tail -n 1 told.json)"
+
 # A finished run is left as it is; a contradicting request is refused.
 train base --depth 1 --steps 24; same "a finished run stays" base.json "$want"
 refuse() { # name, pattern, exit, command…

@@ -1,5 +1,8 @@
 #include "harness.h"
 
+#include <math.h>
+#include <time.h>
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/codepoint.h"
@@ -382,6 +385,14 @@ static void clock_texts(void **state)
     }
     double a = clock_seconds();
     assert_true(clock_seconds() >= a);
+    char now[CLOCK_UTC];
+    clock_utc(now);
+    assert_true(fabs(clock_utc_read(now) - (double)time(NULL)) < 60);
+    assert_true(clock_utc_read("2026-03-01T00:00:01Z") - clock_utc_read("2026-02-28T23:59:59Z") == 2);
+    assert_true(clock_utc_read("1970-01-02T00:00:00Z") == 86400);
+    static const char *const none[] = {"", "2026-03-01", "2026-03-01T00:00:01Z ", "2026-13-01T00:00:00Z", "now"};
+    for (int i = 0; i < 5; i++)
+        assert_true(isnan(clock_utc_read(none[i])));
 }
 
 int main(void)

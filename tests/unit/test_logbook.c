@@ -116,12 +116,34 @@ static void test_chances(void **state)
     assert_true(replay_detection(10, 3, 8) == 1);
 }
 
+/* Trained from 0 s to 60 s, killed; resumed at 100 s, to 130 s; resumed on a machine whose clock is behind, 5 s. */
+static void test_seconds_of_all_sessions(void **state)
+{
+    (void)state;
+    static struct segment s[] = {{.c.at = "2026-01-01T00:00:40Z"}, {.c.at = "2026-01-01T00:01:00Z"},
+                                 {.c.at = "2026-01-01T00:02:10Z"}, {.c.at = "2025-12-31T00:00:03Z"}};
+    static struct event v[] = {{.c.at = "2026-01-01T00:01:40Z"}, {.c.at = "2025-12-31T00:00:00Z"}};
+    static struct ledger_entry entry[] = {
+        {.kind = LEDGER_GENESIS}, {.kind = LEDGER_BEACON}, {.kind = LEDGER_INIT}, {.kind = LEDGER_SEGMENT},
+        {.kind = LEDGER_CHECKPOINT}, {.kind = LEDGER_SEGMENT}, {.kind = LEDGER_EVENT}, {.kind = LEDGER_SEGMENT},
+        {.kind = LEDGER_EVENT}, {.kind = LEDGER_SEGMENT}, {.kind = LEDGER_FINAL}};
+    static struct logbook b = {.begun.at = "2026-01-01T00:00:00Z", .segment = s, .event = v,
+                               .final.c.at = "2025-12-31T00:00:05Z", .ledger = {.entry = entry}};
+    b.ledger.n_entries = sizeof entry / sizeof *entry;
+    assert_true(logbook_seconds(&b) == 60 + 30 + 5);
+    b.ledger.n_entries = 2;
+    assert_true(logbook_seconds(&b) == 0);
+    b.ledger.n_entries = 8;
+    s[1].c.at[0] = 'x';
+    assert_true(isnan(logbook_seconds(&b)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_genesis_comes_back), cmocka_unit_test(test_beacon_seed),
         cmocka_unit_test(test_segment_comes_back), cmocka_unit_test(test_run_lengths),
-        cmocka_unit_test(test_chances),
+        cmocka_unit_test(test_chances), cmocka_unit_test(test_seconds_of_all_sessions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
