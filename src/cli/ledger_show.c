@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/plural.h"
 #include "cli/wrap.h"
+#include "train/recipe.h"
 
 double segment_loss(const struct segment *s)
 {
@@ -129,8 +130,12 @@ void ledger_show(const char *run, const struct logbook *b)
     const struct final *f = &b->final;
     digest_hex(root, &f->root);
     putchar('\n');
-    wrap_line(LEFT, "final      %s: %" PRIu64 " step%s, %" PRIu64 " tokens, %.4g FLOPs, held-out %.4f bits per byte",
-              f->c.at, f->steps, PLURAL(f->steps), f->tokens, f->flops, f->bits_per_byte);
+    uint64_t used = recipe_heldout_used(&b->config, b->genesis.heldout_tokens);
+    char few[80] = "";
+    if (used < RECIPE_HELDOUT_LEAST)
+        snprintf(few, sizeof few, " on %" PRIu64 " token%s, too few to compare", used, PLURAL(used));
+    wrap_line(LEFT, "final      %s: %" PRIu64 " step%s, %" PRIu64 " tokens, %.4g FLOPs, held-out %.4f bits per byte%s",
+              f->c.at, f->steps, PLURAL(f->steps), f->tokens, f->flops, f->bits_per_byte, few);
     printf("root       %s\n", root);
     for (uint64_t i = 0; i < f->n_files; i++) {
         digest_hex(root, &f->file[i].sha256);

@@ -82,16 +82,25 @@ void pretrain_on_eval(void *user, const struct loop_progress *l)
 {
     const struct pretrain *p = user;
     if (p->json) {
-        char line[256];
-        snprintf(line, sizeof line,
-                 "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}", l->step.step,
-                 l->eval.bits_per_byte, l->eval.bits_per_char);
+        char line[320];
+        loop_eval_json(line, sizeof line, l);
         stdout_line(line);
     }
     if (p->going)
         show_progress(l);
     log_line("step %" PRId64 ": held-out %.4f bits per byte, %.3f per character", l->step.step, l->eval.bits_per_byte,
              l->eval.bits_per_char);
+}
+
+static void say_few_held_out(const struct pretrain *p)
+{
+    uint64_t all = tokens_count(p->tokens, TOKENS_HELDOUT), docs = tokens_docs(p->tokens, TOKENS_HELDOUT);
+    uint64_t used = recipe_heldout_used(&p->run, all);
+    if (used < RECIPE_HELDOUT_LEAST)
+        log_line("advice: held-out figures are of %" PRIu64 " tokens (held out: %" PRIu64 " in %" PRIu64 " document%s) "
+                 "and may be %.0f %% off by chance, too much to compare runs by: %s", used, all, docs,
+                 docs == 1 ? "" : "s", 100 * recipe_heldout_chance(used),
+                 used < all ? "give more --eval-tokens" : "give a larger --heldout, or more text");
 }
 
 void pretrain_describe(const struct pretrain *p)
@@ -123,6 +132,7 @@ void pretrain_describe(const struct pretrain *p)
     if (times > TIMES_ADVISED)
         log_line("advice: this reads the text %.0f times; beyond about %d a model learns it by heart rather than from "
                  "it: more text, or a shorter run", times, TIMES_ADVISED);
+    say_few_held_out(p);
     log_line("profile %s, %s on %d threads; %d sequences at once%s; memory planned %.2f GB",
              profile_name(p->run.profile), isa_name(p->x.k->isa), p->x.threads, plan_.micro_rows,
              plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
@@ -159,34 +169,56 @@ static void time_text(char out[80], const struct pretrain *p, const struct loop_
         snprintf(out, 80, "%s in all", all);
 }
 
-void pretrain_report(const struct pretrain *p, const struct loop_result *r)
+static void report_json(const struct pretrain *p, const struct loop_result *r, double seconds, const char *root)
 {
-    char hex[65], line[512], all[32] = "null";
-    double seconds = seconds_in_all(p, r);
+    char line[640], all[32] = "null", error[32] = "null", tokens[24] = "null";
     if (seconds >= 0)
         snprintf(all, sizeof all, "%.2f", seconds);
-    digest_hex(hex, &r->root);
+    if (r->eval.error == r->eval.error)
+        snprintf(error, sizeof error, "%.3g", r->eval.error);
+    if (r->eval.tokens > 0)
+        snprintf(tokens, sizeof tokens, "%" PRId64, r->eval.tokens);
+    snprintf(line, sizeof line,
+             "{\"done\":true,\"steps\":%" PRId64 ",\"tokens\":%" PRId64 ",\"state_root\":\"%s\","
+             "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"heldout_standard_error\":%s,"
+             "\"heldout_tokens\":%s,\"seconds\":%.2f,\"seconds_in_all\":%s,\"peak_rss_bytes\":%zu,"
+             "\"planned_bytes\":%" PRIu64 ",\"ledger_seconds\":%.3f}",
+             r->steps, r->tokens, root, r->eval.bits_per_byte, r->eval.bits_per_char, error, tokens, r->seconds, all,
+             mem_peak_rss(), trainer_planned(p->trainer).bytes, r->ledger_seconds);
+    stdout_line(line);
+}
+
+/* With its standard error, where this call has measured it. */
+static void report_figure(const struct pretrain *p, const struct loop_result *r, double seconds)
+{
+    char took[80], about[64] = "";
+    const struct eval_report *v = &r->eval;
+    time_text(took, p, r, seconds);
+    if (v->error == v->error)
+        snprintf(about, sizeof about, " ± %.4f", v->error);
+    printf("%s: %" PRId64 " steps, held-out %.4f%s bits per byte, %.3f per character, %s\n", p->out, r->steps,
+           v->bits_per_byte, about, v->bits_per_char, took);
+    if (v->tokens > 0 && v->tokens < RECIPE_HELDOUT_LEAST)
+        printf("%" PRId64 " held-out tokens are too few to compare runs by: the figure may be %.0f %% off by chance\n",
+               v->tokens, 100 * recipe_heldout_chance((uint64_t)v->tokens));
+}
+
+void pretrain_report(const struct pretrain *p, const struct loop_result *r)
+{
+    char root[65];
+    double seconds = seconds_in_all(p, r);
+    digest_hex(root, &r->root);
     if (p->json) {
-        snprintf(line, sizeof line,
-                 "{\"done\":true,\"steps\":%" PRId64 ",\"tokens\":%" PRId64 ",\"state_root\":\"%s\","
-                 "\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,\"seconds\":%.2f,\"seconds_in_all\":%s,"
-                 "\"peak_rss_bytes\":%zu,\"planned_bytes\":%" PRIu64 ",\"ledger_seconds\":%.3f}",
-                 r->steps, r->tokens, hex, r->eval.bits_per_byte, r->eval.bits_per_char, r->seconds, all,
-                 mem_peak_rss(),
-                 trainer_planned(p->trainer).bytes, r->ledger_seconds);
-        stdout_line(line);
+        report_json(p, r, seconds, root);
         return;
     }
-    char took[80];
-    time_text(took, p, r, seconds);
-    printf("%s: %" PRId64 " steps, held-out %.4f bits per byte, %.3f per character, %s\n", p->out, r->steps,
-           r->eval.bits_per_byte, r->eval.bits_per_char, took);
+    report_figure(p, r, seconds);
     printf("peak memory %.2f GB (planned %.2f)\n", (double)mem_peak_rss() / 0x1p30,
            (double)trainer_planned(p->trainer).bytes / 0x1p30);
     if (r->ledger_seconds > 0)
         printf("ledger %s/ledger.bin: %.1f %% of the time; dokja ledger verify %s checks it\n", p->out,
                100 * r->ledger_seconds / r->seconds, p->out);
-    printf("state root %s\n", hex);
+    printf("state root %s\n", root);
 }
 
 /* GENESIS is written and signed: what is to be shown before the beacon is drawn. */

@@ -21,6 +21,17 @@ struct loop {
     int64_t window_step;
 };
 
+void loop_eval_json(char *out, size_t size, const struct loop_progress *p)
+{
+    char error[32] = "null";   /* JSON has no NaN */
+    if (p->eval.error == p->eval.error)
+        snprintf(error, sizeof error, "%.3g", p->eval.error);
+    snprintf(out, size,
+             "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g,"
+             "\"heldout_standard_error\":%s,\"heldout_tokens\":%" PRId64 "}", p->step.step, p->eval.bits_per_byte,
+             p->eval.bits_per_char, error, p->eval.tokens);
+}
+
 /* metrics.jsonl belongs to the checkpoint: lines after it are cut on resume, so that a run killed anywhere
  * has each step once. */
 static int metrics_open(struct loop *l, struct err *e)
@@ -67,11 +78,9 @@ static int metrics_step(struct loop *l, struct err *e)
 
 static int metrics_eval(struct loop *l, struct err *e)
 {
-    char line[256];
-    snprintf(line, sizeof line,
-             "{\"step\":%" PRId64 ",\"heldout_bits_per_byte\":%.9g,\"heldout_bits_per_char\":%.9g}\n", l->p.step.step,
-             l->p.eval.bits_per_byte, l->p.eval.bits_per_char);
-    return metrics_add(l, line, e);
+    char line[320];
+    loop_eval_json(line, sizeof line - 1, &l->p);
+    return metrics_add(l, strcat(line, "\n"), e);
 }
 
 static int save(struct loop *l, struct err *e)

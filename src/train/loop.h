@@ -14,6 +14,9 @@ struct loop_progress {
     struct eval_report eval;     /* latest */
 };
 
+/* The line of an evaluation, as metrics.jsonl has it. */
+void loop_eval_json(char *out, size_t size, const struct loop_progress *p);
+
 struct loop_opts {
     const char *dir;             /* RUN */
     double save_every;           /* seconds between checkpoints; bits do not depend on it */

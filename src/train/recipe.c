@@ -148,6 +148,14 @@ static int resolve_optim(struct run_config *c, const struct run_request *r, stru
     return 0;
 }
 
+uint64_t recipe_heldout_used(const struct run_config *c, uint64_t heldout)
+{
+    uint64_t most = c->final_eval_tokens > c->seq ? (uint64_t)c->final_eval_tokens : (uint64_t)c->seq;
+    return heldout < most ? heldout : most;
+}
+
+double recipe_heldout_chance(uint64_t tokens) { return 2 * 1.3 / sqrt((double)(tokens > 0 ? tokens : 1)); }
+
 int run_resolve_shape(struct run_config *c, const struct run_request *r, struct err *e)
 {
     *c = (struct run_config){.profile = r->int8 ? PROFILE_T2 : PROFILE_T1, .corpus_root = r->corpus_root,

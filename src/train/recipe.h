@@ -33,6 +33,16 @@ struct run_request {
 double recipe_params(double flops);
 int recipe_vocab(double flops);
 
+/* Held-out tokens below which a figure of the run is said to be too rough to compare.  Losses of single tokens spread
+ * about as widely as their mean is large (1.1 to 1.6 of it in runs on the primer), so the standard error of a figure
+ * over n tokens is a little more than 1/sqrt(n) of it: 2 to 3 % here.  Two such figures have to be two or three times
+ * as far apart to say anything, more than most of what one tries changes. */
+enum { RECIPE_HELDOUT_LEAST = 2500 };
+/* Of `heldout` tokens, those that the run's last figure is of; and how far off it may be by chance, as a share of it:
+ * two standard errors, at the middle of those spreads. */
+uint64_t recipe_heldout_used(const struct run_config *c, uint64_t heldout);
+double recipe_heldout_chance(uint64_t tokens);
+
 /* Everything but the length of the run (schedule.steps, eval_every): enough to measure its speed. */
 int run_resolve_shape(struct run_config *c, const struct run_request *r, struct err *e) MUST_CHECK;
 /* Shorter rows where the text has not one of the recipe's; what the user asked for stays. */

@@ -226,7 +226,8 @@ int trainer_leaves(const struct trainer *t, struct digest *leaf, struct err *e)
 
 struct eval_report trainer_last_eval(const struct trainer *t)
 {
-    return (struct eval_report){.bits_per_byte = t->state.last_bpb, .bits_per_char = t->state.last_bpc};
+    return (struct eval_report){.bits_per_byte = t->state.last_bpb, .bits_per_char = t->state.last_bpc,
+                                .error = (double)NAN};
 }
 
 void trainer_init(struct trainer *t)
@@ -322,7 +323,7 @@ int trainer_eval(struct trainer *t, int64_t tokens, struct eval_report *r, struc
     int64_t all = (int64_t)tokens_rows(t->tokens, TOKENS_HELDOUT, t->c.seq), want = tokens / t->c.seq;
     int64_t rows = all;
     int64_t seq = t->c.seq, micro = t->plan.micro_rows, bytes = 0, chars = 0, n = 0;
-    double nats = 0;
+    double nats = 0, squares = 0;
     if (want < 1)
         want = 1;
     if (rows > want)
@@ -352,10 +353,14 @@ int trainer_eval(struct trainer *t, int64_t tokens, struct eval_report *r, struc
         net_forward(t->net, t->w, &b, t->loss, NULL);
         for (int64_t i = 0; i < k; i++)   /* one sum a row: does not depend on the micro-batch */
             nats += op_sum(t->x, t->loss + i * seq, (size_t)seq);
+        for (int64_t i = 0; i < k * seq; i++)
+            squares += t->target[i] < 0 ? 0 : (double)t->loss[i] * (double)t->loss[i];
     }
+    double spread = n > 1 ? fmax(squares - nats * nats / (double)n, 0) / (double)(n - 1) : (double)NAN;
     *r = (struct eval_report){.tokens = n, .loss = nats / (double)(n > 0 ? n : 1),
                               .bits_per_byte = nats / ln2 / (double)(bytes > 0 ? bytes : 1),
-                              .bits_per_char = nats / ln2 / (double)(chars > 0 ? chars : 1)};
+                              .bits_per_char = nats / ln2 / (double)(chars > 0 ? chars : 1),
+                              .error = sqrt(spread * (double)n) / ln2 / (double)(bytes > 0 ? bytes : 1)};
     t->state.last_bpb = r->bits_per_byte;
     t->state.last_bpc = r->bits_per_char;
     return 0;

@@ -55,7 +55,9 @@ int trainer_step(struct trainer *t, struct step_report *r, struct err *e) MUST_C
 
 struct eval_report {
     double bits_per_byte, bits_per_char, loss;   /* loss: nats per token */
-    int64_t tokens;
+    double error;   /* standard error of bits_per_byte from the spread of the tokens' losses; NaN: unknown.  Tokens of a
+                       document are alike, so the real one is larger */
+    int64_t tokens; /* predicted; 0: unknown */
 };
 /* That many tokens of the held-out stream in rows spread evenly over it, so that every source
  * is heard (at least one row). */

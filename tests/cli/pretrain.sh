@@ -38,7 +38,7 @@ same "same root with a small memory budget" small.json "$want"
 head -n 12 p.jsonl >few.jsonl
 "$DOKJA" corpus build --in few.jsonl --out few >/dev/null 2>&1
 "$DOKJA" pretrain --corpus few --tokenizer tok --seq 64 --seq-start 32 --batch-tokens 1024 --heldout 0.2 --depth 1 \
-    --steps 40 --out often >/dev/null 2>often.err
+    --steps 40 --out often >often.out 2>often.err
 times=$(sed -n 's/^advice: this reads the text \([0-9]*\) times; beyond about 4 .*/\1/p' often.err)
 all=$(sed -n 's/.* \([0-9]*\) training tokens in .*/\1/p' often.err)
 if [ "${times:-0}" -gt 4 ] && [ "$times" = $(((40 * 1024 + all / 2) / all)) ]; then ok "advice where text repeats"
@@ -47,6 +47,25 @@ grep -q "sequence 32 (64 from step 29);" often.err && ok "where rows grow" ||
     bad "where rows grow" "$(grep sequence often.err)"
 grep -q "advice: this reads" base.json.err && bad "no advice for one reading" "there is" ||
     ok "no advice for one reading"
+
+# A figure of few held-out tokens is said to be rough, before and where it stands.
+few=$(sed -n 's/^advice: held-out figures are of \([0-9]*\) tokens .* may be .* off by chance.*--heldout.*/\1/p' \
+    often.err)
+all=$(sed -n 's/.*"heldout":{[^}]*"tokens":\([0-9]*\).*/\1/p' <(tr -d ' \n' <often/tokens/tokens.json))
+[ -n "$few" ] && [ "$few" = "$all" ] && ok "few held-out tokens are told" ||
+    bad "few held-out tokens are told" "${few:-none} of $all"
+grep -q "^often: 40 steps, held-out [0-9.]* ± [0-9.]* bits per byte" often.out &&
+    grep -q "^[0-9]* held-out tokens are too few to compare runs by" often.out && ok "… beside the figure" ||
+    bad "… beside the figure" "$(head -n 2 often.out)"
+"$DOKJA" ledger show often | grep -q "^final .* on $all tokens, too few to compare" && ok "… in the ledger" ||
+    bad "… in the ledger" "$("$DOKJA" ledger show often | grep ^final)"
+grep -q "^advice: held-out" base.json.err && bad "… and enough are not" "$(grep advice base.json.err)" ||
+    ok "… and enough are not"
+# The error is what the definition gives: bits per byte times what √n of tokens leaves of their spread, here about 1.
+of() { sed -n "s/.*\"done\":.*\"heldout_$1\":\([0-9.]*\).*/\1/p" base.json; }
+echo "$(of bits_per_byte) $(of standard_error) $(of tokens)" |
+    awk '{ r = $2 / $1 * sqrt($3); exit !($3 > 2500 && r > 0.5 && r < 2) }' &&
+    ok "standard error of the figure" || bad "standard error of the figure" "$(tail -n 1 base.json)"
 
 # A program that is held while it measures its speed does not plan a run of a few steps.
 planned() { # seconds held → steps of a run of a minute
@@ -156,7 +175,7 @@ grep -q "^nothing was saved yet: begins again at step 1 of 2000$" again.err && o
 
 # The last line of progress has the last figure, and the time is of the whole run where it was resumed.
 "$DOKJA" pretrain ${T/--json/} --out told --depth 1 --steps 60 --save-every 0 >told.out 2>told.err
-at_end=$(sed -n 's/^told: .*held-out \([0-9.]*\) bits per byte.*/\1/p' told.out)
+at_end=$(sed -n 's/^told: .*held-out \([0-9.]*\) ± .*/\1/p' told.out)
 shown=$(sed -n 's/^step .*held-out \([0-9.]*\) bits\/byte.*/\1/p' told.err | tail -n 1)
 [ -n "$at_end" ] && [ "$shown" = "$(printf %.3f "$at_end")" ] && ok "the last figure in the last line of progress" ||
     bad "the last figure in the last line of progress" "${shown:-none}, at the end ${at_end:-none}"
