@@ -87,9 +87,29 @@ static void wait_briefly(char **argv)
         execv("/proc/self/exe", argv); /* on failure: as it is */
 }
 
+/* OMP_NUM_THREADS is a number or, for levels of nesting, several with commas.  The OpenMP library reads it before
+ * main and, where it cannot, prints a line of its own and takes all cores: refused before a second start repeats it. */
+static int check_threads(struct err *e)
+{
+    enum { MOST = 4096 };
+    const char *all = getenv("OMP_NUM_THREADS"), *s = all;
+    while (s) {
+        char *end;
+        s += strspn(s, " \t");
+        unsigned long n = strtoul(s, &end, 10);
+        end += strspn(end, " \t");
+        if (*s < '0' || *s > '9' || n < 1 || n > MOST || (*end && *end != ','))
+            return err_set(e, ERR_USAGE, "the variable OMP_NUM_THREADS is \"%.40s\"; it takes a number of threads, "
+                           "1 to %d, or is left out for all cores", all, MOST);
+        s = *end ? end + 1 : NULL;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
+    if (check_threads(&e)) return fail("", &e);
     wait_briefly(argv);
     /* A reader that goes away is an ordinary write error, so that files in the making are cleaned up. */
     signal(SIGPIPE, SIG_IGN);

@@ -33,6 +33,15 @@ for c in primer corpus tokenizer pretrain generate chat score eval bench selftes
     expect "$c: unknown option" 2 "" "dokja $c: " "$c" --nonsense
 done
 
+# A number of threads that is none is refused in one sentence, and the OpenMP library's own line comes once at most.
+for v in abc 0 -1 "" 2x 2, 99999 1,abc; do
+    OMP_NUM_THREADS=$v expect "OMP_NUM_THREADS=\"$v\"" 2 "" \
+        "dokja: the variable OMP_NUM_THREADS is \"$v\"; it takes a number of threads, 1 to 4096" selftest
+    [ "$(grep -c '^libgomp: .*OMP_NUM_THREADS' "$err")" -le 1 ] && echo "ok … said once" ||
+        echo "FAIL … said once: $(grep -c '^libgomp: ' "$err") lines of libgomp"
+done
+for v in 1 2 " 2 " 2,1; do OMP_NUM_THREADS=$v expect "OMP_NUM_THREADS=\"$v\"" 0 "dokja 0." "" --version; done
+
 # The textbook takes the place of another one, but of nothing else unless told to.
 echo '{"text":"내 글"}' >"$TMP/mine.jsonl"
 expect "primer over own text" 1 "" "mine.jsonl: exists and is nothing that this command wrote; use --force" \
