@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/codepoint.h"
 #include "base/json.h"
 #include "base/plural.h"
 #include "cli/wrap.h"
@@ -73,33 +74,55 @@ static void show_beginning(const char *run, const struct logbook *b)
                   b->beacon.source);
 }
 
-/* At most that many lines for the segments, evenly spaced, the last one always.  All columns take WIDE, those of a
- * narrow screen NARROW and the bar what is left. */
-enum { ROWS = 16, BAR = 24, WIDE = 112, NARROW = 69 };
+/* At most that many lines for the segments, evenly spaced, the last one always. */
+enum { ROWS = 16, BAR = 24, SCREEN = 80 };
+/* Columns without the bar, "where" and, on a wide screen, tokens and the word "threads". */
+enum { FIXED = 53, TOKENS = 12, THREADS = 6 };
+
+static const struct segment *row(const struct logbook *b, uint64_t i, uint64_t rows)
+{
+    return &b->segment[(i + 1) * b->n_segments / rows - 1];
+}
+
+/* "avx2 × 16" or "avx2, 16 threads"; its width in columns. */
+static size_t where_text(char *out, size_t size, const struct segment *s, bool narrow)
+{
+    snprintf(out, size, narrow ? "%s × %" PRIu64 "%s" : "%s, %" PRIu64 " thread%s", s->c.isa, s->c.threads,
+             narrow || s->c.threads == 1 ? "" : "s");
+    return text_width(out, strlen(out));
+}
 
 static void show_segment(const struct segment *s, double top, size_t bar, bool narrow)
 {
+    char where[GENESIS_TEXT + 40];
     double loss = segment_loss(s);
     size_t width = top > 0 && loss >= 0 ? (size_t)((double)bar * loss / top + 0.5) : 0;
+    where_text(where, sizeof where, s, narrow);
     printf("  %7" PRIu64 "  %8" PRIu64, s->index, s->to);
     if (!narrow)
         printf("  %10" PRIu64, s->tokens);
     printf("  %6.3f  ", loss);
     for (size_t j = 0; j < bar; j++)
         fputs(j < width ? "▪" : " ", stdout);
-    printf(narrow ? "  %s  %s × %" PRIu64 "\n" : "  %s  %s, %" PRIu64 "", s->c.at, s->c.isa, s->c.threads);
-    if (!narrow)
-        printf(" thread%s\n", PLURAL(s->c.threads));
+    printf("  %s  %s\n", s->c.at, where);
 }
 
+/* In a pipe as on a narrow screen: whoever reads it there has one, and programs have --json.  The bar takes what is
+ * left. */
 static void show_segments(const struct logbook *b)
 {
-    uint64_t n = b->n_segments;
-    size_t columns = wrap_columns(), bar = BAR;
-    bool narrow = columns && columns < WIDE;
+    char where[GENESIS_TEXT + 40];
+    uint64_t n = b->n_segments, rows = n < ROWS ? n : ROWS;
+    size_t columns = wrap_columns(), taken = 0;
     double top = 0;
-    if (narrow && columns - NARROW < BAR)
-        bar = columns - NARROW;
+    columns = columns ? columns : SCREEN;
+    for (uint64_t i = 0; i < rows; i++) {
+        size_t w = FIXED + where_text(where, sizeof where, row(b, i, rows), true);
+        taken = w > taken ? w : taken;
+    }
+    bool narrow = columns < taken + TOKENS + THREADS + BAR;
+    taken += narrow ? 0 : TOKENS + THREADS;
+    size_t left = columns > taken ? columns - taken : 0, bar = left < BAR ? left : BAR;
     for (uint64_t k = 0; k < n; k++)
         top = segment_loss(&b->segment[k]) > top ? segment_loss(&b->segment[k]) : top;
     printf("segments   %" PRIu64 " of %" PRId64 ", %" PRId64 " step%s each\n", n,
@@ -108,8 +131,8 @@ static void show_segments(const struct logbook *b)
     if (n)
         printf("\n  segment      step%s    loss  %-*s  when                  where\n", narrow ? "" : "      tokens",
                (int)bar, "");
-    for (uint64_t i = 0, rows = n < ROWS ? n : ROWS; i < rows; i++)
-        show_segment(&b->segment[(i + 1) * n / rows - 1], top, bar, narrow);
+    for (uint64_t i = 0; i < rows; i++)
+        show_segment(row(b, i, rows), top, bar, narrow);
 }
 
 void ledger_show(const char *run, const struct logbook *b)

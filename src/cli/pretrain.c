@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/machine.h"
 #include "cli/pretrain.h"
+#include "cli/wrap.h"
 #include "train/agree.h"
 #include "train/room.h"
 
@@ -132,8 +133,8 @@ static int check_room(const struct pretrain *p, const char *tokens_dir, struct e
     run_room_text(of_ids, ids);
     run_room_text(free_, left);
     if (r.all + ids > left)
-        log_line("advice: %s: the run takes about %s there (the text's token ids %s of it), and %s are free", p->out,
-                 need, of_ids, free_);
+        wrap_log(2, "advice: %s: the run takes about %s there (the text's token ids %s of it), and %s are free",
+                 p->out, need, of_ids, free_);
     return 0;
 }
 

@@ -9,11 +9,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/pretrain.h"
+#include "cli/wrap.h"
 #include "train/logbook.h"
 
 /* Repetitions of a text that are worth nearly as much as new text (Muennighoff et al. 2023, "Scaling
  * Data-Constrained Language Models"). */
 enum { TIMES_ADVISED = 4 };
+enum { LEFT = 2 };   /* where a line goes on that the terminal has no room for */
 
 static void stdout_line(const char *s)
 {
@@ -96,11 +98,16 @@ static void say_few_held_out(const struct pretrain *p)
 {
     uint64_t all = tokens_count(p->tokens, TOKENS_HELDOUT), docs = tokens_docs(p->tokens, TOKENS_HELDOUT);
     uint64_t used = recipe_heldout_used(&p->run, all);
-    if (used < RECIPE_HELDOUT_LEAST)
-        log_line("advice: held-out figures are of %" PRIu64 " tokens (held out: %" PRIu64 " in %" PRIu64 " document%s) "
-                 "and may be %.0f %% off by chance, too much to compare runs by: %s", used, all, docs,
-                 docs == 1 ? "" : "s", 100 * recipe_heldout_chance(used),
-                 used < all ? "give more --eval-tokens" : "give a larger --heldout, or more text");
+    char of[64];
+    if (used >= RECIPE_HELDOUT_LEAST)
+        return;
+    if (used < all)
+        snprintf(of, sizeof of, "%" PRIu64 " of %" PRIu64 " tokens", used, all);
+    else
+        snprintf(of, sizeof of, "%" PRIu64 " tokens in %" PRIu64 " document%s", all, docs, docs == 1 ? "" : "s");
+    wrap_log(LEFT, "advice: held-out figures are of %s and may be %.0f %% off by chance, too much to compare runs "
+             "by: %s", of, 100 * recipe_heldout_chance(used),
+             used < all ? "give more --eval-tokens" : "give a larger --heldout, or more text");
 }
 
 void pretrain_describe(const struct pretrain *p)
@@ -117,23 +124,23 @@ void pretrain_describe(const struct pretrain *p)
                  p->run.start_steps + 1);
     else
         snprintf(seq, sizeof seq, "%d", p->run.seq);
-    log_line("%d layers × %d, %s parameters, vocabulary %d, sequence %s; from random weights, seed 0x%016" PRIx64,
+    wrap_log(LEFT, "%d layers × %d, %s parameters, vocabulary %d, sequence %s; from random weights, seed 0x%016" PRIx64,
              m->n_layer, m->d_model, params, m->vocab, seq, p->run.seed);
     int advised = recipe_vocab(all * run_flops_per_token(&p->run));
     if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)
-        log_line("advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d", advised,
-                 m->vocab);
-    log_line("%" PRId64 " steps × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64
+        wrap_log(LEFT, "advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d",
+                 advised, m->vocab);
+    wrap_log(LEFT, "%" PRId64 " steps × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64
              " training tokens in %" PRIu64 " documents",
              p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
              schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
              tokens_docs(p->tokens, TOKENS_TRAIN));
     double times = all / (double)tokens_count(p->tokens, TOKENS_TRAIN);
     if (times > TIMES_ADVISED)
-        log_line("advice: this reads the text %.0f times; beyond about %d a model learns it by heart rather than from "
-                 "it: more text, or a shorter run", times, TIMES_ADVISED);
+        wrap_log(LEFT, "advice: this reads the text %.0f times; beyond about %d a model learns it by heart rather than "
+                 "from it: more text, or a shorter run", times, TIMES_ADVISED);
     say_few_held_out(p);
-    log_line("profile %s, %s on %d threads; %d sequences at once%s; memory planned %.2f GB",
+    wrap_log(LEFT, "profile %s, %s on %d threads; %d sequences at once%s; memory planned %.2f GB",
              profile_name(p->run.profile), isa_name(p->x.k->isa), p->x.threads, plan_.micro_rows,
              plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
 }

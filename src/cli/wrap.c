@@ -1,22 +1,27 @@
 #include "cli/wrap.h"
 
+#include <assert.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/codepoint.h"
+#include "base/log.h"
 
-enum { LEAST = 80, MOST_TEXT = 2000 };
+enum { LEAST = 80, MOST_TEXT = 8000, MOST_LEFT = 64 };
 
-size_t wrap_columns(void)
+static size_t columns_of(int fd)
 {
     struct winsize w;
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col < 2)
+    if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &w) != 0 || w.ws_col < 2)
         return 0;
     return w.ws_col > LEAST ? w.ws_col : LEAST;
 }
+
+size_t wrap_columns(void) { return columns_of(STDOUT_FILENO); }
 
 int wrap_bytes(const char *s, int columns)
 {
@@ -24,37 +29,56 @@ int wrap_bytes(const char *s, int columns)
     return columns + (int)(n - text_width(s, n));
 }
 
-static void wrap(const char *s, size_t left, size_t columns)
+static void to_stdout(const char *row) { puts(row); }
+static void to_log(const char *row) { log_line("%s", row); }
+
+static void wrap(const char *s, size_t left, size_t columns, void (*put)(const char *row))
 {
-    size_t at = 0;
+    char row[MOST_TEXT + MOST_LEFT];
+    size_t at = 0, end = 0;   /* columns and bytes of the row so far */
+    assert(left < MOST_LEFT);
     while (*s) {
         size_t blanks = strspn(s, " "), n = strcspn(s + blanks, " "), w = text_width(s + blanks, n);
         if (at > 0 && n > 0 && at + blanks + w > columns) {
-            at = left + w <= columns ? left : w < columns ? columns - w : 0;
-            printf("\n%*s%.*s", (int)at, "", (int)n, s + blanks);
+            row[end] = 0;
+            put(row);
+            at = end = left + w <= columns ? left : w < columns ? columns - w : 0;
+            memset(row, ' ', end);
         } else {
+            memcpy(row + end, s, blanks);
             at += blanks;
-            printf("%.*s", (int)(blanks + n), s);
+            end += blanks;
         }
+        memcpy(row + end, s + blanks, n);
         at += w;
+        end += n;
         s += blanks + n;
     }
-    putchar('\n');
+    row[end] = 0;
+    put(row);
+}
+
+static void line(int fd, size_t left, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
+static void line(int fd, size_t left, const char *fmt, va_list ap)
+{
+    char text[MOST_TEXT];
+    size_t columns = columns_of(fd);
+    vsnprintf(text, sizeof text, fmt, ap);
+    wrap(text, left, columns ? columns : SIZE_MAX, fd == STDOUT_FILENO ? to_stdout : to_log);
 }
 
 void wrap_line(size_t left, const char *fmt, ...)
 {
-    char text[MOST_TEXT];
-    size_t columns = wrap_columns();
     va_list ap;
     va_start(ap, fmt);
-    if (columns)
-        vsnprintf(text, sizeof text, fmt, ap);
-    else
-        vprintf(fmt, ap);
+    line(STDOUT_FILENO, left, fmt, ap);
     va_end(ap);
-    if (columns)
-        wrap(text, left, columns);
-    else
-        putchar('\n');
+}
+
+void wrap_log(size_t left, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    line(STDERR_FILENO, left, fmt, ap);
+    va_end(ap);
 }

@@ -13,5 +13,7 @@ int wrap_bytes(const char *s, int columns);
 /* Prints the text and ends the line; one that is wider than the terminal goes on at a blank, below column `left`.  A
  * word that has no room there begins further left, so that nothing is cut that fits a line. */
 void wrap_line(size_t left, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The same on stderr, for messages (base/log.h). */
+void wrap_log(size_t left, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

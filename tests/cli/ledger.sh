@@ -100,7 +100,11 @@ done
 python3 "$here/terminal.py" 80 "$DOKJA" ledger show honest >screen.txt 2>screen.err
 says "a narrow segment's row keeps step, loss, when and where" \
     "^ *4 *50 *[0-9.]*  ▪*  *20[0-9T:-]*Z  [a-z0-9]* × 1$" screen.txt
-says "a wide one has tokens besides" "^ *4 *50 *204800 *[0-9.]*  ▪*  *20[0-9T:-]*Z  [a-z0-9]*, 1 thread$" show.txt
+python3 "$here/terminal.py" 200 "$DOKJA" ledger show honest >screen.txt 2>screen.err
+says "a wide one has tokens besides" "^ *4 *50 *204800 *[0-9.]*  ▪*  *20[0-9T:-]*Z  [a-z0-9]*, 1 thread$" screen.txt
+says "in a pipe it is narrow" "^ *4 *50 *[0-9.]*  ▪*  *20[0-9T:-]*Z  [a-z0-9]* × 1$" show.txt
+wide=$(grep "20[0-9T:-]*Z  [a-z0-9]* × " show.txt | sed 's/[▪×]/x/g' | awk 'length > 80')
+[ -z "$wide" ] && ok "… and fits 80 columns" || bad "… and fits 80 columns" "$wide"
 for how in "DOKJA_CPU=avx2 OMP_NUM_THREADS=2 honest" "OMP_NUM_THREADS=3 honest" "DOKJA_CPU=ref OMP_NUM_THREADS=1 short"
 do
     run=${how##* } how=${how% *} want=2; [ "$run" = short ] && want=1

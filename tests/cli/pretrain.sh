@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Bits of a training run: threads, instruction sets, virtual workers, memory budgets, kills and resumes.
 set -u
+here=$(cd "$(dirname "$0")" && pwd)
 cd "$TMP"
 ok() { echo "ok $1"; }
 bad() { echo "FAIL $1: $2"; }
@@ -66,6 +67,19 @@ of() { sed -n "s/.*\"done\":.*\"heldout_$1\":\([0-9.]*\).*/\1/p" base.json; }
 echo "$(of bits_per_byte) $(of standard_error) $(of tokens)" |
     awk '{ r = $2 / $1 * sqrt($3); exit !($3 > 2500 && r > 0.5 && r < 2) }' &&
     ok "standard error of the figure" || bad "standard error of the figure" "$(tail -n 1 base.json)"
+
+# On a terminal the plan fits it, and nothing of it is lost; in a pipe each line stays whole.
+rm -rf often
+TERM=dumb python3 "$here/terminal.py" 80 bash -c '"$@" 2>&1 >/dev/null' - "$DOKJA" pretrain --corpus few \
+    --tokenizer tok --seq 64 --seq-start 32 --batch-tokens 1024 --heldout 0.2 --depth 1 --steps 40 --out often \
+    >screen.txt 2>/dev/null   # lines of progress are wider: this one cannot rewrite them in place
+wide=$(sed -n '/layers × /,/^profile/s/[×·]/x/gp' screen.txt | awk 'length > 80')
+[ -z "$wide" ] && ok "the plan fits 80 columns" || bad "the plan fits 80 columns" "$wide"
+plan() { sed -n '/layers × /,/^profile/p' "$1" | tr -s ' \n' ' ' | sed 's/ memory planned.*//'; }
+[ -n "$(plan screen.txt)" ] && [ "$(plan screen.txt)" = "$(plan often.err)" ] && ok "… and says all" ||
+    bad "… and says all" "$(plan screen.txt)"
+grep -q "^  " screen.txt && ! grep -q "^  " often.err && ok "… and in a pipe lines are whole" ||
+    bad "… and in a pipe lines are whole" "$(grep '^  ' often.err | head -n 1)"
 
 # A program that is held while it measures its speed does not plan a run of a few steps.
 planned() { # seconds held → steps of a run of a minute
