@@ -57,6 +57,24 @@ for c in "" corpus tokenizer ledger bench; do
         echo "FAIL ${c:-dokja} --help fits 80 columns: $wide"
 done
 
+# Commands and options that documents name are known, but for those that a document says are planned.
+here=$(cd "$(dirname "$0")" && pwd)
+for file in README.md README.ko.md docs/design.md docs/ledger.md docs/experiments.md docs/lineage.md docs/log.md \
+    docs/numerics.md docs/conventions.md include/dokja.h; do
+    python3 "$here/named_commands.py" "$here/../../$file" >"$out" || echo "FAIL commands of $file: cannot be read"
+    strange= n=0
+    while read -r words options; do
+        x=${words%,*} y=${words#*,} n=$((n + 1))
+        case $x in corpus | tokenizer | ledger | bench) ;; *) y= ;; esac
+        "$DOKJA" $x $y --help >"$TMP/help" 2>"$err" </dev/null || { strange="$strange, dokja $x $y"; continue; }
+        for o in $options; do
+            grep -q -- "$o\b" "$TMP/help" || [ $o = --help ] || [ $x$y = bench ] || strange="$strange, dokja $x $y $o"
+        done
+    done < <(grep . "$out")
+    case $file in README*) [ $n -ge 10 ] || strange=", only $n commands found" ;; esac
+    [ -z "$strange" ] && echo "ok commands of $file" || echo "FAIL commands of $file: unknown are ${strange#, }"
+done
+
 # "…" is three bytes and one column.
 "$DOKJA" bench --help >"$out"
 columns=$(sed -n 's/^\(  [a-z]*  *[-[].*[])N….A-Z]  *\)[a-z].*/\1/p' "$out" | LC_ALL=C sed 's/\xe2\x80\xa6/./g' |

@@ -73,7 +73,7 @@ rm -rf often
 TERM=dumb python3 "$here/terminal.py" 80 bash -c '"$@" 2>&1 >/dev/null' - "$DOKJA" pretrain --corpus few \
     --tokenizer tok --seq 64 --seq-start 32 --batch-tokens 1024 --heldout 0.2 --depth 1 --steps 40 --out often \
     >screen.txt 2>/dev/null   # lines of progress are wider: this one cannot rewrite them in place
-wide=$(sed -n '/layers × /,/^profile/s/[×·]/x/gp' screen.txt | awk 'length > 80')
+wide=$(sed -n '/layers × /,/^profile/p' screen.txt | sed 's/[×·]/x/g' | awk 'length > 80')
 [ -z "$wide" ] && ok "the plan fits 80 columns" || bad "the plan fits 80 columns" "$wide"
 plan() { sed -n '/layers × /,/^profile/p' "$1" | tr -s ' \n' ' ' | sed 's/ memory planned.*//'; }
 [ -n "$(plan screen.txt)" ] && [ "$(plan screen.txt)" = "$(plan often.err)" ] && ok "… and says all" ||
