@@ -4,7 +4,8 @@
     c.points("lr 0.02", [(1e12, 2.1, "run a: 2.1")], line=True)
     text = c.svg()
 
-The same calls give the same bytes.  x may be words instead of numbers: then every word has a place of its own."""
+The same calls give the same bytes.  x may be words instead of numbers: then every word has a place of its own.  With
+`ko`, text -> Korean, those texts stand there twice, as lang="en" and lang="ko": for a page that shows one of them."""
 
 import math
 from html import escape
@@ -82,9 +83,11 @@ class Axis:
 
 
 class Chart:
-    def __init__(self, title, x_name, y_name, x_log=False, width=860, height=500):
+    def __init__(self, title, x_name, y_name, x_log=False, width=860, height=500, font=12, ko=None):
+        """title: "" where the page says it."""
         self.title, self.x_name, self.y_name, self.x_log = title, x_name, y_name, x_log
-        self.width, self.height = width, height
+        self.width, self.height, self.font, self.ko = width, height, font, ko or {}
+        self.top = TOP if title else 16
         self.items, self.legend = [], []
 
     def _add(self, kind, name, data, col, **more):
@@ -111,6 +114,12 @@ class Chart:
         self._add("bar", name, xlh, col)
 
     # ---- drawing ----
+
+    def _text(self, where, text):
+        if text not in self.ko:
+            return f"<text {where}>{escape(text)}</text>\n"
+        return (f'<text lang="en" {where}>{escape(text)}</text>\n'
+                f'<text lang="ko" {where}>{escape(self.ko[text])}</text>\n')
 
     def _spans(self):
         xs, ys = [], []
@@ -148,28 +157,28 @@ class Chart:
         return f'<polyline points="{path}" fill="none" stroke="{col}" stroke-width="1.8"{dash}/>\n'
 
     def _axes(self, x, y):
-        out, base = "", self.height - BOTTOM
+        out, base, top, letter = "", self.height - BOTTOM, self.top, 7.0 * self.font / 12
         last = -1e9
         for at, text in x.ticks():
-            out += f'<path d="M{at:.1f} {TOP}V{base}" stroke="#e6e6e6"/>'
-            if at - last > 7.0 * len(text) + 4:
-                out += f'<text x="{at:.1f}" y="{base + 18}" text-anchor="middle">{escape(text)}</text>\n'
+            out += f'<path d="M{at:.1f} {top}V{base}" stroke="#e6e6e6"/>'
+            if at - last > letter * len(text) + 4:
+                out += self._text(f'x="{at:.1f}" y="{base + 18}" text-anchor="middle"', text)
                 last = at
         for at, text in y.ticks():
             out += (f'<path d="M{LEFT} {at:.1f}H{self.width - RIGHT}" stroke="#e6e6e6"/>'
-                    f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{escape(text)}</text>\n')
-        middle = (TOP + base) / 2
-        return out + (f'<rect x="{LEFT}" y="{TOP}" width="{self.width - LEFT - RIGHT}" height="{base - TOP}" '
-                      f'fill="none" stroke="#888"/>\n'
-                      f'<text x="{(LEFT + self.width - RIGHT) / 2}" y="{self.height - 14}" text-anchor="middle">'
-                      f'{escape(self.x_name)}</text>\n<text transform="translate(18 {middle}) rotate(-90)" '
-                      f'text-anchor="middle">{escape(self.y_name)}</text>\n')
+                    + self._text(f'x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end"', text))
+        out += (f'<rect x="{LEFT}" y="{top}" width="{self.width - LEFT - RIGHT}" height="{base - top}" fill="none" '
+                f'stroke="#888"/>\n')
+        out += self._text(f'x="{(LEFT + self.width - RIGHT) / 2}" y="{self.height - 14}" text-anchor="middle"',
+                          self.x_name)
+        return out + self._text(f'transform="translate(18 {(top + base) / 2}) rotate(-90)" text-anchor="middle"',
+                                self.y_name)
 
     def _legend(self):
         """Below the drawing, as many entries a line as fit; returns its text and height."""
         out, at, row = "", LEFT, 0
         for name, col, kind in self.legend:
-            w = 28 + sum(12 if ord(c) > 0x1100 else 7 for c in name)
+            w = 28 + round(sum(12 if ord(c) > 0x1100 else 7 for c in name) * self.font / 12)
             if at > LEFT and at + w > self.width - RIGHT:
                 at, row = LEFT, row + 1
             b = self.height + row * LEGEND_LINE + 4
@@ -181,19 +190,21 @@ class Chart:
             else:
                 dash = ' stroke-dasharray="4 3"' if kind == "dashes" else ""
                 out += f'<path d="M{at} {b}h14" stroke="{col}" stroke-width="2"{dash}/>'
-            out += f'<text x="{at + 19}" y="{b + 4}">{escape(name)}</text>\n'
+            out += self._text(f'x="{at + 19}" y="{b + 4}"', name)
             at += w
         return out, (row + 1) * LEGEND_LINE if self.legend else 0
 
     def svg(self):
         xs, ys = self._spans()
         x = Axis(xs, self.x_log, LEFT, self.width - RIGHT)
-        y = Axis(ys, False, self.height - BOTTOM, TOP)
+        y = Axis(ys, False, self.height - BOTTOM, self.top)
         legend, more = self._legend()
         height = self.height + more
         body = "".join(self._draw(kind, data, col, x, y) for kind, data, col, _ in self.items)
+        head = f"<title>{escape(self.title)}</title>\n" if self.title else ""
+        head += '<rect width="100%" height="100%" fill="#fff"/>\n'
+        if self.title:
+            head += self._text(f'x="{LEFT}" y="26" font-size="15" font-weight="bold"', self.title)
         return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{height}" '
-                f'viewBox="0 0 {self.width} {height}" font-family="sans-serif" font-size="12">\n'
-                f'<title>{escape(self.title)}</title>\n<rect width="100%" height="100%" fill="#fff"/>\n'
-                f'<text x="{LEFT}" y="26" font-size="15" font-weight="bold">{escape(self.title)}</text>\n'
-                f'{self._axes(x, y)}{body}{legend}</svg>\n')
+                f'viewBox="0 0 {self.width} {height}" font-family="sans-serif" font-size="{self.font}">\n'
+                f"{head}{self._axes(x, y)}{body}{legend}</svg>\n")
