@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what the build needs and is missing (Debian 12), then builds. A line per stage; details in build/setup.log.
+# Installs what the build needs and is missing (Debian 12), then builds. A line per stage, how far the
+# build is, details in build/setup.log.
 set -u
 [ $# = 0 ] || {
     echo "usage: ./setup.sh   installs what the build needs (apt) and builds; takes no options" >&2
@@ -46,8 +47,28 @@ if [ -n "$missing" ]; then
         die "apt-get install failed, see $log; needed:$missing"
 fi
 
-echo "setup: building (some minutes the first time; $log tells how far it is)"
-make -j"$(nproc)" >>"$log" 2>&1 || {
+# Says how far make is, from its own lines: in place on a terminal, else a line every ten seconds.
+show_progress() { # how many files there are to compile
+    local total=$1 n=0 line file text last=$SECONDS
+    while IFS= read -r line; do
+        case $line in *" -c "*" -o "*) ;; *) continue ;; esac
+        file=${line##* -c } n=$((n + 1))
+        text="setup: compiling $n of $total, ${file%% *}"
+        if [ -t 1 ]; then
+            printf '\r%s\033[K' "${text:0:79}"
+        elif [ $((SECONDS - last)) -ge 10 ]; then
+            echo "$text"
+            last=$SECONDS
+        fi
+    done
+    [ -t 1 ] && printf '\r\033[K'
+}
+
+total=$(make -n 2>/dev/null | grep -c -- ' -c .* -o ')
+if [ "$total" -gt 20 ]; then echo "setup: building, $total files to compile (some minutes; all of it in $log)"
+else echo "setup: building"; fi
+make -j"$(nproc)" 2>&1 | tee -a "$log" | show_progress "$total"
+[ "${PIPESTATUS[0]}" = 0 ] || {
     grep -E ': (fatal )?error:|\*\*\* |undefined reference' "$log" | head -20 >&2
     die "the build failed, see $log"
 }
