@@ -124,7 +124,8 @@ python3 -c 'import sys, xml.dom.minidom as d
 x = d.parse("s/sweep.svg"); c = x.getElementsByTagName("circle")
 dots = [e for e in c if e.getElementsByTagName("title")]
 page = open("s/sweep.html").read()
-bad = [w for w in ("http://", "https://", "<script src", "<img", "<link") if w in page.replace("http://www.w3.org/", "")]
+page = page.replace("http://www.w3.org/", "")
+bad = [w for w in ("http://", "https://", "<script src", "<img", "<link") if w in page]
 sys.exit(f"{len(dots)} points" if len(dots) != 4 else str(bad) if bad else page.count("<tr") != 5)' 2>err.txt &&
     ok "one point a run, a page of its own" || bad "one point a run, a page of its own" "$(tail -n 1 err.txt)"
 # Each text of the page once in each language, charts for wide and narrow screens, and that of the file in English.
