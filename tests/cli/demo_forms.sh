@@ -33,5 +33,5 @@ got=$(sed -n 's/^vocabulary \([0-9]*\);.*/\1/p' out.txt)
 [ "${got:-0}" -gt 272 ] && [ "$got" -lt $asked ] && ok "… with the tokens that they support" ||
     bad "… with the tokens that they support" "${got:-none}, where $asked were asked for"
 [ "$(grep -c "^verdict: pass$" out.txt)" = 1 ] && ok "… its verdict" || bad "… its verdict" "$(grep ^verdict out.txt)"
-grep -q "^1 of 1 trained segments match" out.txt && ok "… its replay" || bad "… its replay" "$(tail -n 1 err.txt)"
+grep -q "^1 of 1 trained segment matches" out.txt && ok "… its replay" || bad "… its replay" "$(tail -n 1 err.txt)"
 [ -s demo/ledger.html ] && ok "… its page" || bad "… its page" "none"

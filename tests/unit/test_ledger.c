@@ -117,7 +117,7 @@ static void test_round_trip(void **state)
     assert_non_null(strstr(ledger_where(&l, &l.entry[3], &b), "ledger.bin: record 3 (SEGMENT)"));
     ok(ledger_signed_check(&l, ORIGIN, &s, &covered, &e));
     assert_int_equal(covered, 8);
-    refused(ledger_signed_check(&l, ORIGIN, &o, &covered, &e), ERR_VALUE, "checkpoint after 4 records");
+    refused(ledger_signed_check(&l, ORIGIN, &o, &covered, &e), ERR_SIGNATURE, "checkpoint after 4 records");
     refused(ledger_signed_check(&l, "dokja/run/0012", &s, &covered, &e), ERR_VALUE, "0012");
     ledger_close(&l);
     buf_release(&b);
