@@ -3,6 +3,7 @@
 #   ./test.sh           all of it        ./test.sh --quick    gcc release only
 #   ./test.sh --peers   also the comparisons with large peers (downloads gigabytes once)
 set -u
+export LC_ALL=C.UTF-8   # tests count columns and match Korean, whatever the user's language
 cd "$(dirname "$0")" || exit 1
 
 quick=0 peers=0
