@@ -113,7 +113,7 @@ uint64_t ledger_signed(const struct ledger *l, const uint8_t key[32])
         struct digest said, root = tree_root(&t);
         covered = note_read(&said, (struct bytes){x->b.p + 1, x->b.n - 1}, l->origin, key);
         if (covered != t.n || !same_digest(&said, &root))
-            refuse("the checkpoint after %llu records was signed for another tree, of %llu", N(t.n), N(covered));
+            refuse("the checkpoint after %llu record%s is of another tree, of %llu", N(t.n), S(t.n), N(covered));
     }
     return covered;
 }

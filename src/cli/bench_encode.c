@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/bench.h"
 #include "cli/tokenizer_docs.h"
 #include "text/tokenizer.h"
@@ -90,8 +91,8 @@ static void print(struct figure *f, const struct texts *x, int runs, bool json)
                "\"tokens\":%llu,\"ids_sha256\":\"%s\"}\n",
                median, f->rate[0], f->rate[runs - 1], runs, x->n, x->bytes.len, (unsigned long long)f->tokens, hex);
     else
-        printf("encode   %.1f MB/s on one thread (%d runs, %.1f to %.1f), %.2f bytes a token over %.1f MB\n", median,
-               runs, f->rate[0], f->rate[runs - 1], (double)x->bytes.len / ((double)f->tokens + 1e-9),
+        printf("encode   %.1f MB/s on one thread (%d run%s, %.1f to %.1f), %.2f bytes a token over %.1f MB\n", median,
+               runs, PLURAL(runs), f->rate[0], f->rate[runs - 1], (double)x->bytes.len / ((double)f->tokens + 1e-9),
                (double)x->bytes.len * 1e-6);
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/bench.h"
 #include "nn/gemm.h"
 
@@ -159,8 +160,8 @@ int bench_gemm(int argc, char **argv, struct err *e)
                r.figure, r.limit, r.fraction, r.runs, b.m.unit, isa_name(b.m.nn.k->isa),
                b.m.nn.threads, f->name, (int)dim[0], (int)dim[1], (int)dim[2]);
     else if (!rc)
-        printf("%s %d x %d x %d, %d threads, %s: %.1f GFLOP/s of %.1f = %.1f %% (median of %d)\n",
-               f->name, (int)dim[0], (int)dim[1], (int)dim[2], b.m.nn.threads,
+        printf("%s %d x %d x %d, %d thread%s, %s: %.1f GFLOP/s of %.1f = %.1f %% (median of %d)\n",
+               f->name, (int)dim[0], (int)dim[1], (int)dim[2], b.m.nn.threads, PLURAL(b.m.nn.threads),
                isa_name(b.m.nn.k->isa), r.figure, r.limit, 100 * r.fraction, r.runs);
     if (!rc && record)
         rc = record_result(record, &b, f->name, dim, &r, argc, argv, e);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "infer/session.h"
@@ -129,10 +130,10 @@ static void print_result(const struct infer_bench *b, const struct infer_request
                decode ? "context" : "prompt_tokens", b->length,
                (unsigned long long)infer_model_weight_bytes(b->model), params, mem_peak_rss());
     else
-        printf("%.1fM parameters, %s %d tokens, %d threads, %s: %.1f tokens/s, %.1f of %.1f %s = %.1f %% (median of "
+        printf("%.1fM parameters, %s %d token%s, %d thread%s, %s: %.1f tokens/s, %.1f of %.1f %s = %.1f %% (median of "
                "%d)\n",
-               1e-6 * (double)params, decode ? "after" : "prompt of", b->length, b->m.nn.threads, isa, per_s,
-               r->figure, r->limit, unit, 100 * r->fraction, r->runs);
+               1e-6 * (double)params, decode ? "after" : "prompt of", b->length, PLURAL(b->length), b->m.nn.threads,
+               PLURAL(b->m.nn.threads), isa, per_s, r->figure, r->limit, unit, 100 * r->fraction, r->runs);
 }
 
 /* Tokens a second; the limit is how many the unit or the memory would allow. */

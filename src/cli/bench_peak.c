@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/bench.h"
 
 enum { RUNS = 5 };
@@ -75,8 +76,8 @@ int bench_peak(int argc, char **argv, struct err *e)
         printf("{\"threads\":%d,\"unit\":\"%s\",\"unit_int8\":\"%s\",\"isa\":\"%s\"", m.nn.threads, m.unit,
                m.nn.k->gemm_i8.name, isa_name(m.nn.k->isa));
     else
-        printf("%s: %d threads, %s; profile T1 runs on %s, T2 on %s\n", machine, m.nn.threads, isa_name(m.nn.k->isa),
-               m.unit, m.nn.k->gemm_i8.name);
+        printf("%s: %d thread%s, %s; profile T1 runs on %s, T2 on %s\n", machine, m.nn.threads, PLURAL(m.nn.threads),
+               isa_name(m.nn.k->isa), m.unit, m.nn.k->gemm_i8.name);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         print(row[i].key, row[i].r.figure, json);
     for (size_t i = 0; i < sizeof row / sizeof *row && record && rc == 0; i++) {

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/plural.h"
 #include "cli/bench.h"
 
 /* Shares of the threads' time, over all ops. */
@@ -81,7 +82,7 @@ void bench_print_profile(const struct nn_watch *w, int steps, const struct bench
         printf("]}");
     else
         fprintf(stderr, "step %.1f ms, %.1f GFLOP/s, %.1f GB/s; limits %.1f GFLOP/s, %.1f GB/s read, %.1f read and "
-                "written\nof the time of %d threads: waiting for each other %.2f %%, outside parallel work %.2f %%\n",
+                "written\nof the time of %d thread%s: waiting for each other %.2f %%, outside parallel work %.2f %%\n",
                 1e3 * t.seconds / steps, t.flop * 1e-9 / t.seconds, t.bytes * 1e-9 / t.seconds, limit->unit,
-                limit->read, limit->update, w->threads, 100 * t.wait, 100 * (t.idle - t.wait));
+                limit->read, limit->update, w->threads, PLURAL(w->threads), 100 * t.wait, 100 * (t.idle - t.wait));
 }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/bench.h"
 #include "cli/bench_page.h"
 #include "cli/cli.h"
@@ -54,7 +55,7 @@ int bench_report(int argc, char **argv, struct err *e)
     if (rc == 0 && json)
         printf("{\"lines\":%zu,\"charts\":%d}\n", l.n, charts);
     else if (rc == 0)
-        printf("%s: %d charts from %zu measurements\n", out, charts, l.n);
+        printf("%s: %d chart%s from %zu measurement%s\n", out, charts, PLURAL(charts), l.n, PLURAL(l.n));
     bench_lines_release(&l);
     return rc;
 }

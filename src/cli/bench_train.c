@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "model/net.h"
@@ -192,10 +193,10 @@ static void print_result(struct train_bench *b, const struct train_request *q, c
         }
         printf("}\n");
     } else
-        printf("%.1fM parameters, %d tokens a step, %d threads, %s: %.0f tokens/s, %.1f GFLOP/s of %.1f = %.1f %% "
+        printf("%.1fM parameters, %d tokens a step, %d thread%s, %s: %.0f tokens/s, %.1f GFLOP/s of %.1f = %.1f %% "
                "(median of %d), peak memory %.2f GiB\n", 1e-6 * (double)model_params_total(&b->c), b->rows,
-               b->m.nn.threads, isa_name(b->m.nn.k->isa), tokens, r->figure, r->limit, 100 * r->fraction, r->runs,
-               (double)mem_peak_rss() / 0x1p30);
+               b->m.nn.threads, PLURAL(b->m.nn.threads), isa_name(b->m.nn.k->isa), tokens, r->figure, r->limit,
+               100 * r->fraction, r->runs, (double)mem_peak_rss() / 0x1p30);
 }
 
 static int record_result(const struct train_bench *b, const struct train_request *q, const struct bench_result *r,

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "data/corpus.h"
 
@@ -42,10 +43,11 @@ static void print_counts(const struct corpus_counts *c, const struct digest *roo
                    {"too long", c->too_long}, {"bad records", c->bad_record}};
     char hex[65];
     digest_hex(hex, root);
-    printf("%llu documents from %llu files: %.2f MB of text, %llu characters\n", (unsigned long long)c->docs,
-           (unsigned long long)c->files, (double)c->bytes * 1e-6, (unsigned long long)c->chars);
-    printf("left out: %llu of %llu documents\n", (unsigned long long)(c->docs_in - c->docs),
-           (unsigned long long)c->docs_in);
+    printf("%llu document%s from %llu file%s: %.2f MB of text, %llu character%s\n", (unsigned long long)c->docs,
+           PLURAL(c->docs), (unsigned long long)c->files, PLURAL(c->files), (double)c->bytes * 1e-6,
+           (unsigned long long)c->chars, PLURAL(c->chars));
+    printf("left out: %llu of %llu document%s\n", (unsigned long long)(c->docs_in - c->docs),
+           (unsigned long long)c->docs_in, PLURAL(c->docs_in));
     for (size_t i = 0; i < sizeof removed / sizeof removed[0]; i++)
         if (removed[i].n > 0)
             printf("  %-18s %llu\n", removed[i].name, (unsigned long long)removed[i].n);
@@ -219,8 +221,8 @@ static int show_doc(const struct corpus_doc *d, uint64_t number, bool json, stru
     if (json)
         return print_json(json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "number", (json_int_t)number, "id", d->id,
                                     "source", d->source, "license", d->license, "lang", d->lang, "text", d->text), e);
-    printf("=== %llu  %s  (%s%s%s, %zu bytes)\n", (unsigned long long)number, d->id, d->source, *d->license ? ", " : "",
-           d->license, d->n);
+    printf("=== %llu  %s  (%s%s%s, %zu byte%s)\n", (unsigned long long)number, d->id, d->source,
+           *d->license ? ", " : "", d->license, d->n, PLURAL(d->n));
     fwrite(d->text, 1, d->n, stdout);
     puts(d->n > 0 && d->text[d->n - 1] == '\n' ? "" : "\n");
     return 0;
@@ -261,8 +263,8 @@ static int show(int argc, char **argv, struct err *e)
     }
     if (rc == 0 && shown == 0)
         rc = id ? err_set(e, ERR_VALUE, "%s: no document with id %s", argv[0], id)
-                : err_set(e, ERR_VALUE, "%s: --from %lld, but it has %llu documents", argv[0], (long long)from,
-                          (unsigned long long)corpus_count(c).docs);
+                : err_set(e, ERR_VALUE, "%s: --from %lld, but it has %llu document%s", argv[0], (long long)from,
+                          (unsigned long long)corpus_count(c).docs, PLURAL(corpus_count(c).docs));
     corpus_reader_free(r);
     corpus_close(c);
     return rc;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/machine.h"
 #include "cli/wrap.h"
@@ -41,7 +42,7 @@ static bool on_item(void *user, const struct primer_item *it, const char *text, 
         w->shown[it->skill]++;
         show(it, text, n, right);
     }
-    log_progress("eval: %s, %d of %d questions", primer_skill(it->skill)->name, w->done, w->of);
+    log_progress("eval: %s, %d of %d question%s", primer_skill(it->skill)->name, w->done, w->of, PLURAL(w->of));
     return !log_stop_asked();
 }
 

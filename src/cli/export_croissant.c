@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/plural.h"
 #include "cli/export.h"
 
 /* The context of the specification. */
@@ -127,9 +128,10 @@ int export_croissant(struct buf *d, const struct export *x, struct err *e)
     json_t *files = json_array();
     snprintf(urn, sizeof urn, "urn:dokja:corpus:%s", x->corpus_root);
     snprintf(version, sizeof version, "1.0.0+%.16s", x->corpus_root);
-    snprintf(about, sizeof about, "%llu documents, %llu bytes of text, that a training run committed to before its "
-             "first step: Merkle root %s, GENESIS %s.", (unsigned long long)g->corpus_docs,
-             (unsigned long long)g->corpus_bytes, x->corpus_root, x->genesis);
+    snprintf(about, sizeof about, "%llu document%s, %llu byte%s of text, that a training run committed to before "
+             "its first step: Merkle root %s, GENESIS %s.", (unsigned long long)g->corpus_docs,
+             PLURAL(g->corpus_docs), (unsigned long long)g->corpus_bytes, PLURAL(g->corpus_bytes), x->corpus_root,
+             x->genesis);
     snprintf(cite, sizeof cite, "@misc{dokja-%.16s, title = {Training corpus}, note = {Merkle root %s}}",
              x->corpus_root, x->corpus_root);
     int rc = distribution(&files, x, e);

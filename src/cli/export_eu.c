@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plural.h"
 #include "cli/export.h"
 
 #define NOT_KNOWN "not known to the ledger; to be told by the provider"
@@ -172,9 +173,10 @@ static int general(struct buf *d, const struct export *x, struct err *e)
         rc = buf_printf(d, e, "- Trained from %s until %s\n- Date of placing on the market: " NOT_KNOWN "\n- Latest "
                         "date of data acquisition: " NOT_KNOWN "\n"
                         "- Modalities: text only; no images, no audio, no video\n"
-                        "- Size of the training text: %s (%" PRIu64 " tokens in %" PRIu64 " documents; %" PRIu64
+                        "- Size of the training text: %s (%" PRIu64 " tokens in %" PRIu64 " document%s; %" PRIu64
                         " tokens were trained on, repetitions counted)\n", x->b->begun.at, x->b->final.c.at,
-                        size_class(g->train_tokens), g->train_tokens, g->train_docs, x->b->final.tokens);
+                        size_class(g->train_tokens), g->train_tokens, g->train_docs, PLURAL(g->train_docs),
+                        x->b->final.tokens);
     if (rc == 0)
         rc = buf_adds(d, x->census ? "- Languages, by bytes:\n" : "- Languages: the corpus was not given\n", e);
     return rc || !x->census ? rc : rows(d, &x->census->table[CENSUS_LANG], x->census->bytes, CENSUS_MAX_ROWS, false, e);
@@ -182,10 +184,11 @@ static int general(struct buf *d, const struct export *x, struct err *e)
 
 static int sources(struct buf *d, const struct export *x, struct err *e)
 {
-    int rc = buf_printf(d, e, "\n## 2. List of data sources\n\nAll text is in one corpus of %" PRIu64 " documents and %"
-                        PRIu64 " bytes, with the root `%s`. Its records say where a document is from, not in which of "
-                        "the template's parts it belongs:\n\n", x->b->genesis.corpus_docs, x->b->genesis.corpus_bytes,
-                        x->corpus_root);
+    const struct genesis *g = &x->b->genesis;
+    int rc = buf_printf(d, e, "\n## 2. List of data sources\n\nAll text is in one corpus of %" PRIu64 " document%s and "
+                        "%" PRIu64 " byte%s, with the root `%s`. Its records say where a document is from, not in "
+                        "which of the template's parts it belongs:\n\n", g->corpus_docs, PLURAL(g->corpus_docs),
+                        g->corpus_bytes, PLURAL(g->corpus_bytes), x->corpus_root);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && rc == 0; i++)
         rc = buf_printf(d, e, "- %s %s: " NOT_KNOWN "\n", kinds[i].number, kinds[i].title);
     if (rc || !x->census)
@@ -216,9 +219,10 @@ static int processing(struct buf *d, const struct export *x, struct err *e)
         return rc;
     struct corpus_counts n = corpus_count(x->corpus);
     return buf_printf(d, e, "- Done to all text: Unicode normal form C, and exact duplicates left out. Of %" PRIu64
-                      " documents %" PRIu64 " were kept; left out were %" PRIu64 " duplicates, %" PRIu64 " empty, %"
-                      PRIu64 " not UTF-8, %" PRIu64 " too long, %" PRIu64 " unreadable\n", n.docs_in, n.docs,
-                      n.duplicate, n.empty, n.not_utf8, n.too_long, n.bad_record);
+                      " document%s %" PRIu64 " %s kept; left out were %" PRIu64 " duplicate%s, %" PRIu64 " empty, %"
+                      PRIu64 " not UTF-8, %" PRIu64 " too long, %" PRIu64 " unreadable\n", n.docs_in,
+                      PLURAL(n.docs_in), n.docs, ONE_OR(n.docs, "was", "were"), n.duplicate, PLURAL(n.duplicate),
+                      n.empty, n.not_utf8, n.too_long, n.bad_record);
 }
 
 int export_eu(struct buf *d, const struct export *x, struct err *e)

@@ -2,6 +2,7 @@
  * duty.  In Korean and English. */
 #include <inttypes.h>
 
+#include "base/plural.h"
 #include "cli/export.h"
 
 #define THRESHOLD 1e26         /* FLOPs of training, cumulative */
@@ -68,14 +69,15 @@ static int english(struct buf *d, const struct export *x, struct err *e)
         "- Whether it is high-impact AI depends on its use: not known to the ledger.\n\n"
         "## What the ledger commits to\n\n"
         "- beginning: %s\n"
-        "- text: %" PRIu64 " documents, %" PRIu64 " bytes, root `%s`\n"
+        "- text: %" PRIu64 " document%s, %" PRIu64 " byte%s, root `%s`\n"
         "- source of the program `%s`, tokenizer `%s`\n"
         "- commitment before training (GENESIS) `%s`, last state `%s`\n"
         "- checked by `dokja ledger verify RUN`, trained again to the bit by `dokja ledger replay RUN --all`\n",
         b->final.flops, ratio, ratio >= 1 ? "at or above" : "below", b->final.tokens,
         model_params_total(&b->config.model), b->genesis.n_ancestors ? "It began from another model, whose computation "
         "is to be added. " : "", b->genesis.n_ancestors ? "another model, named in GENESIS" : "random weights",
-        b->genesis.corpus_docs, b->genesis.corpus_bytes, x->corpus_root, x->source, x->tokenizer, x->genesis, x->root);
+        b->genesis.corpus_docs, PLURAL(b->genesis.corpus_docs), b->genesis.corpus_bytes,
+        PLURAL(b->genesis.corpus_bytes), x->corpus_root, x->source, x->tokenizer, x->genesis, x->root);
 }
 
 int export_korea(struct buf *d, const struct export *x, struct err *e)

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/ledger_sub.h"
 #include "data/tokens.h"
@@ -151,7 +152,7 @@ static void show_document(const struct disclosure *d)
     print_field("license", x->license);
     print_field("language", x->lang);
     printf("text       SHA-256 %s, ", hex);
-    printf(x->shown ? "%zu bytes, in the file\n" : "not shown\n", x->n);
+    printf(x->shown ? "%zu byte%s, in the file\n" : "not shown\n", x->n, PLURAL(x->n));
     printf("side       %s\n", side(d));
 }
 
@@ -168,7 +169,7 @@ static void show_segment(const struct disclosure *d)
            " tokens and %.4g FLOPs\n", s->index, s->from + 1, s->to, s->tokens, s->flops);
     printf("loss       %.4f, mean of its steps\nbefore     state root %s\nafter      state root %s\n",
            sum / (double)(s->to - s->from), before, after);
-    printf("written    %s, %s, %" PRIu64 " threads\n", s->c.at, s->c.isa, s->c.threads);
+    printf("written    %s, %s, %" PRIu64 " thread%s\n", s->c.at, s->c.isa, s->c.threads, PLURAL(s->c.threads));
 }
 
 static void show_tensor(const struct disclosure *d)
@@ -191,7 +192,8 @@ static void show_checked(const struct checked *c)
     printf("run        GENESIS %s, %s\n", c->genesis,
            c->lodged ? "the one that was given" : "compared with nothing: give --genesis the hash that was lodged");
     printf("holder     %s, in their own words, %s\n", d->genesis.holder, d->genesis.created);
-    printf("signed     checkpoint of %" PRIu64 " records, by key %s%s\n", d->checkpoint.size, c->key,
+    printf("signed     checkpoint of %" PRIu64 " record%s, by key %s%s\n", d->checkpoint.size,
+           PLURAL(d->checkpoint.size), c->key,
            c->keyed ? ", the one that was given" : "");
     static const char *const not[] = {
         "That the text is what its source says, or that nothing else was trained on: that is replay's to show.",
@@ -339,18 +341,18 @@ static void show_used(const struct used *u)
     char hex[65];
     digest_hex(hex, &u->doc.hash);
     print_field("document", u->doc.id);
-    printf("number     %" PRIu64 " (from 0) of %" PRIu64 "\ntext       SHA-256 %s, %zu bytes\n", u->doc.index,
-           u->doc.docs, hex, u->doc.n);
+    printf("number     %" PRIu64 " (from 0) of %" PRIu64 "\ntext       SHA-256 %s, %zu byte%s\n", u->doc.index,
+           u->doc.docs, hex, u->doc.n, PLURAL(u->doc.n));
     if (u->doc.trained)
-        printf("stream     tokens %" PRIu64 " to %" PRIu64 ", in %" PRIu64 " rows of %d\n", u->span.from,
-               u->span.to - 1, u->x.rows, u->b->config.seq);
+        printf("stream     tokens %" PRIu64 " to %" PRIu64 ", in %" PRIu64 " row%s of %d\n", u->span.from,
+               u->span.to - 1, u->x.rows, PLURAL(u->x.rows), u->b->config.seq);
     if (u->doc.trained && u->doc.held)
         printf("split      the corpus is one document, about whose last tenth is held out\n");
     if (u->x.n == 0) {
         printf("trained    never: %s\n", why_never(u));
         return;
     }
-    printf("trained    in %zu of %" PRId64 " steps:", u->x.n, u->steps);
+    printf("trained    in %zu of %" PRId64 " step%s:", u->x.n, u->steps, PLURAL(u->steps));
     for (size_t i = 0; i < u->x.n; i++)
         printf(" %" PRId64, u->x.step[i]);
     printf("\n");

@@ -230,7 +230,8 @@ static void composition(struct html *h, const json_t *manifest)
     html_add(h, "</tbody></table></div>\n");
     if (n > MOST)
         html_addf(h, "<p class=\"soft\">… + %zu</p>\n", n - MOST);
-    say(h, "p class=\"soft\"", "%.0f documents read, %.0f kept · %.2f MB", "읽은 문서 %.0f개, 남은 문서 %.0f개 · %.2f MB",
+    say(h, "p class=\"soft\"", ONE_OR(number_at(counts, "docs_in"), "%.0f document read, %.0f kept · %.2f MB",
+        "%.0f documents read, %.0f kept · %.2f MB"), "읽은 문서 %.0f개, 남은 문서 %.0f개 · %.2f MB",
         number_at(counts, "docs_in"), number_at(counts, "docs"), number_at(counts, "bytes") * 1e-6);
 }
 

@@ -64,8 +64,10 @@ static int open_tokens(struct replay *p, struct err *e)
         rc = tokens_need_source(p->tokens, &r->corpus_root, &r->tokenizer, r->model.vocab, r->model.bos, e);
     if (rc == 0 && (tokens_count(p->tokens, TOKENS_TRAIN) != g->train_tokens ||
                     tokens_docs(p->tokens, TOKENS_TRAIN) != g->train_docs))
-        rc = err_set(e, ERR_VALUE, "%s: holds %" PRIu64 " tokens of %" PRIu64 " documents, GENESIS says %" PRIu64
-                     " of %" PRIu64, dir.p, tokens_count(p->tokens, TOKENS_TRAIN), tokens_docs(p->tokens, TOKENS_TRAIN),
+        rc = err_set(e, ERR_VALUE, "%s: holds %" PRIu64 " token%s of %" PRIu64 " document%s, GENESIS says %" PRIu64
+                     " of %" PRIu64, dir.p, tokens_count(p->tokens, TOKENS_TRAIN),
+                     PLURAL(tokens_count(p->tokens, TOKENS_TRAIN)), tokens_docs(p->tokens, TOKENS_TRAIN),
+                     PLURAL(tokens_docs(p->tokens, TOKENS_TRAIN)),
                      g->train_tokens, g->train_docs);
     if (rc == 0)
         rc = tokens_need_row(p->tokens, p->b->config.seq, e);
@@ -119,9 +121,10 @@ static void tell_plan(const struct replay_choice *c)
         log_line("replay: trains %s%" PRIu64 " segment%s, %" PRIu64 " step%s", all, c->n, PLURAL(c->n), c->steps,
                  PLURAL(c->steps));
     else
-        log_line("replay: %s: trains %s%" PRIu64 " segments, %" PRIu64 " steps, to reach the %" PRIu64 " chosen",
+        log_line("replay: %s: trains %s%" PRIu64 " segment%s, %" PRIu64 " step%s, to reach the %" PRIu64 " chosen",
                  c->kept ? "no kept state lies right before some of them"
-                         : "no states were kept (pretrain --keep-states N)", all, c->n, c->steps, c->k);
+                         : "no states were kept (pretrain --keep-states N)", all, c->n, PLURAL(c->n), c->steps,
+                 PLURAL(c->steps), c->k);
 }
 
 static int replay_report(struct replay *p, const struct replay_result *r, struct err *e)

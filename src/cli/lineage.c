@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/machine.h"
 #include "lineage/lineage.h"
@@ -167,11 +168,12 @@ static void print_pair(const struct lineage_pair *p)
                    r->p, percentile, r->flagged ? "  found" : "");
     }
     if (p->jaccard >= 0)
-        printf("  tokenizers: %d tokens in common (Jaccard %.3f)\n", p->shared_tokens, p->jaccard);
+        printf("  tokenizers: %d token%s in common (Jaccard %.3f)\n", p->shared_tokens, PLURAL(p->shared_tokens),
+               p->jaccard);
     else
         printf("  tokenizers: none found; %d token ids taken as they are\n", p->shared_tokens);
     if (p->act.n)
-        printf("  text: tokens of both models end at %d places\n", p->act.places);
+        printf("  text: tokens of both models end at %d place%s\n", p->act.places, PLURAL(p->act.places));
     if (isfinite(p->norm_cosine))
         printf("  warning: the raw cosine of norm gains is %.4f and means nothing: gains start at one and stay "
                "positive,\n           so that any two models give nearly 1\n", p->norm_cosine);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/machine.h"
@@ -183,8 +184,9 @@ static int open_inputs(struct pretrain *p, struct err *e)
     if (rc == 0 && !p->resume)
         run_fit_text(&p->run, &p->req, tokens_count(p->tokens, TOKENS_TRAIN));
     if (rc == 0 && tokens_rows(p->tokens, TOKENS_TRAIN, p->run.seq) < 1)
-        rc = err_set(e, ERR_VALUE, "%s: the training text has %" PRIu64 " tokens, fewer than one sequence of %d",
-                     p->corpus_dir, tokens_count(p->tokens, TOKENS_TRAIN), p->run.seq);
+        rc = err_set(e, ERR_VALUE, "%s: the training text has %" PRIu64 " token%s, fewer than one sequence of %d",
+                     p->corpus_dir, tokens_count(p->tokens, TOKENS_TRAIN),
+                     PLURAL(tokens_count(p->tokens, TOKENS_TRAIN)), p->run.seq);
     if (rc == 0)
         rc = token_tables(p, e);
     buf_release(&dir);

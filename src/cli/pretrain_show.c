@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "cli/pretrain.h"
 #include "cli/wrap.h"
 #include "train/logbook.h"
@@ -104,7 +105,7 @@ static void say_few_held_out(const struct pretrain *p)
     if (used < all)
         snprintf(of, sizeof of, "%" PRIu64 " of %" PRIu64 " tokens", used, all);
     else
-        snprintf(of, sizeof of, "%" PRIu64 " tokens in %" PRIu64 " document%s", all, docs, docs == 1 ? "" : "s");
+        snprintf(of, sizeof of, "%" PRIu64 " token%s in %" PRIu64 " document%s", all, PLURAL(all), docs, PLURAL(docs));
     wrap_log(LEFT, "advice: held-out figures are of %s and may be %.0f %% off by chance, too much to compare runs "
              "by: %s", of, 100 * recipe_heldout_chance(used),
              used < all ? "give more --eval-tokens" : "give a larger --heldout, or more text");
@@ -124,24 +125,26 @@ void pretrain_describe(const struct pretrain *p)
                  p->run.start_steps + 1);
     else
         snprintf(seq, sizeof seq, "%d", p->run.seq);
-    wrap_log(LEFT, "%d layers × %d, %s parameters, vocabulary %d, sequence %s; from random weights, seed 0x%016" PRIx64,
-             m->n_layer, m->d_model, params, m->vocab, seq, p->run.seed);
+    wrap_log(LEFT, "%d layer%s × %d, %s parameters, vocabulary %d, sequence %s; from random weights, seed "
+             "0x%016" PRIx64,
+             m->n_layer, PLURAL(m->n_layer), m->d_model, params, m->vocab, seq, p->run.seed);
     int advised = recipe_vocab(all * run_flops_per_token(&p->run));
     if (advised >= 4 * m->vocab || m->vocab >= 4 * advised)
         wrap_log(LEFT, "advice: with this compute a vocabulary of about %d learns more than the tokenizer's %d",
                  advised, m->vocab);
-    wrap_log(LEFT, "%" PRId64 " steps × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64
-             " training tokens in %" PRIu64 " documents",
-             p->run.schedule.steps, p->run.batch_tokens, tokens, flops, optim_name(p->run.optim.kind),
-             schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
-             tokens_docs(p->tokens, TOKENS_TRAIN));
+    wrap_log(LEFT, "%" PRId64 " step%s × %" PRId64 " tokens = %s tokens, %s FLOPs; %s, %s; %" PRIu64
+             " training tokens in %" PRIu64 " document%s",
+             p->run.schedule.steps, PLURAL(p->run.schedule.steps), p->run.batch_tokens, tokens, flops,
+             optim_name(p->run.optim.kind), schedule_name(p->run.schedule.kind), tokens_count(p->tokens, TOKENS_TRAIN),
+             tokens_docs(p->tokens, TOKENS_TRAIN), PLURAL(tokens_docs(p->tokens, TOKENS_TRAIN)));
     double times = all / (double)tokens_count(p->tokens, TOKENS_TRAIN);
     if (times > TIMES_ADVISED)
         wrap_log(LEFT, "advice: this reads the text %.0f times; beyond about %d a model learns it by heart rather than "
                  "from it: more text, or a shorter run", times, TIMES_ADVISED);
     say_few_held_out(p);
-    wrap_log(LEFT, "profile %s, %s on %d threads; %d sequences at once%s; memory planned %.2f GB",
-             profile_name(p->run.profile), isa_name(p->x.k->isa), p->x.threads, plan_.micro_rows,
+    wrap_log(LEFT, "profile %s, %s on %d thread%s; %d sequence%s at once%s; memory planned %.2f GB",
+             profile_name(p->run.profile), isa_name(p->x.k->isa), p->x.threads, PLURAL(p->x.threads),
+             plan_.micro_rows, PLURAL(plan_.micro_rows),
              plan_.checkpoint ? ", activations computed again" : "", (double)plan_.bytes / 0x1p30);
 }
 
@@ -203,10 +206,12 @@ static void report_figure(const struct pretrain *p, const struct loop_result *r,
     time_text(took, p, r, seconds);
     if (v->error == v->error)
         snprintf(about, sizeof about, " ± %.4f", v->error);
-    printf("%s: %" PRId64 " steps, held-out %.4f%s bits per byte, %.3f per character, %s\n", p->out, r->steps,
-           v->bits_per_byte, about, v->bits_per_char, took);
+    printf("%s: %" PRId64 " step%s, held-out %.4f%s bits per byte, %.3f per character, %s\n", p->out, r->steps,
+           PLURAL(r->steps), v->bits_per_byte, about, v->bits_per_char, took);
     if (v->tokens > 0 && v->tokens < RECIPE_HELDOUT_LEAST)
-        printf("%" PRId64 " held-out tokens are too few to compare runs by: the figure may be %.0f %% off by chance\n",
+        printf(ONE_OR(v->tokens,
+               "%" PRId64 " held-out token is too few to compare runs by: the figure may be %.0f %% off by chance\n",
+               "%" PRId64 " held-out tokens are too few to compare runs by: the figure may be %.0f %% off by chance\n"),
                v->tokens, 100 * recipe_heldout_chance((uint64_t)v->tokens));
 }
 

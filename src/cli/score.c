@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/infer_args.h"
 #include "data/corpus_nfc.h"
@@ -121,8 +122,8 @@ static int score_file(struct scorer *k, const char *path, struct err *e)
         return rc;
     while (rc == 0 && (got = textsrc_next(src, &d, e)) > 0) {
         rc = score_doc(k, path, &d, e);
-        log_progress("score: %llu documents, %.1f kB, %.4f bits per byte, %.0f tokens/s", (unsigned long long)k->docs,
-                     (double)k->bytes * 1e-3, k->bytes ? k->sum / LN2 / (double)k->bytes : 0,
+        log_progress("score: %llu document%s, %.1f kB, %.4f bits per byte, %.0f tokens/s", (unsigned long long)k->docs,
+                     PLURAL(k->docs), (double)k->bytes * 1e-3, k->bytes ? k->sum / LN2 / (double)k->bytes : 0,
                      (double)k->tokens / (clock_seconds() - k->t0 + 1e-9));
     }
     textsrc_close(src);
@@ -151,11 +152,11 @@ static int score_text(struct scorer *k, const struct score_args *a, struct err *
                (unsigned long long)k->chars,
                (unsigned long long)k->tokens, (unsigned long long)k->docs, k->context, s);
     else
-        printf("%.4f bits per byte, %.4f bits per character\n%llu documents, %llu bytes, %llu characters, %llu "
-               "tokens, in windows of %d\n",
-               bits / (double)k->bytes, bits / (double)k->chars, (unsigned long long)k->docs,
-               (unsigned long long)k->bytes,
-               (unsigned long long)k->chars, (unsigned long long)k->tokens, k->context);
+        printf("%.4f bits per byte, %.4f bits per character\n%llu document%s, %llu byte%s, %llu character%s, %llu "
+               "token%s, in windows of %d\n",
+               bits / (double)k->bytes, bits / (double)k->chars, (unsigned long long)k->docs, PLURAL(k->docs),
+               (unsigned long long)k->bytes, PLURAL(k->bytes), (unsigned long long)k->chars, PLURAL(k->chars),
+               (unsigned long long)k->tokens, PLURAL(k->tokens), k->context);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/tokenizer_docs.h"
 #include "text/bpe_train.h"
@@ -123,8 +124,9 @@ static bool show(void *ctx, const struct bpe_train_progress *p)
     if (p->done)
         log_progress("merging: %d of %d tokens", p->done, p->vocab);
     else
-        log_progress("counting: %.1f MB in %llu documents, %llu different pieces", (double)p->bytes * 1e-6,
-                     (unsigned long long)p->documents, (unsigned long long)p->pieces);
+        log_progress("counting: %.1f MB in %llu document%s, %llu different piece%s", (double)p->bytes * 1e-6,
+                     (unsigned long long)p->documents, PLURAL(p->documents), (unsigned long long)p->pieces,
+                     PLURAL(p->pieces));
     return !log_stop_asked();
 }
 
@@ -246,8 +248,9 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
             log_line("%lld tokens were asked for: this text supports no more than %d", (long long)at_most,
                      tokenizer_vocab(t));
         if (f.left_out.docs)
-            log_line("left out: %llu documents (%.1f MB), which pretrain --heldout %g holds out",
-                     (unsigned long long)f.left_out.docs, (double)f.left_out.bytes * 1e-6, heldout);
+            log_line("left out: %llu document%s (%.1f MB), which pretrain --heldout %g holds out",
+                     (unsigned long long)f.left_out.docs, PLURAL(f.left_out.docs), (double)f.left_out.bytes * 1e-6,
+                     heldout);
         rc = write_report(t, &f, corpus, &in, out, json, seconds, e);
     }
     tokenizer_close(t);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 
 enum { MAX_MANIFEST = 1 << 30, MAX_FILES = 1 << 20 };
 /* A quoted character takes up to six bytes, and a record has other fields too. */
@@ -237,8 +238,8 @@ static int next_file(struct corpus_reader *r, struct err *e)
         return 1;
     }
     if (r->docs != r->c->counts.docs)
-        return err_set(e, ERR_FORMAT, "%s: %llu documents in the files, the manifest says %llu", r->c->dir,
-                       (unsigned long long)r->docs, (unsigned long long)r->c->counts.docs);
+        return err_set(e, ERR_FORMAT, "%s: %llu document%s in the files, the manifest says %llu", r->c->dir,
+                       (unsigned long long)r->docs, PLURAL(r->docs), (unsigned long long)r->c->counts.docs);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "data/corpus_file.h"
 #include "data/corpus_nfc.h"
 #include "data/corpus_pipe.h"
@@ -333,8 +334,9 @@ static void show_progress(const struct maker *m, int file)
 {
     const struct corpus_counts *t = &m->c->total;
     double s = clock_seconds() - m->t0;
-    log_progress("corpus: file %d of %d, %llu documents, %.0f MB of text, %.0f MB/s", file + 1, m->in->n,
-                 (unsigned long long)t->docs, (double)t->bytes * 1e-6, (double)t->bytes_in * 1e-6 / (s + 1e-9));
+    log_progress("corpus: file %d of %d, %llu document%s, %.0f MB of text, %.0f MB/s", file + 1, m->in->n,
+                 (unsigned long long)t->docs, PLURAL(t->docs), (double)t->bytes * 1e-6,
+                 (double)t->bytes_in * 1e-6 / (s + 1e-9));
 }
 
 static int finish(void *user, void *batch, struct err *e)

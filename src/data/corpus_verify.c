@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "data/corpus_load.h"
 #include "data/corpus_nfc.h"
 #include "data/corpus_pipe.h"
@@ -80,7 +81,8 @@ static int finish(void *user, void *batch, struct err *e)
 {
     const struct verifier *v = user;
     (void)batch;
-    log_progress("verify: %llu documents, %.0f MB of text", (unsigned long long)v->docs, (double)v->bytes * 1e-6);
+    log_progress("verify: %llu document%s, %.0f MB of text", (unsigned long long)v->docs, PLURAL(v->docs),
+                 (double)v->bytes * 1e-6);
     return log_stop_asked() ? err_set(e, ERR_STOPPED, "stopped before everything was read") : 0;
 }
 

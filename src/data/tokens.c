@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/rng.h"
 #include "data/tokens_file.h"
 #include "formats/shard.h"
@@ -161,9 +162,10 @@ int tokens_need_row(const struct tokens *t, int seq, struct err *e)
     if (tokens_rows(t, TOKENS_TRAIN, seq) > 0)
         return 0;
     return err_set(e, ERR_VALUE,
-                   "%s: the training text has %llu tokens, a sequence of %d needs %d: give more text or a shorter "
-                   "--seq",
-                   t->dir, (unsigned long long)tokens_count(t, TOKENS_TRAIN), seq, seq + 1);
+                   "%s: the training text has %llu token%s, a sequence of %d needs %d: give more text or a "
+                   "shorter --seq",
+                   t->dir, (unsigned long long)tokens_count(t, TOKENS_TRAIN), PLURAL(tokens_count(t, TOKENS_TRAIN)),
+                   seq, seq + 1);
 }
 
 void tokens_row(const struct tokens *t, enum tokens_split s, int seq, uint64_t i, int *tok, int *pos, int *target)

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "formats/half.h"
 #include "formats/safetensors_dtype.h"
 
@@ -118,7 +119,8 @@ static int check_tiling(const struct st_tensor *t, size_t n, const unsigned char
         at += t[i].bytes;
     }
     if (at != end)
-        return err_set(e, ERR_FORMAT, "%s: %llu bytes after the last tensor", path, (unsigned long long)(end - at));
+        return err_set(e, ERR_FORMAT, "%s: %llu byte%s after the last tensor", path, (unsigned long long)(end - at),
+                       PLURAL(end - at));
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 
 static const char MAGIC[8] = "dokjaLG1";
 enum { FRAME = 4, PREV = 32, RECORD_HEAD = 1 + PREV, CHECKPOINT_HEAD = 1 };
@@ -43,7 +44,8 @@ const char *ledger_where(const struct ledger *l, const struct ledger_entry *x, s
 {
     buf_clear(b);
     int rc = x->kind == LEDGER_CHECKPOINT
-                 ? buf_printf(b, NULL, "%s: checkpoint after %" PRIu64 " records", l->path, x->record)
+                 ? buf_printf(b, NULL, "%s: checkpoint after %" PRIu64 " record%s", l->path, x->record,
+                              PLURAL(x->record))
                  : buf_printf(b, NULL, "%s: record %" PRIu64 " (%s)", l->path, x->record, ledger_kind_name(x->kind));
     return rc ? l->path : b->p;
 }
@@ -116,7 +118,8 @@ static int read_all(struct ledger *l, bool torn, struct err *e)
                            at, n, LEDGER_MAX_ENTRY);
         if (len - at < FRAME || len - at - FRAME < n)
             return torn ? 0 : err_set(e, ERR_FORMAT, "%s: ends at byte %" PRIu64 ", within the entry at byte %" PRIu64
-                                      " behind %" PRIu64 " records", l->path, len, at, l->n_records);
+                                      " behind %" PRIu64 " record%s", l->path, len, at, l->n_records,
+                                      PLURAL(l->n_records));
         struct ledger_entry x = {.p = p + at + FRAME, .n = n, .record = l->n_records};
         int rc = entry_read(l, &x, at, last, &prev, e);
         if (rc == 0)
@@ -161,10 +164,10 @@ static int checkpoint_check(const struct ledger *l, const struct ledger_entry *x
     if (rc == 0)
         rc = checkpoint_read(&said, note, text_n, origin, e);
     if (rc)
-        return err_prefix(e, "%s: checkpoint after %" PRIu64 " records", l->path, x->record);
+        return err_prefix(e, "%s: checkpoint after %" PRIu64 " record%s", l->path, x->record, PLURAL(x->record));
     if (said.size != x->record || memcmp(root->b, said.root.b, sizeof root->b) != 0)
-        return err_set(e, ERR_VALUE, "%s: checkpoint after %" PRIu64 " records: it was signed for another tree, of %"
-                       PRIu64 " records", l->path, x->record, said.size);
+        return err_set(e, ERR_VALUE, "%s: checkpoint after %" PRIu64 " record%s: it was signed for another tree, of "
+                       "%" PRIu64 " record%s", l->path, x->record, PLURAL(x->record), said.size, PLURAL(said.size));
     return 0;
 }
 
@@ -227,8 +230,8 @@ int ledger_log_open(struct ledger_log *l, const char *path, uint64_t records, st
     if (!l->path)
         rc = err_set(e, ERR_NOMEM, "%s: out of memory", path);
     else if (records != UINT64_MAX && records > old.n_records)
-        rc = err_set(e, ERR_FORMAT, "%s: has %" PRIu64 " records, expected at least %" PRIu64, path, old.n_records,
-                     records);
+        rc = err_set(e, ERR_FORMAT, "%s: has %" PRIu64 " record%s, expected at least %" PRIu64, path, old.n_records,
+                     PLURAL(old.n_records), records);
     begin(l);
     for (uint64_t i = 0; rc == 0 && i < old.n_entries; i++) {
         const struct ledger_entry *x = &old.entry[i];

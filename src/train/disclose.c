@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "ledger/proof.h"
 #include "train/state_layout.h"
 
@@ -149,8 +150,8 @@ int disclose_segment(struct buf *b, const struct logbook *l, uint64_t segment, s
     uint64_t covered;
     const struct ledger_entry *x = nth(l, LEDGER_SEGMENT, segment);
     if (!x)
-        return err_set(e, ERR_VALUE, "%s: has %" PRIu64 " segments, counted from 0; there is no %" PRIu64,
-                       l->ledger.path, l->n_segments, segment);
+        return err_set(e, ERR_VALUE, "%s: has %" PRIu64 " segment%s, counted from 0; there is no %" PRIu64,
+                       l->ledger.path, l->n_segments, PLURAL(l->n_segments), segment);
     int rc = begin(&o, &covered, l, "segment", e);
     if (rc == 0)
         rc = record_json(&r, l, x, covered, e);

@@ -55,6 +55,12 @@ mkdir cp949; printf '제목' | iconv -f UTF-8 -t CP949 | tee cp949/a.txt >cp949/
 has "no document is left: advice" "$(cat err.txt)" "iconv -f CP949"
 has "no document is left: other kinds" "$(cat err.txt)" "the first cp949/a.hwp"
 has "no document is left: sentence" "$(tail -n 1 err.txt)" "no document is left of 2"
+mkdir single; printf '가' >single/a.txt
+out=$("$DOKJA" corpus build single --out csingle 2>&1)
+has "one of each is in the singular" "$out" "1 document from 1 file: 0.00 MB of text, 1 character
+left out: 0 of 1 document
+"
+has "and in stats and in a refusal" "$("$DOKJA" corpus show csingle --from 1 2>&1)" "but it has 1 document"
 mkdir hwp; printf HWP >hwp/a.hwp
 "$DOKJA" corpus build hwp --out none >out.txt 2>err.txt
 has "no source is found: other kinds" "$(cat err.txt)" "the first hwp/a.hwp"

@@ -68,14 +68,25 @@ echo "$(of bits_per_byte) $(of standard_error) $(of tokens)" |
     awk '{ r = $2 / $1 * sqrt($3); exit !($3 > 2500 && r > 0.5 && r < 2) }' &&
     ok "standard error of the figure" || bad "standard error of the figure" "$(tail -n 1 base.json)"
 
+# One of a thing is in the singular, in what is said before, on the way and after.
+head -n 1 p.jsonl >one.jsonl
+"$DOKJA" corpus build --in one.jsonl --out one >single.out 2>single.err &&
+"$DOKJA" pretrain --corpus one --tokenizer tok --seq 32 --batch-tokens 32 --depth 1 --steps 1 --threads 1 --out single \
+    >>single.out 2>>single.err
+plurals=$(grep -wE '1 (documents|files|characters|tokens|layers|steps|threads|sequences)' single.out single.err)
+if [ -n "$plurals" ]; then bad "one of a thing" "$plurals"
+elif grep -q "^single: 1 step, " single.out && grep -q "on 1 thread; 1 sequence at once" single.err &&
+    grep -q "^1 step × 32 tokens .* in 1 document$" single.err; then ok "one of a thing"
+else bad "one of a thing" "$(cat single.out single.err)"; fi
+
 # On a terminal the plan fits it, and nothing of it is lost; in a pipe each line stays whole.
 rm -rf often
 TERM=dumb python3 "$here/terminal.py" 80 bash -c '"$@" 2>&1 >/dev/null' - "$DOKJA" pretrain --corpus few \
     --tokenizer tok --seq 64 --seq-start 32 --batch-tokens 1024 --heldout 0.2 --depth 1 --steps 40 --out often \
     >screen.txt 2>/dev/null   # lines of progress are wider: this one cannot rewrite them in place
-wide=$(sed -n '/layers × /,/^profile/p' screen.txt | sed 's/[×·]/x/g' | awk 'length > 80')
+wide=$(sed -n '/layers\? × /,/^profile/p' screen.txt | sed 's/[×·]/x/g' | awk 'length > 80')
 [ -z "$wide" ] && ok "the plan fits 80 columns" || bad "the plan fits 80 columns" "$wide"
-plan() { sed -n '/layers × /,/^profile/p' "$1" | tr -s ' \n' ' ' | sed 's/ memory planned.*//'; }
+plan() { sed -n '/layers\? × /,/^profile/p' "$1" | tr -s ' \n' ' ' | sed 's/ memory planned.*//'; }
 [ -n "$(plan screen.txt)" ] && [ "$(plan screen.txt)" = "$(plan often.err)" ] && ok "… and says all" ||
     bad "… and says all" "$(plan screen.txt)"
 grep -q "^  " screen.txt && ! grep -q "^  " often.err && ok "… and in a pipe lines are whole" ||

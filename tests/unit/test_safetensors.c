@@ -94,7 +94,7 @@ static const struct {
      "tensor \"u\": its data overlaps"},
     {"the same place twice", T ",\"u\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", -1, 8, ERR_FORMAT,
      "overlaps"},
-    {"bytes left over", T "}", -1, 9, ERR_FORMAT, "1 bytes after the last tensor"},
+    {"bytes left over", T "}", -1, 9, ERR_FORMAT, "1 byte after the last tensor"},
     {"bytes without a tensor", "{}", -1, 3, ERR_FORMAT, "3 bytes after"},
     {"metadata no object", "{\"__metadata__\":[]}", -1, 0, ERR_FORMAT, "__metadata__ is not an object"},
     {"metadata not strings", "{\"__metadata__\":{\"a\":1}}", -1, 0, ERR_FORMAT, "\"a\" is not a string"},
