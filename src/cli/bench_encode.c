@@ -9,6 +9,7 @@
 #include "base/opt.h"
 #include "base/plural.h"
 #include "cli/bench.h"
+#include "cli/not_read.h"
 #include "cli/tokenizer_docs.h"
 #include "text/tokenizer.h"
 
@@ -134,9 +135,11 @@ int bench_encode(int argc, char **argv, struct err *e)
     struct tokenizer *t = NULL;
     struct texts x = {0};
     struct figure f = {0};
+    struct docs d = {.corpus = corpus, .in = &in};
     rc = tokenizer_open(&t, dir, e);
     if (rc == 0)
-        rc = docs_each(corpus, &in, keep, &x, e);
+        rc = docs_each(&d, keep, &x, e);
+    not_read_say(&d.aside);
     if (rc == 0 && x.bytes.len == 0)
         rc = err_set(e, ERR_VALUE, "bench encode: there is no text in the input");
     if (rc == 0)

@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "base/plural.h"
 #include "cli/cli.h"
+#include "cli/not_read.h"
 #include "data/corpus.h"
 
 enum { MAX_IN = 4096 };
@@ -54,24 +55,6 @@ static void print_counts(const struct corpus_counts *c, const struct digest *roo
     printf("root %s\n", hex);
 }
 
-/* What folders hold beside text sources: whose texts are all .hwp or .pdf should hear of it. */
-static uint64_t say_not_read(const struct corpus_notes *notes)
-{
-    static const char *const what[N_ASIDES] = {
-        [ASIDE_KIND] = "no .txt, .md or .jsonl (plain, .gz, .zst)",
-        [ASIDE_LINK] = "links or special files",
-        [ASIDE_HIDDEN] = "hidden, their names begin with a dot",
-        [ASIDE_OUT] = "the folder that is written"};
-    uint64_t n = 0;
-    for (int i = 0; i < N_ASIDES; i++) {
-        n += notes->aside[i].n;
-        if (notes->aside[i].n > 0)
-            log_line("not read, being %s: %llu, the first %s", what[i], (unsigned long long)notes->aside[i].n,
-                     notes->aside[i].first);
-    }
-    return n;
-}
-
 /* How to get in what was left out for its form; dir: where the list of it is, or NULL. */
 static void advise(const struct corpus_counts *c, const struct corpus_notes *notes, const char *dir)
 {
@@ -89,7 +72,7 @@ static void advise(const struct corpus_counts *c, const struct corpus_notes *not
 static void explain(const struct corpus_counts *c, const struct corpus_notes *notes)
 {
     if (c->files == 0 || (c->docs_in > 0 && c->docs == 0))
-        say_not_read(notes);
+        not_read_say(&notes->aside);
     if (c->docs_in > 0 && c->docs == 0)
         advise(c, notes, NULL);
 }
@@ -151,7 +134,7 @@ static int build(int argc, char **argv, struct err *e)
     struct digest root = corpus_root(made);
     c.files = corpus_count(made).files;
     corpus_close(made);
-    uint64_t not_read = say_not_read(&notes);
+    uint64_t not_read = not_read_say(&notes.aside);
     if (json) {
         json_t *v = counts_json(&c, &root);
         v = json_with(v, "not_read", json_integer((json_int_t)not_read));

@@ -12,6 +12,7 @@
 #include "base/opt.h"
 #include "base/plural.h"
 #include "cli/cli.h"
+#include "cli/not_read.h"
 #include "cli/tokenizer_docs.h"
 #include "text/bpe_train.h"
 #include "text/tok_report.h"
@@ -71,6 +72,7 @@ int tokenizer_report_command(int argc, char **argv, struct err *e)
         return err_set(e, ERR_USAGE, "tokenizer report needs --tokenizer DIR and --in FILE or --corpus DIR");
     struct tokenizer *t = NULL;
     struct tok_report r = {0};
+    struct docs d = {.corpus = corpus, .in = &in, .out = out};
     log_catch_stop();
     rc = cli_may_write(out, "\"byte_baseline\": ", force, e);
     if (rc == 0)
@@ -78,7 +80,8 @@ int tokenizer_report_command(int argc, char **argv, struct err *e)
     if (rc == 0)
         rc = tok_report_init(&r, t, e);
     if (rc == 0)
-        rc = docs_each(corpus, &in, add_to_report, &r, e);
+        rc = docs_each(&d, add_to_report, &r, e);
+    not_read_say(&d.aside);
     json_t *v = rc == 0 ? tok_report_json(&r, t) : NULL;
     if (rc == 0 && out)
         rc = json_write(out, v, e);
@@ -97,8 +100,6 @@ struct feed {
     struct bpe_trainer *tr;
     struct tok_report *report;
     uint64_t bytes, shown, budget;
-    double heldout;
-    struct corpus_left_out left_out;
 };
 
 static int feed_trainer(void *ctx, const char *text, size_t n, struct err *e)
@@ -130,28 +131,31 @@ static bool show(void *ctx, const struct bpe_train_progress *p)
     return !log_stop_asked();
 }
 
-static int write_report(const struct tokenizer *t, struct feed *f, const char *corpus, const struct opt_list *in,
-                        const char *out, bool json, double seconds, struct err *e)
+/* `d`: as the trainer left it. */
+static int write_report(const struct tokenizer *t, struct feed *f, const struct docs *d, uint64_t not_read,
+                        bool json, double seconds, struct err *e)
 {
+    struct docs all = {.corpus = d->corpus, .in = d->in, .out = d->out};
     struct tok_report r = {0};
     struct buf path = {0};
     int rc = tok_report_init(&r, t, e);
     f->report = &r;
     if (rc == 0)
-        rc = docs_each(corpus, in, feed_report, f, e);
+        rc = docs_each(&all, feed_report, f, e);
     json_t *v = rc == 0 ? tok_report_json(&r, t) : NULL;
     if (rc == 0)
-        rc = file_join(&path, out, "report.json", e);
+        rc = file_join(&path, d->out, "report.json", e);
     if (rc == 0)
         rc = json_write(path.p, v, e);
     if (rc == 0 && json) {
         char hex[65];
-        struct digest d = tokenizer_digest(t);
-        digest_hex(hex, &d);
+        struct digest digest = tokenizer_digest(t);
+        digest_hex(hex, &digest);
         v = json_with(v, "digest", json_string(hex));
         v = json_with(v, "train_bytes", json_integer((json_int_t)f->bytes));
-        v = json_with(v, "heldout", json_real(f->heldout));
-        v = json_with(v, "left_out_documents", json_integer((json_int_t)f->left_out.docs));
+        v = json_with(v, "heldout", json_real(d->heldout));
+        v = json_with(v, "left_out_documents", json_integer((json_int_t)d->left_out.docs));
+        v = json_with(v, "not_read", json_integer((json_int_t)not_read));
         v = json_with(v, "seconds", json_real(seconds));
         v = json_with(v, "peak_rss_bytes", json_integer((json_int_t)mem_peak_rss()));
         rc = print_json(v, e);
@@ -207,7 +211,7 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         "dokja tokenizer train --corpus DIR --vocab N --out DIR",
         "Trains a byte-level BPE vocabulary and writes tokenizer.json, tokenizer_config.json and report.json. The "
         "documents of the corpus that pretraining holds out are left out here too; what --in names is used whole, and "
-        "must be UTF-8.",
+        "must be UTF-8. Of a folder what is hidden (.git) and DIR itself are not read.",
         opts, 0, 0};
     int n_args, rc = opt_parse(&spec, argc, argv, &n_args, e);
     if (rc)
@@ -220,7 +224,8 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         return err_set(e, ERR_USAGE, "--heldout needs --corpus DIR: what --in names is used whole");
     if (at_most && vocab_given)
         return err_set(e, ERR_USAGE, "--vocab and --vocab-at-most exclude each other");
-    struct feed f = {.budget = 32u << 20, .heldout = corpus ? heldout : 0};
+    struct feed f = {.budget = 32u << 20};
+    struct docs d = {.corpus = corpus, .heldout = corpus ? heldout : 0, .in = &in, .out = out};
     struct tokenizer *t = NULL;
     double start = clock_seconds();
     log_catch_stop();
@@ -233,11 +238,12 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
                                                   .progress = show},
                          e);
     if (rc == 0)
-        rc = docs_each_trained(corpus, f.heldout, &in, feed_trainer, &f, &f.left_out, e);
+        rc = docs_each(&d, feed_trainer, &f, e);
     if (rc == 0)
         rc = bpe_trainer_finish(f.tr, &t, e);
     bpe_trainer_free(f.tr);
     log_progress_end();
+    uint64_t not_read = not_read_say(&d.aside);
     if (rc == 0)
         rc = save(t, out, force, e);
     double seconds = clock_seconds() - start;
@@ -247,11 +253,11 @@ int tokenizer_train_command(int argc, char **argv, struct err *e)
         if (tokenizer_vocab(t) < at_most)
             log_line("%lld tokens were asked for: this text supports no more than %d", (long long)at_most,
                      tokenizer_vocab(t));
-        if (f.left_out.docs)
+        if (d.left_out.docs)
             log_line("left out: %llu document%s (%.1f MB), which pretrain --heldout %g holds out",
-                     (unsigned long long)f.left_out.docs, PLURAL(f.left_out.docs), (double)f.left_out.bytes * 1e-6,
+                     (unsigned long long)d.left_out.docs, PLURAL(d.left_out.docs), (double)d.left_out.bytes * 1e-6,
                      heldout);
-        rc = write_report(t, &f, corpus, &in, out, json, seconds, e);
+        rc = write_report(t, &f, &d, not_read, json, seconds, e);
     }
     tokenizer_close(t);
     return rc;

@@ -28,20 +28,16 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "data/corpus_salt.h"
+#include "data/sources.h"
 #include "formats/textsrc.h"
 
-/* What lies below the folders that were named and is not read. */
-enum corpus_aside { ASIDE_KIND, ASIDE_LINK, ASIDE_HIDDEN, ASIDE_OUT, N_ASIDES };
 struct corpus_notes {
-    struct {
-        uint64_t n;           /* a folder counts once */
-        char first[512];      /* path, perhaps cut */
-    } aside[N_ASIDES];
+    struct asides aside;      /* below the folders that were named */
     struct err bad_record;    /* the first: "FILE: line 12 …"; zero: none, or nothing was read */
 };
 
 struct corpus_build_opts {
-    const char *const *in;    /* files or folders, all that is named; below them nothing whose name begins with a dot */
+    const char *const *in;    /* files or folders (data/sources.h) */
     int n_in;
     const char *out;
     int64_t max_doc_bytes;    /* longer records are removed with reason "too-long"; 0: 16 MiB */

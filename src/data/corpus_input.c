@@ -65,45 +65,14 @@ static int add_file(struct inputs *l, size_t *cap, const char *path, const char 
     return f.path && f.name ? 0 : err_set(e, ERR_NOMEM, "out of memory for the input files");
 }
 
-struct pick {
-    struct corpus_notes *notes;
-    struct stat out;
-    bool has_out;
-};
-
-static void set_aside(struct corpus_notes *notes, enum corpus_aside what, const char *path)
+static int add_input(struct inputs *l, size_t *cap, const char *in, const char *out, struct corpus_notes *notes,
+                     struct err *e)
 {
-    if (notes->aside[what].n++ == 0)
-        snprintf(notes->aside[what].first, sizeof notes->aside[what].first, "%s", path);
-}
-
-/* Hidden is what programs keep for themselves: .git, .ipynb_checkpoints. */
-static bool leave(void *user, const char *path, const char *name, const struct stat *st)
-{
-    const struct pick *p = user;
-    bool hidden = *name == '.', out = p->has_out && st->st_dev == p->out.st_dev && st->st_ino == p->out.st_ino;
-    if (hidden || out)
-        set_aside(p->notes, out ? ASIDE_OUT : ASIDE_HIDDEN, path);
-    return hidden || out;
-}
-
-static int add_input(struct inputs *l, size_t *cap, const char *in, struct pick *p, struct err *e)
-{
-    bool dir = file_is_dir(in);
-    if (!dir && file_exists(in) && textsrc_kind(in) == TEXTSRC_NONE)
-        return err_set(e, ERR_VALUE, "%s: not a text source; expected .txt, .md or .jsonl, plain, .gz or .zst", in);
-    struct file_list fl = {0}, odd = {0};
-    int rc = file_list_pick(&fl, &odd, in, leave, p, e);
-    for (size_t i = 0; i < fl.n && rc == 0; i++) {
-        if (textsrc_kind(fl.path[i]) == TEXTSRC_NONE)
-            set_aside(p->notes, ASIDE_KIND, fl.path[i]);
-        else
-            rc = add_file(l, cap, fl.path[i], in, e);
-    }
-    for (size_t i = 0; i < odd.n; i++)
-        set_aside(p->notes, ASIDE_LINK, odd.path[i]);
+    struct file_list fl;
+    int rc = sources_list(&fl, &notes->aside, in, out, e);
+    for (size_t i = 0; i < fl.n && rc == 0; i++)
+        rc = add_file(l, cap, fl.path[i], in, e);
     file_list_release(&fl);
-    file_list_release(&odd);
     return rc;
 }
 
@@ -111,11 +80,9 @@ int inputs_open(struct inputs *l, const struct corpus_build_opts *o, struct corp
 {
     size_t cap = 0;
     int rc = 0;
-    struct pick p = {.notes = notes};
-    p.has_out = stat(o->out, &p.out) == 0;
     *l = (struct inputs){0};
     for (int i = 0; i < o->n_in && rc == 0; i++)
-        rc = add_input(l, &cap, o->in[i], &p, e);
+        rc = add_input(l, &cap, o->in[i], o->out, notes, e);
     if (rc == 0 && l->n == 0)
         rc = err_set(e, ERR_VALUE, "%s: no .txt, .md or .jsonl file (plain, .gz or .zst) in it",
                      o->n_in > 0 ? o->in[0] : "no input");

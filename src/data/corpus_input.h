@@ -20,8 +20,8 @@ struct inputs {
     struct input_file *f;
     int n;
 };
-/* Sorted by byte order within each of o->in, which are taken in the order given.  A named file that is no text
- * source is an error, and so is finding nothing.  Adds to `notes` what it passes over, o->out below a folder too. */
+/* What sources_list gives for each of o->in, in the order given; finding nothing is an error.  Adds to `notes` what is
+ * passed over. */
 int inputs_open(struct inputs *l, const struct corpus_build_opts *o, struct corpus_notes *notes,
                 struct err *e) MUST_CHECK;
 /* Reads all files for their digests; for those who must know them before the documents are read. */

@@ -48,7 +48,7 @@ has "hidden ones are named" "$(cat err.txt)" "hidden, their names begin with a d
 is "and not read" "$("$DOKJA" corpus stats hid/c --json | key root)" "$root"
 out=$("$DOKJA" corpus build hid --out hid/c --json 2>err.txt)
 is "a corpus inside its folder is kept" "$(printf %s "$out" | key reused) $(printf %s "$out" | key not_read)" "true 4"
-has "and told" "$(cat err.txt)" "the folder that is written: 1, the first hid/c"
+has "and told" "$(cat err.txt)" "what this command writes: 1, the first hid/c"
 is "what is named is read" "$("$DOKJA" corpus build hid/.git hid/.c.txt --out named --json 2>err.txt | key docs_in)" 2
 mkdir cp949; printf '제목' | iconv -f UTF-8 -t CP949 | tee cp949/a.txt >cp949/b.txt; printf HWP >cp949/a.hwp
 "$DOKJA" corpus build cp949 --out none >out.txt 2>err.txt; is "no document is left: status" $? 1

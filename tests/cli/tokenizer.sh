@@ -50,6 +50,29 @@ mkdir -p one && cp in/1.txt one
 "$DOKJA" tokenizer train --corpus c1 --vocab 280 --out tc2 --json 2>/dev/null >tc2.json
 has "nothing of a single document" "$(cat tc2.json)" '"left_out_documents":0'
 
+# Of a folder the same is passed over as by a corpus build, and told; what is named is read.
+cp -r in hid; mkdir -p hid/.git hid/t; ln -s 1.txt hid/link.txt; printf HWP >hid/a.hwp
+printf '숨긴 글 숨긴 글 숨긴 글' | tee hid/.git/a.txt hid/.b.txt >hid/t/old.txt
+"$DOKJA" tokenizer train --in hid --vocab 330 --out hid/t --json >hid.json 2>err.txt
+same "hidden files and what --out holds are not read" t/tokenizer.json hid/t/tokenizer.json
+has "hidden ones are told" "$(cat err.txt)" "hidden, their names begin with a dot: 2, the first hid/."
+has "the folder of --out is told" "$(cat err.txt)" "what this command writes: 1, the first hid/t"
+has "links are told" "$(cat err.txt)" "links or special files: 1, the first hid/link.txt"
+is "once" "$(grep -c '^not read' err.txt)" 4
+has "and counted" "$(cat hid.json)" '"not_read":5'
+report() { "$DOKJA" tokenizer report -t t --in hid --out hid/new.md 2>&1 >/dev/null; }
+has "a report tells too" "$(report)" "a dot: 2, the first hid/."
+has "and is no text of its own" "$(report)" "what this command writes: 1, the first hid/new.md"
+rm hid/new.md
+has "a corpus build says the same" "$("$DOKJA" corpus build hid --out hid/t 2>&1)" "$(grep '^not read' err.txt)"
+is "what is named is read" "$("$DOKJA" tokenizer train --in hid/.git --in hid/.b.txt --vocab 272 --out named --json \
+    2>err.txt | grep -c '"train_bytes":64,')" 1
+is "and nothing is told" "$(grep -c '^not read' err.txt)" 0
+mkdir hwp; printf HWP >hwp/a.hwp
+refuses "no text in the folder" 1 "hwp: holds no .txt, .md or .jsonl" \
+    "$DOKJA" tokenizer train --in hwp --vocab 300 --out x
+has "it says what there is" "$("$DOKJA" tokenizer train --in hwp --vocab 300 --out x 2>&1)" "the first hwp/a.hwp"
+
 printf '안녕, 독자! <|end|>\n\nplain text\n\xff\xfe bytes\n' >text
 "$DOKJA" tokenizer encode --tokenizer t --json <text >ids
 is "one array a line" "$(grep -c '^\[[0-9,]*\]$' ids)" 4

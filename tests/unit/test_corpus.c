@@ -515,12 +515,12 @@ static void test_aside(void **state)
         assert_int_equal(c.docs, 3);
         assert_int_equal(c.files, 3);
         assert_int_equal(c.reused, again);
-        assert_int_equal(n.aside[ASIDE_KIND].n, 1);
-        assert_int_equal(n.aside[ASIDE_LINK].n, 0);
-        assert_int_equal(n.aside[ASIDE_HIDDEN].n, 3);
-        assert_int_equal(n.aside[ASIDE_OUT].n, again);
-        assert_string_equal(n.aside[ASIDE_KIND].first, in_dir("in/c.pdf"));
-        assert_string_equal(n.aside[ASIDE_OUT].first, again ? out : "");
+        assert_int_equal(n.aside.of[ASIDE_KIND].n, 1);
+        assert_int_equal(n.aside.of[ASIDE_LINK].n, 0);
+        assert_int_equal(n.aside.of[ASIDE_HIDDEN].n, 3);
+        assert_int_equal(n.aside.of[ASIDE_OUT].n, again);
+        assert_string_equal(n.aside.of[ASIDE_KIND].first, in_dir("in/c.pdf"));
+        assert_string_equal(n.aside.of[ASIDE_OUT].first, again ? out : "");
         assert_string_equal(n.bad_record.msg, again ? "" : "sub/r.jsonl: line 2: no string \"text\" in the record");
     }
     snprintf(own, sizeof own, "%s", in_dir("in/.git"));
@@ -534,7 +534,7 @@ static void test_aside(void **state)
     o.out = in_dir("out2");
     assert_int_equal(corpus_build(&o, &c, &err), 0);
     assert_int_equal(c.docs, 1);
-    assert_int_equal(n.aside[ASIDE_HIDDEN].n, 0);
+    assert_int_equal(n.aside.of[ASIDE_HIDDEN].n, 0);
     puts_to("none.jsonl", "x\n\xff\n");
     snprintf(own, sizeof own, "%s", in_dir("none.jsonl"));
     o.out = in_dir("out3");
