@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/plural.h"
+#include "train/recipe.h"
 #include "ui/chart.h"
 
 /* ---- rows of two ---- */
@@ -56,6 +57,22 @@ static void documents(struct html *h, struct two what, uint64_t docs, uint64_t t
          "%" PRIu64 " documents · %" PRIu64 " tokens"), "문서 %" PRIu64 "개 · %" PRIu64 "토큰", docs, tokens);
 }
 
+/* Of few tokens the figure is rough, as pretrain and `ledger show` say too. */
+static void result(struct html *h, const struct logbook *b)
+{
+    uint64_t used = recipe_heldout_used(&b->config, b->genesis.heldout_tokens);
+    fact(h, (struct two){"Result", "결과"}, "%.4f bits per byte of the held-out text · %.4g FLOPs",
+         "남겨 둔 글의 바이트당 %.4f비트 · %.4g FLOPs", b->final.bits_per_byte, b->final.flops);
+    if (used < RECIPE_HELDOUT_LEAST)
+        fact(h, (struct two){"How exact", "정밀도"}, ONE_OR(used,
+             "rough: %" PRIu64 " held-out token is too few to compare runs by; the bits per byte may be %.0f %% off by "
+             "chance",
+             "rough: %" PRIu64 " held-out tokens are too few to compare runs by; the bits per byte may be %.0f %% off "
+             "by chance"),
+             "거침: 남겨 둔 글이 %" PRIu64 "토큰뿐이어서 학습끼리 견주기에는 모자라다. 바이트당 비트가 우연만으로 %.0f %%까지 틀릴 수 있다",
+             used, 100 * recipe_heldout_chance(used));
+}
+
 static void facts(struct html *h, const char *run, const struct logbook *b)
 {
     const struct genesis *g = &b->genesis;
@@ -102,8 +119,7 @@ static void facts(struct html *h, const char *run, const struct logbook *b)
     else
         fact(h, (struct two){"Seed", "시드"}, "0x%016" PRIx64 " · self-chosen", "0x%016" PRIx64 " · 스스로 정함", c->seed);
     if (b->has_final)
-        fact(h, (struct two){"Result", "결과"}, "%.4f bits per byte of the held-out text · %.4g FLOPs",
-             "남겨 둔 글의 바이트당 %.4f비트 · %.4g FLOPs", b->final.bits_per_byte, b->final.flops);
+        result(h, b);
     html_add(h, "</tbody></table></div>\n");
 }
 

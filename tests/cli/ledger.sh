@@ -78,6 +78,15 @@ grep -qE "^한도에 가장 가까운 것: 구간 [0-9]의 [a-z0-9_.]+, normuon�
     bad "… also where its words come in another order" "$(grep "한도" ko.txt)"
 [ -s quoted.txt ] && bad "… with a Korean reason for each check" "$(head -n 1 quoted.txt)" ||
     ok "… with a Korean reason for each check"
+# Few held-out tokens make the last figure rough: the page says so where it stands, in both languages.
+"$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --heldout 0.005 --steps 6 --corpus corpus \
+    --out rough >rough.out 2>rough.err || bad "train rough" "$(tail -n 1 rough.err)"
+few=$("$DOKJA" ledger show rough | sed -n 's/^final .* on \([0-9]*\) tokens, too few to compare$/\1/p')
+verify rough && view verify.html ko >rough.ko && view verify.html en >rough.en && [ -n "$few" ] &&
+    grep -qE "^rough: $few held-out tokens are too few .* may be [0-9]+ % off by chance$" rough.en &&
+    grep -qE "^거침: 남겨 둔 글이 ${few}토큰뿐이어서 .* 우연만으로 [0-9]+ %까지 틀릴 수 있다$" rough.ko &&
+    ok "the page says that a figure is rough" || bad "the page says that a figure is rough" "$few tokens"
+grep -q "^rough" en.txt && bad "… and no other" "$(grep "^rough" en.txt)" || ok "… and no other"
 "$DOKJA" ledger show honest >show.txt && grep -q "시험 기관" show.txt && grep -q "self-chosen" show.txt &&
     ok "show names holder and seed" || bad "show names holder and seed" "$(head -n 3 show.txt)"
 "$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --heldout 0.02 --steps 6 --corpus corpus \
