@@ -49,13 +49,16 @@ fi
 
 # Says how far make is, from its own lines: in place on a terminal, else a line every ten seconds.
 show_progress() { # how many files there are to compile
-    local total=$1 n=0 line file text last=$SECONDS
+    local total=$1 n=0 line file text last=$SECONDS columns
+    { columns=$(stty size <&3 2>/dev/null); } 3>&1
+    columns=${columns#* }
+    [ "${columns:-0}" -gt 1 ] || columns=80
     while IFS= read -r line; do
         case $line in *" -c "*" -o "*) ;; *) continue ;; esac
         file=${line##* -c } n=$((n + 1))
         text="setup: compiling $n of $total, ${file%% *}"
         if [ -t 1 ]; then
-            printf '\r%s\033[K' "${text:0:79}"
+            printf '\r%s\033[K' "${text:0:columns-1}"
         elif [ $((SECONDS - last)) -ge 10 ]; then
             echo "$text"
             last=$SECONDS

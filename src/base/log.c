@@ -44,12 +44,37 @@ static size_t columns(void)
     return 80;
 }
 
-/* The last column stays empty: a character there makes some terminals wrap. */
+/* Bytes of the line that fit.  A longer one ends with a whole part of it, for half a figure reads like another one;
+ * and at a character where it has no parts. */
+static size_t fitting(size_t room)
+{
+    size_t all = strlen(line), n = text_cut(line, all, room);
+    if (n == all) return n;
+    for (size_t i = n; i > 0; i--)
+        if (!strncmp(line + i, " · ", strlen(" · ")) || !strncmp(line + i, ", ", 2)) return i;
+    return n;
+}
+
+/* The last column stays empty: a character there makes some terminals wrap.  And two before it: the terminal writes
+ * "^C" where the cursor stands, and what it breaks over into the next row could not be cleared. */
+static size_t room(void)
+{
+    enum { KEPT = 3 };
+    size_t w = columns();
+    return w > KEPT ? w - KEPT : 1;
+}
+
 static void draw(void)
 {
-    size_t n = text_cut(line, strlen(line), columns() - 1);
-    fprintf(stderr, "\r%.*s\033[K", (int)n, line);
+    fprintf(stderr, "\r%.*s\033[K", (int)fitting(room()), line);
     fflush(stderr);
+}
+
+/* A file gets the whole line; a terminal that cannot rewrite it what fits. */
+static void print(void)
+{
+    size_t n = isatty(STDERR_FILENO) ? fitting(room()) : strlen(line);
+    fprintf(stderr, "%.*s\n", (int)n, line);
 }
 
 void log_line(const char *fmt, ...)
@@ -78,7 +103,7 @@ static void progress(bool now, const char *fmt, va_list ap)
     if (due) {
         last_time = t;
         if (log_is_tty()) draw();
-        else fprintf(stderr, "%s\n", line);
+        else print();
     }
     shown = due || (shown && log_is_tty());
     pthread_mutex_unlock(&lock);
@@ -106,7 +131,7 @@ void log_progress_end(void)
     pthread_mutex_lock(&lock);
     if (line[0]) {
         if (log_is_tty()) draw(), fputc('\n', stderr);
-        else if (!shown) fprintf(stderr, "%s\n", line);
+        else if (!shown) print();
     }
     line[0] = 0;
     shown = false;

@@ -1,7 +1,8 @@
 /* Messages and progress on stderr, results on stdout.
  *
- * On a terminal a progress line is rewritten in place and never wider than the screen
- * (East Asian width counted); in a pipe it is a plain line at most every few seconds. */
+ * On a terminal a progress line is rewritten in place and never wider than the screen (East Asian width counted, 80
+ * columns where it does not tell): of one that is, parts between " · " or ", " are left out from the end, so what
+ * matters most comes first.  In a pipe it is a plain line at most every few seconds. */
 #ifndef DK_BASE_LOG_H
 #define DK_BASE_LOG_H
 

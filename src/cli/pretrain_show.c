@@ -54,7 +54,7 @@ void pretrain_on_segment(void *user, int64_t done, int64_t to)
                           "; Ctrl-C again stops at once", steps);
 }
 
-/* The latest figures of both, whichever came last. */
+/* The latest figures of both, whichever came last; first what is asked of a long run, for a screen may cut the end. */
 static void show_progress(const struct loop_progress *l)
 {
     char speed[16], left[16], heldout[48] = "";
@@ -62,8 +62,8 @@ static void show_progress(const struct loop_progress *l)
     clock_human(left, l->seconds_left);
     if (l->eval.bits_per_byte == l->eval.bits_per_byte)
         snprintf(heldout, sizeof heldout, " · held-out %.3f bits/byte", l->eval.bits_per_byte);
-    log_progress("step %" PRId64 "/%" PRId64 " · loss %.3f%s · %s tok/s · %.0f %% of peak · %s left", l->step.step,
-                 l->steps, l->step.loss, heldout, speed, 100 * l->fraction_of_peak, left);
+    log_progress("step %" PRId64 "/%" PRId64 " · %s left · loss %.3f%s · %s tok/s · %.0f %% of peak", l->step.step,
+                 l->steps, left, l->step.loss, heldout, speed, 100 * l->fraction_of_peak);
 }
 
 void pretrain_on_step(void *user, const struct loop_progress *l)

@@ -11,7 +11,7 @@
 #include "base/codepoint.h"
 #include "base/log.h"
 
-enum { LEAST = 80, MOST_TEXT = 8000, MOST_LEFT = 64 };
+enum { LEAST = 40, LEAST_TABLE = 80, MOST_TEXT = 8000, MOST_LEFT = 64 };
 
 static size_t columns_of(int fd)
 {
@@ -21,7 +21,11 @@ static size_t columns_of(int fd)
     return w.ws_col > LEAST ? w.ws_col : LEAST;
 }
 
-size_t wrap_columns(void) { return columns_of(STDOUT_FILENO); }
+size_t wrap_columns(void)
+{
+    size_t w = columns_of(STDOUT_FILENO);
+    return w > 0 && w < LEAST_TABLE ? LEAST_TABLE : w;
+}
 
 int wrap_bytes(const char *s, int columns)
 {

@@ -6,11 +6,12 @@
 
 #include "base/err.h"
 
-/* Columns of the terminal that stdout is, 80 at least; 0 where it is a file or a pipe, whose lines stay whole. */
+/* Columns for a table on the terminal that stdout is, 80 at least; 0 where it is a file or a pipe. */
 size_t wrap_columns(void);
 /* The width for printf's "%-*s", which counts bytes, that makes s so many columns wide. */
 int wrap_bytes(const char *s, int columns);
-/* Prints the text and ends the line; one that is wider than the terminal goes on at a blank, below column `left`.  A
+/* Prints the text and ends the line; one that is wider than the terminal (or than 40 columns, where it has fewer) goes
+ * on at a blank, below column `left`; in a file or a pipe it stays whole.  A
  * word that has no room there begins further left, so that nothing is cut that fits a line. */
 void wrap_line(size_t left, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same on stderr, for messages (base/log.h). */

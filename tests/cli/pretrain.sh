@@ -83,12 +83,19 @@ else bad "one of a thing" "$(cat single.out single.err)"; fi
 rm -rf often
 TERM=dumb python3 "$here/terminal.py" 80 bash -c '"$@" 2>&1 >/dev/null' - "$DOKJA" pretrain --corpus few \
     --tokenizer tok --seq 64 --seq-start 32 --batch-tokens 1024 --heldout 0.2 --depth 1 --steps 40 --out often \
-    >screen.txt 2>/dev/null   # lines of progress are wider: this one cannot rewrite them in place
-wide=$(sed -n '/layers\? × /,/^profile/p' screen.txt | sed 's/[×·]/x/g' | awk 'length > 80')
-[ -z "$wide" ] && ok "the plan fits 80 columns" || bad "the plan fits 80 columns" "$wide"
-plan() { sed -n '/layers\? × /,/^profile/p' "$1" | tr -s ' \n' ' ' | sed 's/ memory planned.*//'; }
+    >screen.txt 2>screen.err && ok "the plan fits 80 columns" ||
+    bad "the plan fits 80 columns" "$(tail -n 1 screen.err)"
+grep -q "^step 1/40 · [0-9a-z ]* left · loss [0-9.]*" screen.txt && ok "… and so does what comes on the way" ||
+    bad "… and so does what comes on the way" "$(grep "^step" screen.txt | head -n 1)"
+plan() { sed -n '/layers\? × /,/^profile/p' "$1" | tr -s ' \n' ' ' | sed 's/ *memory planned.*//; s/ *$//'; }
 [ -n "$(plan screen.txt)" ] && [ "$(plan screen.txt)" = "$(plan often.err)" ] && ok "… and says all" ||
     bad "… and says all" "$(plan screen.txt)"
+rm -rf often
+TERM=dumb python3 "$here/terminal.py" 60 bash -c '"$@" 2>&1 >/dev/null' - "$DOKJA" pretrain --corpus few \
+    --tokenizer tok --seq 64 --seq-start 32 --batch-tokens 1024 --heldout 0.2 --depth 1 --steps 40 --out often \
+    >narrow.txt 2>narrow.err && ok "… and 60 columns" || bad "… and 60 columns" "$(tail -n 1 narrow.err)"
+[ "$(plan narrow.txt)" = "$(plan often.err)" ] && ok "… with all of the plan" ||
+    bad "… with all of the plan" "$(plan narrow.txt)"
 grep -q "^  " screen.txt && ! grep -q "^  " often.err && ok "… and in a pipe lines are whole" ||
     bad "… and in a pipe lines are whole" "$(grep '^  ' often.err | head -n 1)"
 

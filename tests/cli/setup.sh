@@ -22,6 +22,9 @@ grep -q "^setup: building, 25 files to compile" out.txt && grep -q "^setup: comp
     bad "setup.sh on a terminal" "$(tail -n 2 out.txt)"
 tail -n 1 out.txt | grep -q "setup: done, the program is " && ok "… leaves the last line" ||
     bad "… leaves the last line" "$(tail -n 1 out.txt)"
+WAIT=0 python3 "$here/terminal.py" 30 tree/setup.sh 2>err.txt | tr '\r' '\n' >out.txt
+[ "$(grep "compiling 25" out.txt | tr -d '\033' | cut -d'[' -f1)" = "setup: compiling 25 of 25, sr" ] &&
+    ok "… within its width" || bad "… within its width" "$(grep "compiling 25" out.txt)"
 wait=10; [ "${DOKJA_QUICK:-0}" = 1 ] && wait=0
 WAIT=$wait tree/setup.sh >out.txt 2>err.txt; rc=$?
 grep -q $'[\r\e]' out.txt && bad "setup.sh in a pipe has plain lines" "there are others" ||

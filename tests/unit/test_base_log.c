@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 
+static const char *term = "xterm";
+
 /* Runs `talk` in a child with stderr on `fd` and collects what it says at `from`. */
 static void collect(char *out, size_t cap, int fd, int from, void (*talk)(void))
 {
@@ -15,7 +17,7 @@ static void collect(char *out, size_t cap, int fd, int from, void (*talk)(void))
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        setenv("TERM", "xterm", 1);
+        setenv("TERM", term, 1);
         dup2(fd, 2);
         close(from);
         close(fd);
@@ -98,12 +100,43 @@ static void terminal_line_fits_wide_characters(void **state)
 {
     (void)state;
     char out[4096];
-    on_terminal(out, sizeof out, 12, talk_wide);
-    /* Cut at 11 columns: four wide characters, a blank each and a digit; the twelfth stays empty. */
+    on_terminal(out, sizeof out, 14, talk_wide);
+    /* Cut at 11 columns: four wide characters, a blank each and a digit; the last three stay empty. */
     const char *cut = "\r진행 상황 3\033[K";
     char want[200];
     snprintf(want, sizeof want, "%s\r\033[K알림\r\n%s%s\r\n", cut, cut, cut);
     assert_string_equal(out, want);
+}
+
+static void talk_parts(void)
+{
+    log_progress_now("단계 1/2 · 손실 2.5 · 3 tok/s");
+    log_progress_end();
+}
+
+static void terminal_line_ends_with_a_whole_part(void **state)
+{
+    (void)state;
+    char out[4096];
+    /* 29 columns, 19 without the last part, 8 without both; three stay empty. */
+    const struct {
+        unsigned short columns;
+        const char *want;
+    } row[] = {{32, "단계 1/2 · 손실 2.5 · 3 tok/s"}, {31, "단계 1/2 · 손실 2.5"}, {22, "단계 1/2 · 손실 2.5"}, {21, "단계 1/2"},
+               {11, "단계 1/2"}, {10, "단계 1/"}, {2, ""}, {0, "단계 1/2 · 손실 2.5 · 3 tok/s"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char want[200];
+        snprintf(want, sizeof want, "\r%s\033[K\r%s\033[K\r\n", row[i].want, row[i].want);
+        on_terminal(out, sizeof out, row[i].columns, talk_parts);
+        assert_string_equal(out, want);
+        snprintf(want, sizeof want, "%s\r\n", row[i].want);
+        term = "dumb";
+        on_terminal(out, sizeof out, row[i].columns, talk_parts);
+        term = "xterm";
+        assert_string_equal(out, want);
+    }
+    in_pipe(out, sizeof out, talk_parts);
+    assert_string_equal(out, "단계 1/2 · 손실 2.5 · 3 tok/s\n");
 }
 
 static void quiet_is_quiet(void **state)
@@ -190,7 +223,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipe_gets_few_plain_lines),          cmocka_unit_test(terminal_line_is_rewritten),
-        cmocka_unit_test(terminal_line_fits_wide_characters), cmocka_unit_test(quiet_is_quiet),
+        cmocka_unit_test(terminal_line_fits_wide_characters), cmocka_unit_test(terminal_line_ends_with_a_whole_part),
+        cmocka_unit_test(quiet_is_quiet),
         cmocka_unit_test(first_signal_asks_second_ends),      cmocka_unit_test(first_signal_says_its_sentence),
         cmocka_unit_test(long_sentence_is_cut),
     };
