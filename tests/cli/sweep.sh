@@ -137,6 +137,11 @@ assert len(en) == len(ko) > 15, (len(en), len(ko))
 assert all(re.search("[가-힣]", s) for s in ko), [s for s in ko if not re.search("[가-힣]", s)]
 assert not any(re.search("[가-힣]", s) for s in en), "Korean in the English view"
 assert 'id="ko"' in page and "lang=" not in alone and not re.search("[가-힣]", alone), "languages of sweep.svg"
+korean = open("s/sweep.ko.svg").read()
+words = [t for t in re.findall(r"<(?:text|title)[^>]*>([^<]*)", korean) if re.search("[a-z]{3}", t)]
+assert "<title>행렬의 학습률에 따른 남겨 둔 글의 바이트당 비트</title>" in korean and "lang=" not in korean
+assert not any(re.search("bits|byte|param|against|rate|tokens", t.split("초\n")[0]) for t in words), words
+assert korean.count("<circle") == alone.count("<circle") and "바이트당" in korean.split("<circle", 1)[1]
 wide, narrow = page.count('<div class="wide">'), page.count('<div class="narrow">')
 assert wide == narrow == 2 and page.count("<svg") == 4, (wide, narrow)
 sizes = {(int(w), int(f)) for w, f in re.findall(r'<svg[^>]* width="(\d+)"[^>]* font-size="(\d+)"', page)}

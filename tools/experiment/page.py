@@ -1,4 +1,5 @@
-"""sweep.svg and sweep.html: held-out bits per byte against compute or any column, and the table beneath."""
+"""sweep.svg, in Korean sweep.ko.svg, and sweep.html: held-out bits per byte against compute or any column, and the
+table beneath."""
 
 import os
 from html import escape
@@ -51,8 +52,11 @@ def varied(results):
     return [k for k in keys if len({r["settings"].get(k) for r in results}) > 1]
 
 
-def hover(r):
+def hover(r, korean=False):
     own = " ".join(f"{k} {v}" for k, v in r["settings"].items() if k not in ("corpus", "tokenizer"))
+    if korean:
+        return (f"{r['name']}: 바이트당 {r['heldout_bits_per_byte']:.4f}비트\n{short(r['flops'])} FLOPs, 곱하는 파라미터 "
+                f"{short(r['matmul_params'])}개, {short(r['tokens'])}토큰, {r['seconds']:.0f}초\n{own}")
     return (f"{r['name']}: {r['heldout_bits_per_byte']:.4f} bits per byte\n{short(r['flops'])} FLOPs, "
             f"{short(r['matmul_params'])} parameters that multiply, {short(r['tokens'])} tokens, "
             f"{r['seconds']:.0f} s\n{own}")
@@ -67,8 +71,14 @@ def axis_name(x):
     return NAMES.get(x.replace("-", "_"), x)
 
 
-def chart(results, x, by, title=None, **size):
-    """title: None for its own, "" for none."""
+def heading(x, korean=False):
+    name = axis_name(x)
+    return (f"{KO.get(name, name)}에 따른 남겨 둔 글의 바이트당 비트" if korean
+            else f"held-out bits per byte against {name}")
+
+
+def chart(results, x, by, title=None, korean=False, **size):
+    """title: None for its own, "" for none.  korean: all of it, for a file of its own."""
     lined = x.replace("-", "_")
     rows = [(field(r, x), r) for r in results]
     rows = [(v, r) for v, r in rows if v is not None]
@@ -78,15 +88,16 @@ def chart(results, x, by, title=None, **size):
     words = any(isinstance(v, str) for v, _ in rows)
     values = [v for v, _ in rows]
     log = not words and bool(values) and min(values) > 0 and (lined == "flops" or max(values) / min(values) >= 8)
-    title = f"held-out bits per byte against {axis_name(x)}" if title is None else title
-    c = Chart(title, axis_name(x), "bits per byte, held out", x_log=log, **size)
+    title = heading(x, korean) if title is None else title
+    names = axis_name(x), "bits per byte, held out"
+    c = Chart(title, *(KO.get(n, n) if korean else n for n in names), x_log=log, **size)
     groups = {}
     for v, r in rows:
         groups.setdefault(group_name(r, by) if by else "", []).append((str(v) if words else v, r))
     order = sorted(groups, key=lambda g: (field(groups[g][0][1], by, True) is None if by else False,
                                           *sort_key(field(groups[g][0][1], by, True) if by else 0)))
     for g in order:
-        dots = [(v, r["heldout_bits_per_byte"], hover(r)) for v, r in groups[g]]
+        dots = [(v, r["heldout_bits_per_byte"], hover(r, korean)) for v, r in groups[g]]
         c.points(g, dots, col=None if g else "#0b62a4", line=bool(by) and not words)
     return c.svg()
 
@@ -97,9 +108,7 @@ def sort_key(v):
 
 def drawn(results, x, by):
     """The chart for a page, wide and narrow."""
-    name = axis_name(x)
-    ko = KO.get(name, name)
-    return (both("h2", f"held-out bits per byte against {name}", f"{ko}에 따른 남겨 둔 글의 바이트당 비트")
+    return (both("h2", heading(x), heading(x, True))
             + f'\n<div class="wide">\n{chart(results, x, by, "", ko=KO)}</div>\n'
             f'<div class="narrow">\n{chart(results, x, by, "", ko=KO, **NARROW)}</div>\n')
 
@@ -139,5 +148,6 @@ def html(results, failed, x, by):
 def write(folder, results, failed, x, by):
     if results or failed:
         if results:
-            replace(os.path.join(folder, "sweep.svg"), chart(results, x, by))
+            for name, korean in (("sweep.svg", False), ("sweep.ko.svg", True)):
+                replace(os.path.join(folder, name), chart(results, x, by, korean=korean))
         replace(os.path.join(folder, "sweep.html"), html(results, failed, x, by))

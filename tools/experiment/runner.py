@@ -1,7 +1,7 @@
 """Runs the rows of a table through `dokja pretrain`, some at a time; one thread watches them all.
 
     OUT/sweep.lock           held by the sweep and, inherited, by its runs
-    OUT/results.jsonl .tsv   one line a finished run          OUT/sweep.svg .html
+    OUT/results.jsonl .tsv   one line a finished run          OUT/sweep.svg .ko.svg .html
     OUT/NAME/settings.json config.json log run/               run/ is the run folder of pretrain
 
 A row is finished when results.jsonl has its name.  Killed anywhere, the same call goes on: finished rows stay, an
