@@ -107,8 +107,13 @@ static int replay_open(struct replay *p, struct err *e)
     if (rc == 0)
         rc = replay_check_model(p->b, p->run, e);
     struct trainer_args a = {.x = &p->x, .config = p->b ? &p->b->config : NULL, .tokens = p->tokens,
-                             .memory = p->memory};
-    return rc ? rc : trainer_new(&p->trainer, &a, e);
+                             .memory = p->memory, .memory_is_machine = p->memory == 0};
+    if (rc)
+        return rc;
+    if (p->memory == 0)   /* what a forged GENESIS claims must not bring the machine down */
+        a.memory = (int64_t)mem_physical();
+    rc = trainer_new(&p->trainer, &a, e);
+    return rc == ERR_LIMIT ? err_prefix(e, "%s: the model of GENESIS", p->b->ledger.path) : rc;
 }
 
 /* Before any work: without kept states a short list may well mean the whole run. */
@@ -175,8 +180,6 @@ int ledger_replay(int argc, char **argv, struct err *e)
         return rc > 0 ? 0 : rc;
     struct replay_result r = {0};
     p.run = argv[0];
-    if (p.memory == 0)   /* what a forged GENESIS claims must not bring the machine down */
-        p.memory = (int64_t)mem_physical();
     rc = cli_may_write(p.html, LEDGER_PAGE_MARK, p.force, e);
     if (rc == 0)
         rc = replay_open(&p, e);

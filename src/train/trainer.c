@@ -102,7 +102,7 @@ static void size_text(char out[24], uint64_t bytes)
 
 /* The largest micro-batch that fits, evened out over the worker's share; checkpointing only when a single
  * sequence would not fit without. */
-static int choose_micro(struct trainer *t, int64_t memory, struct err *e)
+static int choose_micro(struct trainer *t, int64_t memory, bool is_machine, struct err *e)
 {
     int share = (int)(run_batch_rows(&t->c) / t->c.workers);
     int most = MICRO_TOKENS / t->c.seq > 1 ? MICRO_TOKENS / t->c.seq : 1;
@@ -125,8 +125,10 @@ static int choose_micro(struct trainer *t, int64_t memory, struct err *e)
     size_text(given, (uint64_t)memory);
     size_text(needed, need);
     return err_set(e, ERR_LIMIT,
-                   "--memory %s: one sequence of %d tokens needs %s even when activations are computed again", given,
-                   t->c.seq, needed);
+                   is_machine ? "this machine has %s of memory, and one sequence of %d tokens needs %s even when "
+                                "activations are computed again"
+                              : "--memory %s: one sequence of %d tokens needs %s even when activations are computed "
+                                "again", given, t->c.seq, needed);
 }
 
 static int take_memory(struct trainer *t, struct err *e)
@@ -168,7 +170,7 @@ int trainer_new(struct trainer **out, const struct trainer_args *a, struct err *
     if (rc == 0)
         rc = param_table_new(&t->table, &t->c.model, e);
     if (rc == 0)
-        rc = choose_micro(t, a->memory, e);
+        rc = choose_micro(t, a->memory, a->memory_is_machine, e);
     if (rc == 0)
         rc = take_memory(t, e);
     if (rc == 0)

@@ -26,6 +26,7 @@ struct trainer_args {
     const uint8_t *token_bytes;      /* (vocab) text bytes of each token, 0 for special ones */
     const uint8_t *token_chars;      /* (vocab) characters that start in it */
     int64_t memory;                  /* budget in bytes; 0: no limit */
+    bool memory_is_machine;          /* nobody chose the budget: it is what the machine has */
 };
 
 /* What trainer_new decided, printed before the run. */

@@ -337,7 +337,12 @@ rm vast/model.safetensors
 (ulimit -v 8000000; "$DOKJA" ledger verify vast --threads 2 --json >verify.json 2>verify.err)
 expect "… without a model file either" initial not-decidable
 (ulimit -v 8000000; "$DOKJA" ledger replay vast --threads 2 --segments 0 >replay.txt 2>replay.err) &&
-    bad "… and not replayed" "it was" || says "… and not replayed" "^dokja ledger: --memory [0-9.]*G: " replay.err
+    bad "… and not replayed" "it was" || says "… and not replayed, which tells both figures" \
+    "^dokja ledger: vast/ledger.bin: the model of GENESIS: this machine has [0-9.]*G of memory, .* needs [0-9.]*G " \
+    replay.err
+"$DOKJA" ledger replay honest --segments 0 --threads 2 --memory 1M >replay.txt 2>replay.err &&
+    bad "a budget that was given is named" "it was replayed" || says "a budget that was given is named" \
+    "^dokja ledger: honest/ledger.bin: the model of GENESIS: --memory 1.00M: one sequence" replay.err
 rm -rf alone; cp -r honest alone; rm alone/model.safetensors; verify alone
 expect "a ledger without its model tells of its beginning" initial pass
 expect "… and of its steps" step-bound pass
