@@ -92,7 +92,7 @@ static int choose_random(struct replay_choice *c, const struct logbook *b, uint6
         i++;
     }
     mem_free(drawn);
-    c->drawn += k;
+    c->drawn = k > c->drawn ? k : c->drawn;   /* one nonce draws alike each time: a second list adds none */
     return 0;
 }
 

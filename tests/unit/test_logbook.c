@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/mem.h"
 #include "train/bounds.h"
 #include "train/logbook.h"
 #include "train/replay.h"
@@ -116,6 +117,41 @@ static void test_chances(void **state)
     assert_true(replay_detection(10, 3, 8) == 1);
 }
 
+/* One nonce gives one list, whose first K random:K takes: asked for twice, no more segments were drawn than once. */
+static void test_draws_are_counted_once(void **state)
+{
+    (void)state;
+    enum { N = 10 };
+    static const struct {
+        const char *list;
+        uint64_t drawn;
+    } t[] = {{"0,last", 0}, {"random:2", 2}, {"random:2,random:2", 2}, {"random:4,random:2", 4}, {"1,random:3", 3},
+             {"random:99", N}};
+    static struct logbook b;
+    static struct segment s[N];
+    struct param_table table;
+    struct err e;
+    small_run(&b.config);
+    b.config.schedule.steps = N * b.config.segment_steps;
+    ok(param_table_new(&table, &b.config.model, &e));
+    struct drift *d = mem_new((size_t)table.n, sizeof *d);
+    for (int i = 0; i < table.n; i++)
+        d[i] = (struct drift){1e-3, 2e-3};
+    for (uint64_t k = 0; k < N; k++)
+        s[k] = (struct segment){.index = k, .from = 4 * k, .to = 4 * k + 4, .drift = d, .n_drift = (uint64_t)table.n};
+    b.segment = s;
+    b.n_segments = N;
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct replay_choice c;
+        ok(replay_choose(&c, &b, t[i].list, "nonce", &e));
+        assert_int_equal(c.drawn, t[i].drawn);
+        assert_true(c.k >= c.drawn);
+        replay_choice_release(&c);
+    }
+    mem_free(d);
+    param_table_release(&table);
+}
+
 /* Trained from 0 s to 60 s, killed; resumed at 100 s, to 130 s; resumed on a machine whose clock is behind, 5 s. */
 static void test_seconds_of_all_sessions(void **state)
 {
@@ -143,7 +179,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_genesis_comes_back), cmocka_unit_test(test_beacon_seed),
         cmocka_unit_test(test_segment_comes_back), cmocka_unit_test(test_run_lengths),
-        cmocka_unit_test(test_chances), cmocka_unit_test(test_seconds_of_all_sessions),
+        cmocka_unit_test(test_chances), cmocka_unit_test(test_draws_are_counted_once),
+        cmocka_unit_test(test_seconds_of_all_sessions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
