@@ -79,19 +79,18 @@ static bool add(struct ranks_of *k, const struct gain_pair *g, const struct basi
     return true;
 }
 
-bool gains_compare(double *effect, struct chance_result *c, const struct gain_pair *g, int n, const struct basis *b,
-                   int64_t draws, uint64_t seed, int threads, struct err *e)
+int gains_compare(double *effect, struct chance_result *c, const struct gain_pair *g, int n, const struct basis *b,
+                  int64_t draws, uint64_t seed, int threads, struct err *e)
 {
     struct ranks_of k = {.d = b->n, .seed = seed};
     float *row = mem_new((size_t)b->d, sizeof *row);
     k.a = mem_new((size_t)n, (size_t)b->n * sizeof *k.a);
     k.b = mem_new((size_t)n, (size_t)b->n * sizeof *k.b);
-    if (!row || !k.a || !k.b)
-        err_set(e, ERR_NOMEM, "no memory for %d gains", n);
-    else
-        for (int i = 0; i < n; i++)
-            if (g[i].a && g[i].b)
-                add(&k, &g[i], b, row);
+    int rc = row && k.a && k.b ? 0 : err_set(e, ERR_NOMEM, "no memory for %d gains", n);
+    *effect = NAN;
+    for (int i = 0; i < n && rc == 0; i++)
+        if (g[i].a && g[i].b)
+            add(&k, &g[i], b, row);
     if (k.n) {
         *effect = mean_product(&k, NULL);
         *c = chance_test(*effect, draws, permuted, &k, threads);
@@ -99,36 +98,43 @@ bool gains_compare(double *effect, struct chance_result *c, const struct gain_pa
     mem_free(row);
     mem_free(k.a);
     mem_free(k.b);
-    return k.n > 0;
+    return rc;
 }
 
-/* log of the lengths of the columns; false where one is zero or memory is short. */
-static bool log_columns(double *out, const struct slice *s, const struct basis *b)
+/* log of the lengths of the columns; −infinity where one is zero. */
+static int log_columns(double *out, const struct slice *s, const struct basis *b, struct err *e)
 {
     float *w = mem_new((size_t)s->units, (size_t)b->n * sizeof *w);
-    bool good = w && slice_read(w, s, b->d, b->res, b->n, NULL) == 0;
-    for (int i = 0; i < b->n && good; i++) {
+    int rc = w ? slice_read(w, s, b->d, b->res, b->n, e)
+               : err_set(e, ERR_NOMEM, "tensor \"%s\": out of memory", s->t->name);
+    for (int i = 0; i < b->n && rc == 0; i++) {
         double sum = 0;
         for (int u = 0; u < s->units; u++)
             sum += (double)w[(size_t)u * (size_t)b->n + (size_t)i] * w[(size_t)u * (size_t)b->n + (size_t)i];
-        good = sum > 0;
         out[i] = 0.5 * log(sum);
     }
     mem_free(w);
-    return good;
+    return rc;
 }
 
-static bool log_gains(double *out, const struct weight *g, const struct basis *b)
+/* log |gain|; −infinity where one is zero. */
+static int log_gains(double *out, const struct weight *g, const struct basis *b, struct err *e)
 {
     float *row = mem_new((size_t)b->d, sizeof *row);
-    bool good = row != NULL;
-    if (row)
-        weight_row(g, 0, row);
-    for (int i = 0; i < b->n && good; i++) {
-        good = fabsf(row[b->res[i]]) > 0;
+    if (!row)
+        return err_set(e, ERR_NOMEM, "tensor \"%s\": out of memory", g->name);
+    weight_row(g, 0, row);
+    for (int i = 0; i < b->n; i++)
         out[i] = log(fabs((double)row[b->res[i]]));
-    }
     mem_free(row);
+    return 0;
+}
+
+static bool all_finite(const double *x, int n)
+{
+    bool good = true;
+    for (int i = 0; i < n; i++)
+        good = good && isfinite(x[i]);
     return good;
 }
 
@@ -147,16 +153,23 @@ static double correlation(const double *x, const double *y, int n)
     return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : NAN;
 }
 
-double gains_compensation(const struct weight *ga, const struct weight *gb, const struct slice *wa,
-                          const struct slice *wb, const struct basis *b)
+int gains_compensation(double *r, const struct weight *ga, const struct weight *gb, const struct slice *wa,
+                       const struct slice *wb, const struct basis *b, struct err *e)
 {
     double x[BASIS_MAX], y[BASIS_MAX], c[BASIS_MAX], d[BASIS_MAX];
-    if (!ga || !gb || !wa->t || !wb->t || !log_gains(x, ga, b) || !log_gains(y, gb, b) || !log_columns(c, wa, b) ||
-        !log_columns(d, wb, b))
-        return NAN;
+    int rc;
+    *r = NAN;
+    if (!ga || !gb || !wa->t || !wb->t)
+        return 0;
+    if ((rc = log_gains(x, ga, b, e)) || (rc = log_gains(y, gb, b, e)) || (rc = log_columns(c, wa, b, e)) ||
+        (rc = log_columns(d, wb, b, e)))
+        return rc;
+    if (!all_finite(x, b->n) || !all_finite(y, b->n) || !all_finite(c, b->n) || !all_finite(d, b->n))
+        return 0;
     for (int i = 0; i < b->n; i++) {
         x[i] -= y[i];
         c[i] = d[i] - c[i];
     }
-    return correlation(x, c, b->n);
+    *r = correlation(x, c, b->n);
+    return 0;
 }

@@ -8,18 +8,18 @@
 
 #include "lineage/compare.h"
 
-/* A pair of gains (d_model each); mean correlation of n of them, with its permutation test.  false: none differs from
- * a constant. */
+/* A pair of gains (d_model each; NULL: the model has none there). */
 struct gain_pair {
     const struct weight *a, *b;
 };
-bool gains_compare(double *effect, struct chance_result *c, const struct gain_pair *g, int n, const struct basis *b,
-                   int64_t draws, uint64_t seed, int threads, struct err *e);
+/* Mean correlation of n pairs, with its permutation test; *effect is NAN where no pair differs from a constant. */
+int gains_compare(double *effect, struct chance_result *c, const struct gain_pair *g, int n, const struct basis *b,
+                  int64_t draws, uint64_t seed, int threads, struct err *e) MUST_CHECK;
 
 /* Whether differences of gains are made up for by the columns of the matrix they feed: the correlation over the
  * chosen dimensions of log |gain_A / gain_B| with −log(|W_A:k| / |W_B:k|).  Near 1 where one model is the other with
- * its channels rescaled; else near 0.  NAN: not to be had. */
-double gains_compensation(const struct weight *ga, const struct weight *gb, const struct slice *wa,
-                          const struct slice *wb, const struct basis *b);
+ * its channels rescaled; else near 0.  NAN: a part is missing or holds a zero, or nothing differs. */
+int gains_compensation(double *r, const struct weight *ga, const struct weight *gb, const struct slice *wa,
+                       const struct slice *wb, const struct basis *b, struct err *e) MUST_CHECK;
 
 #endif

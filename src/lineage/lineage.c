@@ -115,31 +115,32 @@ static int test_neurons(struct lineage_pair *p, enum lineage_test t, const struc
     return 0;
 }
 
-/* Mean over the matched feed-forwards. */
-static double compensation(const struct lineage_pair *p, const struct compared *ffn)
+/* Mean over the matched feed-forwards; NAN: it is not to be had of any. */
+static int compensation(double *mean, const struct lineage_pair *p, const struct compared *ffn, struct err *e)
 {
     double sum = 0;
-    int n = 0;
-    for (int i = 0; i < ffn->n && i < MATCH_BLOCKS; i++) {
+    int n = 0, rc = 0;
+    for (int i = 0; i < ffn->n && i < MATCH_BLOCKS && rc == 0; i++) {
         const struct ffn_view *a = &p->a->v.ffn[p->a->ffn.index[ffn->m[i].a]];
         const struct ffn_view *b = &p->b->v.ffn[p->b->ffn.index[ffn->m[i].b]];
-        double r = gains_compensation(p->a->v.layer[a->layer].norm[1], p->b->v.layer[b->layer].norm[1], &a->part[1],
-                                      &b->part[1], &p->b->basis);
-        if (!isnan(r)) {
+        double r;
+        rc = gains_compensation(&r, p->a->v.layer[a->layer].norm[1], p->b->v.layer[b->layer].norm[1], &a->part[1],
+                                &b->part[1], &p->b->basis, e);
+        if (rc == 0 && !isnan(r)) {
             sum += r;
             n++;
         }
     }
-    return n ? sum / n : NAN;
+    *mean = n ? sum / n : NAN;
+    return rc;
 }
 
 static int test_gains(struct lineage_pair *p, const struct compared *found, const struct lineage_opts *o, struct err *e)
 {
     struct gain_pair g[2 * LINEAGE_MAX_LAYERS];
     struct chance_result c = {.p = 1};
-    double effect = 0;
+    double effect;
     int n = 0;
-    e->code = 0;
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < found[i].n; k++) {
             const struct layer_match *m = &found[i].m[k];
@@ -147,12 +148,14 @@ static int test_gains(struct lineage_pair *p, const struct compared *found, cons
             int b = i ? p->b->ffn.layer[m->b] : p->b->attn.layer[m->b];
             g[n++] = (struct gain_pair){p->a->v.layer[a].norm[i], p->b->v.layer[b].norm[i]};
         }
-    if (gains_compare(&effect, &c, g, n, &p->b->basis, o->draws, o->seed, o->x->threads, e))
-        put(p, TEST_GAINS, effect, &c);
-    else
+    int rc = gains_compare(&effect, &c, g, n, &p->b->basis, o->draws, o->seed, o->x->threads, e);
+    if (rc)
+        return rc;
+    if (isnan(effect))
         p->test[TEST_GAINS].why_not = "no norm gains in both models that differ from a constant";
-    p->compensation = compensation(p, &found[1]);
-    return e->code;
+    else
+        put(p, TEST_GAINS, effect, &c);
+    return compensation(&p->compensation, p, &found[1], e);
 }
 
 /* The two tests that need no dimensions. */
@@ -231,13 +234,14 @@ static int mapped(struct lineage_pair *p, const struct embeddings *m, const stru
     return rc;
 }
 
-/* mean over layers of <a, b> / (|a| |b|) of the gains: near 1 for any two models. */
-static double norm_cosine(const struct view *a, const struct view *b)
+/* Mean over layers of <a, b> / (|a| |b|) of the gains before attention: near 1 for any two models.  NAN: none. */
+static int norm_cosine(double *mean, const struct view *a, const struct view *b, struct err *e)
 {
     float *x = mem_new((size_t)a->d_model, sizeof *x), *y = mem_new((size_t)a->d_model, sizeof *y);
+    int rc = x && y ? 0 : err_set(e, ERR_NOMEM, "%s: no memory for its gains", a->path);
     double sum = 0;
     int n = 0;
-    for (int l = 0; x && y && a->d_model == b->d_model && l < a->n_layer && l < b->n_layer; l++) {
+    for (int l = 0; rc == 0 && a->d_model == b->d_model && l < a->n_layer && l < b->n_layer; l++) {
         double xy = 0, xx = 0, yy = 0;
         if (!a->layer[l].norm[0] || !b->layer[l].norm[0])
             continue;
@@ -255,7 +259,8 @@ static double norm_cosine(const struct view *a, const struct view *b)
     }
     mem_free(x);
     mem_free(y);
-    return n ? sum / n : NAN;
+    *mean = n ? sum / n : NAN;
+    return rc;
 }
 
 static int run_tests(struct lineage_pair *p, const struct lineage_opts *o, struct err *e)
@@ -343,12 +348,13 @@ static int test_activations(struct lineage_pair *p, const struct lineage_opts *o
 int lineage_run(struct lineage_pair *p, const struct subject *a, const struct subject *b, const struct lineage_opts *o,
               struct err *e)
 {
-    *p = (struct lineage_pair){.a = a, .b = b, .jaccard = -1, .norm_cosine = norm_cosine(&a->v, &b->v),
-                             .compensation = NAN};
+    *p = (struct lineage_pair){.a = a, .b = b, .jaccard = -1, .compensation = NAN};
     bool one_seed = a->has_seed && b->has_seed && a->seed == b->seed && a->v.d_model == b->v.d_model &&
                     a->v.vocab == b->v.vocab && a->v.n_layer == b->v.n_layer;
     test_tensors(p);
-    int rc = test_activations(p, o, e);
+    int rc = norm_cosine(&p->norm_cosine, &a->v, &b->v, e);
+    if (rc == 0)
+        rc = test_activations(p, o, e);
     if (rc)
         return rc;
     if (!a->v.embed || !b->v.embed) {

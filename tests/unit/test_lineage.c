@@ -239,6 +239,58 @@ static void threads_do_not_matter(void **state)
     toy_free(&b);
 }
 
+static bool same_results(const struct lineage_pair *p, const struct lineage_pair *q)
+{
+    bool same = p->verdict == q->verdict && memcmp(&p->compensation, &q->compensation, sizeof p->compensation) == 0 &&
+                memcmp(&p->norm_cosine, &q->norm_cosine, sizeof p->norm_cosine) == 0;
+    for (int t = 0; t < N_TESTS; t++)
+        same = same && p->test[t].done == q->test[t].done &&
+               memcmp(&p->test[t].effect, &q->test[t].effect, sizeof(double)) == 0 &&
+               memcmp(&p->test[t].p, &q->test[t].p, sizeof(double)) == 0;
+    return same;
+}
+
+/* Every third allocation fails once: the verdict is the same or there is none. */
+static void short_memory_is_no_finding(void **state)
+{
+    (void)state;
+    const char *dir = test_dir(), *bad;
+    struct toy a;
+    struct subject s[2];
+    struct nn x;
+    struct lineage_pair whole, p;
+    ok(nn_init(&x, kernels_best(&bad), 1, &e));
+    for (int i = 0; i < 2; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s/%d.safetensors", dir, i);
+        toy_new(&a, 5);
+        if (i)
+            toy_noise(&a, 0.3f, 8);
+        toy_write(&a, path);
+        toy_free(&a);
+        ok(subject_open(&s[i], path, &x, &e));
+    }
+    struct lineage_opts o = {.x = &x, .draws = 9, .seed = 1};
+    ok(lineage_run(&whole, &s[0], &s[1], &o, &e));
+    lineage_judge(&whole, 1);
+    long n = 1;
+    for (int rc = ERR_NOMEM; rc; n += 3) {
+        mem_fail_at(n);
+        rc = lineage_run(&p, &s[0], &s[1], &o, &e);
+        mem_fail_at(0);
+        if (rc && (rc != ERR_NOMEM || e.code != rc))
+            fail_msg("allocation %ld: %d \"%s\"", n, rc, e.msg);
+        lineage_judge(&p, 1);
+        if (rc == 0 && !same_results(&p, &whole))
+            fail_msg("allocation %ld: %s (%s)", n, lineage_verdict_name(p.verdict), p.reason);
+    }
+    assert_true(n > 50);
+    subject_close(&s[0]);
+    subject_close(&s[1]);
+    nn_release(&x);
+    test_dir_remove(dir);
+}
+
 /* ---- chance ---- */
 
 static double draw(void *user, uint64_t t)
@@ -363,6 +415,7 @@ int main(void)
     const struct CMUnitTest t[] = {
         cmocka_unit_test(independent_models_are_not_flagged), cmocka_unit_test(relatives_are_found),
         cmocka_unit_test(shared_parts_are_named), cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(short_memory_is_no_finding),
         cmocka_unit_test(permutation_p_is_honest),
         cmocka_unit_test(a_test_stops_at_the_twentieth),
         cmocka_unit_test(stopping_early_keeps_p_honest), cmocka_unit_test(tails_are_right),
