@@ -78,20 +78,29 @@ static void quote(struct auditor *u, const char *name, enum check_result r, cons
     snprintf(c->detail_ko, sizeof c->detail_ko, "%s", ko);
 }
 
+/* A check that fails by what a reader said; that memory was short says nothing about the run. */
+static int refute(struct auditor *u, const char *name, const struct err *why, const char *ko, struct err *e)
+{
+    if (why->code == ERR_NOMEM)
+        return err_set(e, ERR_NOMEM, "%s", why->msg);
+    quote(u, name, CHECK_FAIL, why, ko);
+    return 0;
+}
+
 static const double NONE = (double)NAN;
 
 /* ---- the ledger by itself ---- */
 
-static void check_signatures(struct auditor *u)
+static int check_signatures(struct auditor *u, struct err *e)
 {
     const struct logbook *b = u->b;
     struct note_signer s = {b->origin, b->genesis.key};
-    struct err e;
+    struct err why;
     uint64_t covered = 0, notes = b->ledger.n_entries - b->ledger.n_records;
-    int rc = ledger_signed_check(&b->ledger, b->origin, &s, &covered, &e);
-    if (rc)
-        quote(u, "signatures", CHECK_FAIL, &e,
-              rc == ERR_SIGNATURE ? "GENESIS의 키로 한 올바른 서명이 없는 검인이 있다" : "");
+    int bad = ledger_signed_check(&b->ledger, b->origin, &s, &covered, &why), rc = 0;
+    if (bad)
+        rc = refute(u, "signatures", &why,
+                    bad == ERR_SIGNATURE ? "GENESIS의 키로 한 올바른 서명이 없는 검인이 있다" : "", e);
     else if (covered + 1 == b->ledger.n_records)
         say(u, "signatures", CHECK_NOT_DECIDABLE, (double)covered, "the last record is not signed for: the run was "
             "stopped there, or somebody cut the rest off",
@@ -104,6 +113,7 @@ static void check_signatures(struct auditor *u)
         say(u, "signatures", CHECK_PASS, (double)notes, ONE_OR(notes, "%" PRIu64 " checkpoint by the key of GENESIS",
             "%" PRIu64 " checkpoints by the key of GENESIS"), "GENESIS의 키로 서명한 검인 %" PRIu64 "개", notes);
     u->signed_for = covered;
+    return rc;
 }
 
 static bool is_lodged(const struct auditor *u)
@@ -144,33 +154,33 @@ static bool like_checkpoint(const struct buf *b)
            memmem(b->p, b->len, behind, sizeof behind - 1);
 }
 
-static int check_witnessed(struct auditor *u, struct err *to)
+static int check_witnessed(struct auditor *u, struct err *e)
 {
     const struct logbook *b = u->b;
     struct note_signer s = {b->origin, b->genesis.key};
     struct checkpoint c;
     struct buf note = {0};
-    struct err e;
+    struct err why;
     size_t n;
     if (!u->o->checkpoint) {
         say(u, "witnessed", CHECK_NOT_DECIDABLE, NONE, "no checkpoint that someone kept was given",
             "보관된 검인을 알려 주지 않았다");
         return 0;
     }
-    int rc = file_read(&note, u->o->checkpoint, 1 << 20, to);
+    int rc = file_read(&note, u->o->checkpoint, 1 << 20, e);
     if (rc == 0 && !like_checkpoint(&note))
-        rc = err_set(to, ERR_FORMAT, "%s: is not a signed checkpoint of a run", u->o->checkpoint);
+        rc = err_set(e, ERR_FORMAT, "%s: is not a signed checkpoint of a run", u->o->checkpoint);
     if (rc) {
         buf_release(&note);
         return rc;
     }
-    rc = note_verify(note.p, note.len, &s, &n, &e);
-    if (rc == 0)
-        rc = checkpoint_read(&c, note.p, n, b->origin, &e);
-    if (rc) {
-        err_prefix(&e, "%s", u->o->checkpoint);
-        quote(u, "witnessed", CHECK_FAIL, &e,
-              rc == ERR_SIGNATURE ? "보관된 검인에 GENESIS의 키로 한 올바른 서명이 없다" : "");
+    int bad = note_verify(note.p, note.len, &s, &n, &why);
+    if (bad == 0)
+        bad = checkpoint_read(&c, note.p, n, b->origin, &why);
+    if (bad) {
+        err_prefix(&why, "%s", u->o->checkpoint);
+        rc = refute(u, "witnessed", &why,
+                    bad == ERR_SIGNATURE ? "보관된 검인에 GENESIS의 키로 한 올바른 서명이 없다" : "", e);
     } else {
         struct digest root = root_of_first(&b->ledger, c.size);
         bool same = c.size <= b->ledger.n_records && memcmp(root.b, c.root.b, sizeof root.b) == 0;
@@ -183,7 +193,7 @@ static int check_witnessed(struct auditor *u, struct err *to)
                 " records, and not of these"), "보관된 검인은 기록 %" PRIu64 "개의 것이며, 이 기록들의 것이 아니다", c.size);
     }
     buf_release(&note);
-    return 0;
+    return rc;
 }
 
 static int check_profile(struct auditor *u, struct err *e)
@@ -398,16 +408,16 @@ static int same_config(const struct auditor *u, struct err *why)
     return rc;
 }
 
-static void check_files(struct auditor *u)
+static int check_files(struct auditor *u, struct err *e)
 {
     struct err why;
     if (same_config(u, &why) || final_files_check(&u->b->final, u->o->dir, &why))
-        quote(u, "files", CHECK_FAIL, &why, "");
-    else
-        say(u, "files", CHECK_PASS, (double)u->b->final.n_files, ONE_OR(u->b->final.n_files,
-            "%" PRIu64 " file and the configuration are the ledger's",
-            "%" PRIu64 " files and the configuration are the ledger's"),
-            "파일 %" PRIu64 "개와 설정이 원장의 것과 같다", u->b->final.n_files);
+        return refute(u, "files", &why, "", e);
+    say(u, "files", CHECK_PASS, (double)u->b->final.n_files, ONE_OR(u->b->final.n_files,
+        "%" PRIu64 " file and the configuration are the ledger's",
+        "%" PRIu64 " files and the configuration are the ledger's"),
+        "파일 %" PRIu64 "개와 설정이 원장의 것과 같다", u->b->final.n_files);
+    return 0;
 }
 
 static int same_state(struct auditor *u, const char *path, struct err *e)
@@ -449,20 +459,20 @@ static int check_weights(struct auditor *u, struct err *e)
         return rc;
     }
     if (model_load_weights(u->o->dir, &u->b->config.model, &u->table, u->w, &why)) {
-        quote(u, "weights", CHECK_FAIL, &why, "");
+        rc = refute(u, "weights", &why, "", e);
         mem_unmap(u->w, u->table.total * sizeof(real));
         u->w = NULL;
     } else if (!file_exists(path.p)) {
         say(u, "weights", CHECK_NOT_DECIDABLE, NONE, "the state is not here: only a replay can tie the model to "
             "FINAL's root", "마지막 상태가 여기 없다. 모델이 FINAL의 해시와 맞는지는 재현해야 알 수 있다");
     } else if (same_state(u, path.p, &why)) {
-        quote(u, "weights", CHECK_FAIL, &why, "");
+        rc = refute(u, "weights", &why, "", e);
     } else {
         say(u, "weights", CHECK_PASS, u->table.n, "the %d tensors of the model file are those of FINAL's state",
             "모델 파일의 텐서 %d개가 FINAL의 상태와 같다", u->table.n);
     }
     buf_release(&path);
-    return 0;
+    return rc;
 }
 
 static int check_corpus(struct auditor *u, struct err *e)
@@ -494,39 +504,30 @@ static int check_corpus(struct auditor *u, struct err *e)
     return 0;
 }
 
-static int check_model_sig(struct auditor *u, struct err *to)
+static int check_model_sig(struct auditor *u, struct err *e)
 {
     struct oms_report r;
     struct dsse_key *k = NULL;
     struct buf path = {0};
-    struct err e;
-    int rc = file_join(&path, u->o->dir, "model.sig", &e);
-    if (rc == 0 && !file_exists(path.p) && !u->o->model_key) {
-        buf_release(&path);
-        return 0;   /* not signed, and nobody asks */
-    }
-    if (rc == 0 && !u->o->model_key) {
+    struct err why;
+    int rc = file_join(&path, u->o->dir, "model.sig", e);
+    bool asked = u->o->model_key != NULL, there = rc == 0 && file_exists(path.p);
+    if (rc == 0 && asked && (rc = dsse_public_read(&k, u->o->model_key, e)) == 0) {
+        int bad = oms_verify(u->o->dir, path.p, k, &r, &why);
+        if (bad)
+            rc = refute(u, "model-sig", &why,
+                        bad == ERR_SIGNATURE ? "model.sig에 알려 준 키로 이 내용에 한 서명이 없다" : "", e);
+        else
+            say(u, "model-sig", CHECK_PASS, (double)r.files, ONE_OR(r.files,
+                "%" PRIu64 " file is the one that was signed", "%" PRIu64 " files are those that were signed"),
+                "파일 %" PRIu64 "개가 서명한 것과 같다", r.files);
+    } else if (rc == 0 && there) {   /* not signed, and nobody asks: no check */
         say(u, "model-sig", CHECK_NOT_DECIDABLE, NONE, "there is a model.sig, and no public key was given",
             "model.sig가 있으나 공개 키를 알려 주지 않았다");
-        buf_release(&path);
-        return 0;
     }
-    if (rc == 0 && (rc = dsse_public_read(&k, u->o->model_key, to))) {
-        buf_release(&path);
-        return rc;
-    }
-    if (rc == 0)
-        rc = oms_verify(u->o->dir, path.p, k, &r, &e);
-    if (rc)
-        quote(u, "model-sig", CHECK_FAIL, &e,
-              rc == ERR_SIGNATURE ? "model.sig에 알려 준 키로 이 내용에 한 서명이 없다" : "");
-    else
-        say(u, "model-sig", CHECK_PASS, (double)r.files, ONE_OR(r.files, "%" PRIu64 " file is the one that was signed",
-            "%" PRIu64 " files are those that were signed"),
-            "파일 %" PRIu64 "개가 서명한 것과 같다", r.files);
     dsse_key_free(k);
     buf_release(&path);
-    return 0;
+    return rc;
 }
 
 /* ---- how far the weights moved ---- */
@@ -611,9 +612,10 @@ static int checks(struct auditor *u, struct err *e)
     say(u, "chain", CHECK_PASS, (double)l->n_records, ONE_OR(l->n_records, "%" PRIu64 " record, and none before it",
         "%" PRIu64 " records, each holds the hash of the one before"),
         "기록 %" PRIu64 "개가 저마다 앞 기록의 해시를 담고 있다", l->n_records);
-    check_signatures(u);
+    rc = check_signatures(u, e);
     check_lodged(u);
-    rc = check_witnessed(u, e);
+    if (rc == 0)
+        rc = check_witnessed(u, e);
     if (rc == 0)
         rc = check_profile(u, e);
     check_seed(u);
@@ -625,10 +627,8 @@ static int checks(struct auditor *u, struct err *e)
         return rc;
     check_segments(u);
     check_complete(u);
-    check_files(u);
-    if ((rc = check_weights(u, e)))
-        return rc;
-    if ((rc = check_model_sig(u, e)) || (rc = check_corpus(u, e)) || (rc = check_movement(u, e)))
+    if ((rc = check_files(u, e)) || (rc = check_weights(u, e)) || (rc = check_model_sig(u, e)) ||
+        (rc = check_corpus(u, e)) || (rc = check_movement(u, e)))
         return rc;
     check_end(u);
     return 0;
