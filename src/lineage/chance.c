@@ -47,15 +47,27 @@ struct chance_result chance_test(double x, int64_t draws, double (*figure)(void 
     return r;
 }
 
+static double poisson_log(double mean, int k) { return (double)k * log(mean) - mean - lgamma((double)k + 1); }
+
 double chance_poisson_tail(double mean, int k)
 {
+    double sum = 0, term;
     if (k <= 0)
         return 1;
-    /* The terms from k on, the first one through logarithms: no cancellation. */
-    double term = exp((double)k * log(mean) - mean - lgamma((double)k + 1)), sum = term;
-    for (int i = k + 1; i < k + 1000 && term > sum * 1e-17; i++) {
-        term *= mean / i;
+    if (k <= mean) {
+        /* The terms below k, falling from the last one on: together about a half at most, so that the rest is exact. */
+        term = exp(poisson_log(mean, k - 1));
+        for (int i = k - 1; i >= 0 && term > sum * 1e-17; i--) {
+            sum += term;
+            term *= i / mean;
+        }
+        return 1 - sum;
+    }
+    /* The terms from k on, falling too; the first one through logarithms: no cancellation. */
+    term = exp(poisson_log(mean, k));
+    for (int i = k + 1; term > sum * 1e-17; i++) {
         sum += term;
+        term *= mean / i;
     }
     return sum < 1 ? fmax(sum, CHANCE_LEAST) : 1;
 }

@@ -381,6 +381,14 @@ static void tails_are_right(void **state)
     assert_true(fabs(chance_poisson_tail(1, 3) - (1 - exp(-1) * 2.5)) < 1e-12);
     assert_true(fabs(chance_poisson_tail(2, 20) / 6.4e-14 - 1) < 0.05);
     assert_true(fabs(chance_poisson_tail(3, 0) - 1) < 1e-12);
+    /* Below the mean: P(X ≥ 1) = 1 − e^−mean, and what a thousand terms do not reach. */
+    assert_true(fabs(chance_poisson_tail(2, 1) - (1 - exp(-2))) < 1e-12);
+    assert_true(fabs(chance_poisson_tail(1000, 1) - 1) < 1e-12);
+    assert_true(fabs(chance_poisson_tail(3000, 100) - 1) < 1e-12);
+    /* About the mean, by the central limit: a half, and both ways of adding up meet. */
+    double at = chance_poisson_tail(4000, 4000), above = chance_poisson_tail(4000, 4001);
+    assert_true(fabs(at - 0.5) < 0.01 && at > above && at - above < 1 / sqrt(2 * 3.14159 * 4000));
+    assert_true(chance_poisson_tail(10, 5000) >= CHANCE_LEAST);
     double p[4] = {0.01, 0.04, 0.03, 0.005};
     const double want[4] = {0.03, 0.06, 0.06, 0.02};
     chance_holm(p, 4);
