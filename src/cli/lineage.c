@@ -1,4 +1,5 @@
 /* dokja lineage: the weight-lineage audit of models. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -226,7 +227,7 @@ int cmd_lineage(int argc, char **argv, struct err *e)
     struct lineage l = {.seed = 1, .run_limit = 2e9};
     const struct opt opts[] = {
         {"permutations", 0, OPT_INT, &l.draws, "N",
-         "draws of a permutation test at most (from 9999, with the number of pairs)", 99, 10000000, NULL},
+         "draws of a permutation test at most (from 9999, with the number of pairs)", 1, 10000000, NULL},
         {"seed", 0, OPT_SEED, &l.seed, "N", "of the permutations (1)", 0, 0, NULL},
         {"text", 0, OPT_STR, &l.text, "FILE", "lines that the models are run on (sentences of the program's own)", 0, 0,
          NULL},
@@ -245,9 +246,14 @@ int cmd_lineage(int argc, char **argv, struct err *e)
     int rc = opt_parse(&spec, argc, argv, &l.n, e);
     if (rc)
         return rc > 0 ? 0 : rc;
+    const int pairs = l.n * (l.n - 1) / 2;
+    const int64_t least = lineage_least_draws(pairs);
     if (l.draws == 0) {
-        int64_t tests = (int64_t)N_TESTS * l.n * (l.n - 1) / 2;
+        int64_t tests = (int64_t)N_TESTS * pairs;
         l.draws = 200 * tests < DRAWS ? DRAWS : 200 * tests - 1 < MOST_DRAWS ? 200 * tests - 1 : MOST_DRAWS;
+    } else if (l.draws < least) {
+        return err_set(e, ERR_USAGE, "--permutations %" PRId64 ": with %d pair%s expected at least %" PRId64
+                       ", or no permutation test could find anything", l.draws, pairs, PLURAL(pairs), least);
     }
     l.s = mem_new((size_t)l.n, sizeof *l.s);
     l.p = mem_new(MAX_PAIRS, sizeof *l.p);

@@ -85,6 +85,8 @@ int lineage_run(struct lineage_pair *p, const struct subject *a, const struct su
               struct err *e) MUST_CHECK;
 /* Holm over all pairs, then the verdicts. */
 void lineage_judge(struct lineage_pair *p, int n);
+/* The fewest draws with which a permutation test of n pairs can be a finding whatever tests are done beside it. */
+int64_t lineage_least_draws(int n);
 
 const char *lineage_test_name(enum lineage_test t);
 bool lineage_test_supports(enum lineage_test t);   /* a figure to support others: no p-value, never a finding */

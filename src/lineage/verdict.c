@@ -7,7 +7,8 @@
 #include "lineage/calibration.h"
 #include "lineage/lineage.h"
 
-static const double ALPHA = 0.01, COMPENSATED = 0.7, ANSWERS_ALIKE = 0.5;
+enum { ONE_IN = 100 };   /* findings have p <= 1 / ONE_IN */
+static const double ALPHA = 1.0 / ONE_IN, COMPENSATED = 0.7, ANSWERS_ALIKE = 0.5;
 
 const char *lineage_verdict_name(enum lineage_verdict v)
 {
@@ -129,6 +130,15 @@ static void judge(struct lineage_pair *p)
     else
         decide(p, LINEAGE_NONE, "no test found more than independent pairs show; this is not proof of training from "
                "scratch");
+}
+
+/* p is 1 / (draws + 1) at least, and Holm multiplies the smallest by the number of tests. */
+int64_t lineage_least_draws(int n)
+{
+    int64_t tests = 0;
+    for (int t = 0; t < N_TESTS; t++)
+        tests += lineage_test_supports((enum lineage_test)t) ? 0 : n;
+    return ONE_IN * tests - 1;
 }
 
 void lineage_judge(struct lineage_pair *p, int n)

@@ -34,7 +34,7 @@ train c corpus2 1 tok --depth 2    # the same initial weights as a
 train d corpus2 4 tok2 --depth 2
 cp -r a copy
 
-L="lineage --permutations 999"
+L="lineage --permutations 1199"
 out=$("$DOKJA" $L a b --json 2>err.txt); is "two models" $? 0
 is "one JSON document" "$(printf '%s\n' "$out" | wc -l)" 1
 for k in pairs a b verdict p_value effect percentile tests; do has "key $k" "$out" "\"$k\":"; done
@@ -111,6 +111,10 @@ fails "an empty text" 1 "empty.txt: holds no text" "$DOKJA" lineage a b --text e
 printf 'x\377' >bytes.txt
 fails "no text" 1 "bytes.txt: byte 1 is not UTF-8" "$DOKJA" lineage a b --text bytes.txt
 fails "a text that is not there" 1 "nowhere.txt" "$DOKJA" lineage a b --text nowhere.txt
+fails "draws that can find nothing" 2 "--permutations 1198: with 1 pair expected at least 1199" \
+    "$DOKJA" lineage --permutations 1198 a b
+fails "nor of three pairs" 2 "--permutations 3598: with 3 pairs expected at least 3599" \
+    "$DOKJA" lineage --permutations 3598 a b copy
 fails "one model" 2 "usage" "$DOKJA" lineage a
 fails "no such model" 1 "nowhere" "$DOKJA" lineage a nowhere
 printf 'GGUF????????????????????????' >x.gguf

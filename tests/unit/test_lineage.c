@@ -396,6 +396,28 @@ static void tails_are_right(void **state)
         assert_true(fabs(p[i] - want[i]) < 1e-12);
 }
 
+/* With the fewest draws the smallest p there is makes a finding among all tests of all pairs, with one less not. */
+static void fewest_draws_can_find(void **state)
+{
+    (void)state;
+    static struct subject s;
+    static struct lineage_pair p[3];
+    for (int n = 1; n <= 3; n++)
+        for (int less = 0; less < 2; less++) {
+            int64_t draws = lineage_least_draws(n) - less;
+            for (int i = 0; i < n; i++) {
+                p[i] = (struct lineage_pair){.a = &s, .b = &s};
+                for (int t = 0; t < N_TESTS; t++)
+                    p[i].test[t] = (struct test_result){.done = true, .p_raw = 1};
+            }
+            p[0].test[TEST_SPECTRA].p_raw = 1 / ((double)draws + 1);
+            p[0].test[TEST_SPECTRA].effect = 1;
+            lineage_judge(p, n);
+            assert_int_equal(p[0].test[TEST_SPECTRA].flagged, !less);
+        }
+    assert_int_equal(lineage_least_draws(1), 1199);
+}
+
 /* A tokenizer file may give one id to more texts than the embedding has rows. */
 static void many_texts_of_one_id_are_paired(void **state)
 {
@@ -427,6 +449,7 @@ int main(void)
         cmocka_unit_test(permutation_p_is_honest),
         cmocka_unit_test(a_test_stops_at_the_twentieth),
         cmocka_unit_test(stopping_early_keeps_p_honest), cmocka_unit_test(tails_are_right),
+        cmocka_unit_test(fewest_draws_can_find),
         cmocka_unit_test(many_texts_of_one_id_are_paired),
     };
     return cmocka_run_group_tests(t, NULL, NULL);
