@@ -45,6 +45,7 @@ static json_t *test_json(const struct test_result *r, enum lineage_test t)
     o = json_with(o, "effect", real_or_null(r->effect));
     o = json_with(o, "needed", r->decides ? json_real(r->needed) : json_null());
     o = json_with(o, "percentile", r->percentile >= 0 ? json_real(r->percentile) : json_null());
+    o = json_with(o, "control_pairs", json_integer(calibration_pairs(t)));
     o = json_with(o, "p_value", lineage_test_supports(t) ? json_null() : json_real(r->p));
     o = json_with(o, "p_raw", lineage_test_supports(t) ? json_null() : json_real(r->p_raw));
     o = json_with(o, "permutations", json_integer(r->draws));
@@ -133,8 +134,8 @@ static int print_json(const struct lineage *l, double seconds, struct err *e)
             return err_set(e, ERR_VALUE, "%s, %s: out of memory for the report, or a name is not UTF-8",
                            l->p[i].a->v.path, l->p[i].b->v.path);
         }
-    root = json_pack("{s:o, s:i, s:I, s:f}", "pairs", pairs, "control_pairs", calibration_pairs(), "peak_rss_bytes",
-                     (json_int_t)mem_peak_rss(), "seconds", seconds);
+    root = json_pack("{s:o, s:i, s:I, s:f}", "pairs", pairs, "control_pairs", calibration_pairs(TEST_TENSORS),
+                     "peak_rss_bytes", (json_int_t)mem_peak_rss(), "seconds", seconds);
     int rc = root ? json_print(&b, root, 0, e) : err_set(e, ERR_NOMEM, "out of memory for the report");
     if (rc == 0)
         printf("%s\n", b.p);

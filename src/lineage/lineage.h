@@ -30,7 +30,7 @@ struct test_result {
     bool done, flagged;
     const char *why_not;       /* not done: why */
     double effect, p_raw, p;   /* p: Holm-corrected over all tests of all pairs */
-    double percentile;         /* of the effect among controls, 0 to 100; −1: no calibration */
+    double percentile;         /* of the effect among controls, 0 to 100; −1: not done */
     bool decides;              /* can be a finding */
     double needed;             /* least effect that counts, where it decides */
     double z;                  /* against the draws; 0 where there are none */

@@ -70,6 +70,9 @@ out2=$("$DOKJA" lineage --permutations 1999 heads graft --json 2>err.txt)
 is "attention alone" "$(printf %s "$out2" | verdicts)" shares-components
 has "attention alone: named" "$out2" '"in common: attention; attention in 100 %, feed-forward in 0 % of the layers"'
 has "attention alone: by every head" "$out2" '"heads_found_twice":1.0'
+controls() { grep -o "\"test\":\"$1\",[^}]*}" | grep -o '"control_pairs":[0-9]*' | tail -n 1; }
+is "controls of heads" "$(printf %s "$out2" | controls heads)" '"control_pairs":172'
+is "controls of all others" "$(printf %s "$out2" | controls stream)" '"control_pairs":496'
 is "attention alone, not the other way" "$("$DOKJA" $L heads heads2 --json 2>err.txt | verdicts)" no-evidence
 
 part() { sed 's/,"peak_rss_bytes".*//'; }
