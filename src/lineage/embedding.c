@@ -129,14 +129,14 @@ double embeddings_same(struct chance_result *r, const struct embeddings *m, cons
 /* ---- the map ---- */
 
 /* In place: the lower triangle of m (n, n) becomes L with L·L' = m. */
-static void cholesky(double *m, int n)
+static void cholesky(double *m, int n, int threads)
 {
     for (int j = 0; j < n; j++) {
         double *rj = m + (size_t)j * (size_t)n, s = rj[j];
         for (int k = 0; k < j; k++)
             s -= rj[k] * rj[k];
         rj[j] = sqrt(s > 1e-30 ? s : 1e-30);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(threads)
         for (int i = j + 1; i < n; i++) {
             double *ri = m + (size_t)i * (size_t)n, t = ri[j];
             for (int k = 0; k < j; k++)
@@ -206,7 +206,7 @@ int embeddings_map(float *map, double *r2, const struct embeddings *m, const str
         gemm(x, &k);
         for (size_t i = 0; i < nm; i++)
             b[i] = map[i];
-        cholesky(l, da);
+        cholesky(l, da, x->threads);
         solve(l, b, da, nb);
         for (size_t i = 0; i < nm; i++)
             map[i] = (float)b[i];
