@@ -13,7 +13,8 @@ enum rng_purpose {
     RNG_SAMPLE = 3, /* stream = request, index = position */
     RNG_PRIMER = 4,
     RNG_BENCH = 5,
-    RNG_TEST = 6
+    RNG_TEST = 6,
+    RNG_LINEAGE = 7 /* stream = what is permuted (lineage/chance.h) */
 };
 
 struct rng4 {

@@ -158,7 +158,7 @@ static void test(struct tested *t, struct question *q, const struct nn *x, uint6
     answers(by_up, q, x, 1);
     t->agree = agreements(by_gate, by_up, NULL, t->n);
     for (int d = 0; d < ACTIVATION_DRAWS; d++) {
-        chance_permutation(order, t->n, seed, 3, (uint64_t)d);
+        chance_permutation(order, t->n, seed, CHANCE_ANSWERS, (uint64_t)d);
         t->drawn_agree += agreements(by_gate, by_up, order, t->n);
     }
 }

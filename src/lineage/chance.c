@@ -6,7 +6,7 @@
 
 #include "base/rng.h"
 
-enum { BLOCK = 256, MAX_HOLM = 1 << 16, RNG_LINEAGE = 7 };
+enum { BLOCK = 256, MAX_HOLM = 1 << 16 };
 
 void chance_permutation(int *perm, int n, uint64_t seed, uint32_t stream, uint64_t t)
 {

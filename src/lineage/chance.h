@@ -11,6 +11,9 @@
 
 enum { CHANCE_STOP = 20 };
 
+/* What is permuted: streams of chance_permutation.  Tests may share one: Holm's correction asks for no independence. */
+enum { CHANCE_EMBEDDING = 1, CHANCE_NEURONS = 2, CHANCE_LAYERS = 3, CHANCE_ANSWERS = 3, CHANCE_GAINS = 5,
+       CHANCE_HEADS = 6 };
 /* perm[0..n): a uniformly random permutation, draw `t` of (seed, stream). */
 void chance_permutation(int *perm, int n, uint64_t seed, uint32_t stream, uint64_t t);
 

@@ -82,7 +82,7 @@ static double permuted(void *user, uint64_t t)
     const struct mantel *k = user;
     int perm[BASIS_MAX], roles;
     double sum = 0;
-    chance_permutation(perm, k->h, k->seed, 3, t);
+    chance_permutation(perm, k->h, k->seed, CHANCE_LAYERS, t);
     for (int i = 0; i < k->n; i++)
         sum += rows_product(k->a, k->m[i].a, k->b, k->m[i].b, 1, perm, &roles);
     return sum / k->n;

@@ -76,7 +76,7 @@ static double diagonal(void *user, uint64_t t)
     const struct same *s = user;
     int perm[BASIS_MAX];
     double sum = 0;
-    chance_permutation(perm, s->n, s->seed, 1, t);
+    chance_permutation(perm, s->n, s->seed, CHANCE_EMBEDDING, t);
     for (int k = 0; k < s->n; k++)
         sum += s->c[perm[k] * s->n + k];
     return sum / s->n;

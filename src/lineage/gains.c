@@ -59,7 +59,7 @@ static double permuted(void *user, uint64_t t)
 {
     const struct ranks_of *k = user;
     int perm[BASIS_MAX];
-    chance_permutation(perm, k->d, k->seed, 5, t);
+    chance_permutation(perm, k->d, k->seed, CHANCE_GAINS, t);
     return mean_product(k, perm);
 }
 

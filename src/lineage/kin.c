@@ -87,7 +87,7 @@ static double permuted(void *user, uint64_t t)
 {
     const struct searches *k = user;
     int perm[HEAD_MAX_HEADS];
-    chance_permutation(perm, k->s[0].others, k->seed, 6, t);
+    chance_permutation(perm, k->s[0].others, k->seed, CHANCE_HEADS, t);
     return most(k, perm);
 }
 

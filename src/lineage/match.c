@@ -84,7 +84,7 @@ static void count(struct match_count *c, const struct asked *q, const struct nn 
     c->n += q->nb;
     c->agree += agreements(q, x, NULL);
     for (int t = 0; t < MATCH_DRAWS; t++) {
-        chance_permutation(perm, q->n, seed, 2, (uint64_t)t);
+        chance_permutation(perm, q->n, seed, CHANCE_NEURONS, (uint64_t)t);
         c->drawn += q->nb;
         c->drawn_agree += agreements(q, x, perm);
     }
