@@ -259,16 +259,16 @@ static void short_memory_is_no_finding(void **state)
     struct subject s[2];
     struct nn x;
     struct lineage_pair whole, p;
+    char path[2][300]; /* a subject's, as long as it is open */
     ok(nn_init(&x, kernels_best(&bad), 1, &e));
     for (int i = 0; i < 2; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "%s/%d.safetensors", dir, i);
+        snprintf(path[i], sizeof path[i], "%s/%d.safetensors", dir, i);
         toy_new(&a, 5);
         if (i)
             toy_noise(&a, 0.3f, 8);
-        toy_write(&a, path);
+        toy_write(&a, path[i]);
         toy_free(&a);
-        ok(subject_open(&s[i], path, &x, &e));
+        ok(subject_open(&s[i], path[i], &x, &e));
     }
     struct lineage_opts o = {.x = &x, .draws = 9, .seed = 1};
     ok(lineage_run(&whole, &s[0], &s[1], &o, &e));
