@@ -23,7 +23,7 @@ struct infer_bench {
     struct infer_model *model;
     struct session *s;
     int32_t *tok;
-    int length, tokens;  /* in the prompt or already in the context; per measurement */
+    int length, tokens;  /* in the prompt or already in the context; new ones a measurement */
     double flops, bytes; /* of a prompt; of a decoded token */
     struct err e;
 };
@@ -152,7 +152,7 @@ static int record_result(const struct infer_bench *b, const struct infer_request
 
 static int bench_infer(int argc, char **argv, bool decode, struct err *e)
 {
-    struct infer_request q = {.depth = 12, .vocab = 32768, .length = decode ? 256 : 1024, .tokens = decode ? 16 : 1,
+    struct infer_request q = {.depth = 12, .vocab = 32768, .length = decode ? 256 : 1024, .tokens = decode ? 16 : 0,
                               .runs = decode ? 9 : 5, .rows = PREFILL_ROWS};
     const struct opt opts[] = {
         {"model", 'm', OPT_STR, &q.model, "MODEL", "a run or model folder instead of random weights", 0, 0, NULL},

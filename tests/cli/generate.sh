@@ -158,3 +158,6 @@ b=$("$DOKJA" bench decode --depth 1 --vocab 512 --context 32 --tokens 4 --runs 1
 for k in gb_s limit fraction_of_limit runs tokens_per_s; do has "bench decode: $k" "$b" "\"$k\":"; done
 b=$("$DOKJA" bench prefill --depth 1 --vocab 512 --prompt 64 --runs 1 --json 2>/dev/null)
 for k in gflops limit fraction_of_limit runs tokens_per_s; do has "bench prefill: $k" "$b" "\"$k\":"; done
+b=$("$DOKJA" bench prefill -m run --prompt 64 --runs 1 --json 2>/dev/null)
+has "bench prefill: a prompt of all positions" "$b" '"prompt_tokens":64'
+fails "bench prefill: a longer one" 1 "the model has 64" "$DOKJA" bench prefill -m run --prompt 65 --runs 1
