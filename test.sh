@@ -221,6 +221,9 @@ if [ $quick = 0 ]; then
     export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
     run_units asan build/asan-gcc unit kernels fault
     run_fuzz_corpus "asan fuzz corpus" build/asan-gcc
+
+    stage "threads"
+    run_lines "threads" tests/threads/run.sh
 fi
 
 echo "== ${SECONDS}s, logs in $logs"
