@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# An independent view of a model trained here: our own numpy forward in float64 and, with large peers, Transformers.
+# An independent view of a model trained here: our own numpy forward in float64 and, with large peers, Transformers and
+# llama.cpp.
 set -u
 golden=$(cd "$(dirname "$0")/../golden" && pwd)
 cd "$TMP"
@@ -27,5 +28,7 @@ view() { # name, script
     else echo "FAIL $1: $said"; fi
 }
 view "our float64 numpy forward" qwen3_numpy.py
-if [ "${DOKJA_PEERS_LARGE:-0}" = 1 ]; then view "Transformers' Qwen3ForCausalLM" compare_transformers.py
-else echo "skip Transformers: only with ./test.sh --peers"; fi
+if [ "${DOKJA_PEERS_LARGE:-0}" = 1 ]; then
+    view "Transformers' Qwen3ForCausalLM" compare_transformers.py
+    view "llama.cpp" compare_llamacpp.py
+else echo "skip Transformers and llama.cpp: only with ./test.sh --peers"; fi
