@@ -14,7 +14,6 @@ FILE is .jsonl, .jsonl.zst or .jsonl.gz with a field "text".  Subjects (--only):
            and of wall time on all
 One JSON object a line goes to --out (appended) and to stdout: a figure is the median over rounds."""
 import argparse
-import datetime
 import hashlib
 import json
 import os
@@ -28,6 +27,8 @@ import sys
 import tempfile
 import time
 import unicodedata
+
+from lines import figures, now, write
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SUBJECTS = ["train", "encode", "corpus"]
@@ -228,14 +229,8 @@ class Run:
     def write(self):
         command = "bench/peers/text.py --only " + " --only ".join(self.args.only)
         for (what, who, unit, better), v in self.figures.items():
-            line = {"bench": what.split()[0], "what": what, "who": who, "value": round(statistics.median(v), 2),
-                    "unit": unit, "min": round(min(v), 2), "max": round(max(v), 2), "n": len(v), "better": better,
-                    "machine": self.machine, "date": now(), "run": self.started, "command": command}
-            text = json.dumps(line, ensure_ascii=False)
-            print(text, flush=True)
-            if self.args.out:
-                with open(self.args.out, "a", encoding="utf-8") as f:
-                    f.write(text + "\n")
+            write({"bench": what.split()[0], "what": what, "who": who, "unit": unit, "better": better, **figures(v),
+                   "machine": self.machine, "date": now(), "run": self.started, "command": command}, self.args.out)
 
 
 def version(package):
@@ -254,10 +249,6 @@ def machine_name():
     return "%s (family %s, model %s), %d cores, %.0f GiB" % (
         said.get("model name", "unknown processor"), said.get("cpu family", "?"), said.get("model", "?"),
         len(os.sched_getaffinity(0)), gib)
-
-
-def now():
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def options():

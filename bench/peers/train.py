@@ -11,10 +11,10 @@ PyTorch runs in processes of their own that live as long as the run, so that not
 
 PyTorch is given what a careful user gives it: memory that stays mapped between steps (glibc), large pages, and on
 AMD processors MKL's AVX-512 code, which MKL otherwise keeps for Intel's (mkl_vendor.c).  A mode named stock-… runs
-without these.
+without these.  --llmc FOLDER, a checkout of llm.c, adds the mode llmc (llmc.py), which takes
+19 GB for d12.
 """
 import argparse
-import datetime
 import json
 import os
 import shlex
@@ -23,6 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from lines import figures, now, write
+from llmc import LlmC
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHAPES = {  # layers (width is 64 times that), vocabulary, sequence, sequences a step, steps a round
@@ -165,6 +168,10 @@ class Run:
         return json.loads(done.stdout)
 
     def worker(self, mode):
+        if mode == "llmc":
+            if mode not in self.workers:
+                self.workers[mode] = LlmC(self.args.llmc, self.args.threads, self.folder.name)
+            return self.workers[mode], "llm.c-f32"
         stock = mode.startswith("stock-")
         if stock not in self.workers:
             self.workers[stock] = Worker(stock, self.args.threads, self.folder.name)
@@ -172,6 +179,8 @@ class Run:
 
     def peer_name(self, mode):
         w, kind = self.worker(mode)
+        if mode == "llmc":
+            return "llm.c f32"
         how, dtype = kind.split("-")
         how = {"eager": "eager ", "compile": "compiled ", "gemm": ""}[how]
         dtype = {"f32": "f32", "bf16": "bf16" if kind.startswith("gemm") else "bf16 autocast"}[dtype]
@@ -224,6 +233,8 @@ class Run:
         for mode in modes:
             w, kind = self.worker(mode)
             rate = statistics.median(w.ask(mode=kind, shape=shape, runs=steps))
+            if mode == "llmc":
+                rate *= d["flops_per_token"] * 1e-9
             self.note("train", what, self.peer_name(mode), rate, limit[kind.split("-")[1]],
                       flops_per_token=d["flops_per_token"])
 
@@ -253,9 +264,7 @@ class Run:
         command = "bench/peers/train.py " + shlex.join(a for a in self.args.said)
         for (bench, what, who), v in self.rates.items():
             key = (bench, what, who)
-            line = {"bench": bench, "what": what, "who": who, "value": round(statistics.median(v), 2),
-                    "unit": "GFLOP/s", "min": round(min(v), 2), "max": round(max(v), 2), "n": len(v),
-                    "better": "higher"}
+            line = {"bench": bench, "what": what, "who": who, "unit": "GFLOP/s", "better": "higher", **figures(v)}
             if key in self.limits:
                 line["limit"] = round(statistics.median(self.limits[key]), 2)
                 line["limit_name"] = self.extra[key]["limit_name"]
@@ -263,11 +272,7 @@ class Run:
             if "flops_per_token" in self.extra[key]:
                 line["tokens_per_s"] = round(line["value"] * 1e9 / self.extra[key]["flops_per_token"], 1)
             line.update(machine=self.machine, date=now(), run=self.started, command=command.strip())
-            text = json.dumps(line, ensure_ascii=False)
-            print(text, flush=True)
-            if self.args.out:
-                with open(self.args.out, "a") as f:
-                    f.write(text + "\n")
+            write(line, self.args.out)
         self.rates.clear()
         self.limits.clear()
 
@@ -283,10 +288,6 @@ def peaks(notes):
     v = [rate for (_, what, who), rate, _, _ in notes if who == "machine" and what in name]
     v += [limit[0] for (_, _, who), _, limit, _ in notes if who == "dokja"]
     return min(v), max(v)
-
-
-def now():
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def shape_of(text):
@@ -307,6 +308,7 @@ def options():
     p.add_argument("--size", action="append", type=int, help="of matrix products (default 2048 and 4096)")
     p.add_argument("--modes", help="of PyTorch, comma between (default %s and %s)" % (",".join(MODES),
                                                                                        ",".join(PRODUCTS)))
+    p.add_argument("--llmc", metavar="FOLDER", help="a checkout of llm.c, to train with it too")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--steps", type=int, help="timed steps of each in a round (default 1 for d12, 3 for d4)")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -325,6 +327,9 @@ def said(argv):
     for word in argv:
         if skip:
             skip = False
+        elif word == "--llmc" or word.startswith("--llmc="):
+            out += ["--llmc", "FOLDER"]
+            skip = word == "--llmc"
         elif word in ("--under", "--warm-under", "--dokja", "--out"):
             skip = True
         elif not word.startswith(("--under=", "--warm-under=", "--dokja=", "--out=")):
@@ -341,8 +346,10 @@ def main():
     chosen = a.modes.split(",") if a.modes else MODES + PRODUCTS
     products = [m for m in chosen if "gemm" in m]
     modes = [m for m in chosen if "gemm" not in m]
+    if a.llmc and not a.modes:
+        modes.append("llmc")
     for m in chosen:
-        if m.removeprefix("stock-") not in MODES + PRODUCTS:
+        if m.removeprefix("stock-") not in MODES + PRODUCTS + ["llmc"] * bool(a.llmc):
             sys.exit("train.py: --modes has %s; there are %s, each also as stock-…" % (m, ", ".join(MODES + PRODUCTS)))
     if "gemm" in subjects:
         for size in a.size or [2048, 4096]:
