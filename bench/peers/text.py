@@ -10,8 +10,8 @@ FILE is .jsonl, .jsonl.zst or .jsonl.gz with a field "text".  Subjects (--only):
            minutes, so it runs --train-rounds times
   encode   the first --encode-mb of each language on one thread, beside tiktoken with dokja's ranks and pattern, and
            `tokenizers` with dokja's file; the ids must be the same.  dokja's encoder and tiktoken's are new each time
-  corpus   reading, NFC, exact dedup and shards of all Korean files as they are: text per second of CPU on one thread,
-           and of wall time on all
+  corpus   reading, NFC, exact dedup and shards of all files as they are: text per second of CPU on one thread, and of
+           wall time on all; beside .zst what unpacking and packing alone take, with the tools as they come
 One JSON object a line goes to --out (appended) and to stdout: a figure is the median over rounds."""
 import argparse
 import hashlib
@@ -105,6 +105,11 @@ def sample(files, megabytes, out):
         for text in texts:
             f.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     return texts
+
+
+def ending(path):
+    """.jsonl.zst of a/b.c.jsonl.zst"""
+    return path[path.rindex(".jsonl"):]
 
 
 def vocabulary(folder):
@@ -214,17 +219,29 @@ class Run:
                   file=sys.stderr)
 
     def corpus(self):
-        a = self.args
-        out = self.at("corpus")
-        for threads, what in ((1, "corpus build, one thread, of CPU time"),
-                              (a.threads, "corpus build, %d threads" % a.threads)):
-            for _ in range(a.rounds):
+        for language, files in (("Korean", self.args.korean), ("English", self.args.english)):
+            if files:
+                self.corpus_of("%s %s" % (language, " ".join(sorted({ending(f) for f in files}))), files)
+
+    def corpus_of(self, name, files):
+        """Beside the tools that do part of it: no JSON, normal form, hashes or duplicates."""
+        a, out = self.args, self.at("corpus")
+        one = "corpus build, %s, one thread, of CPU time" % name
+        all_of_them = "corpus build, %s, %d threads" % (name, a.threads)
+        tools = ["sh", "-c", 'zstd -dcq "$@" | zstd -1 --single-thread -q >"$0"', self.at("tools"), *files]
+        for _ in range(a.rounds):
+            for threads in (1, a.threads):
                 shutil.rmtree(out, ignore_errors=True)
-                wall, cpu, _ = run_usage(a.dokja, "corpus", "build", "--threads", threads, "--out", out, "--in",
-                                         *a.korean)
+                wall, cpu, _ = run_usage(a.dokja, "corpus", "build", "--threads", threads, "--out", out, *files)
                 with open(os.path.join(out, "manifest.json"), encoding="utf-8") as f:
-                    size = json.load(f)["counts"]["bytes_in"]
-                self.note(what, "dokja", size * 1e-6 / (cpu if threads == 1 else wall), "MB/s", "higher")
+                    size = json.load(f)["counts"]["bytes_in"] * 1e-6
+                if threads == 1:
+                    self.note(one, "dokja", size / cpu, "MB/s", "higher")
+                else:
+                    self.note(all_of_them, "dokja", size / wall, "MB/s", "higher")
+            if all(f.endswith(".zst") for f in files):
+                _, cpu, _ = run_usage(*tools)
+                self.note(one, "zstd -dc | zstd -1, a part of it", size / cpu, "MB/s", "higher")
 
     def write(self):
         command = "bench/peers/text.py --only " + " --only ".join(self.args.only)
