@@ -23,18 +23,32 @@ static void *json_alloc(size_t n)
 
 static void use_shims(void) { json_set_alloc_funcs(json_alloc, mem_free); }
 
-int json_parse(json_t **out, const char *text, size_t n, const char *where, struct err *e)
+static int parse(json_t **out, const char *text, size_t n, size_t flags, const char *where, struct err *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, use_shims);
     json_error_t j;
     short_of_memory = false;
-    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &j);
+    *out = json_loadb(text, n, flags, &j);
     if (*out && !short_of_memory) return 0;
     json_decref(*out); /* short of memory, jansson may also lose a character of a string and go on */
     *out = NULL;
     if (short_of_memory) return err_set(e, ERR_NOMEM, "%s: out of memory", where);
     return err_set(e, ERR_FORMAT, "%s: not valid JSON, line %d column %d: %s", where, j.line, j.column, j.text);
+}
+
+int json_parse(json_t **out, const char *text, size_t n, const char *where, struct err *e)
+{
+    return parse(out, text, n, JSON_REJECT_DUPLICATES, where, e);
+}
+
+int json_parse_string(json_t **out, const char *text, size_t n, const char *where, struct err *e)
+{
+    int rc = parse(out, text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, where, e);
+    if (rc || json_is_string(*out)) return rc;
+    json_decref(*out);
+    *out = NULL;
+    return err_set(e, ERR_FORMAT, "%s: is not a JSON string", where);
 }
 
 int json_read(json_t **out, const char *path, size_t limit, struct err *e)

@@ -15,6 +15,8 @@
  * *out is a new reference. `where` in messages is the path. */
 int json_read(json_t **out, const char *path, size_t limit, struct err *e) MUST_CHECK;
 int json_parse(json_t **out, const char *text, size_t n, const char *where, struct err *e) MUST_CHECK;
+/* The same for a string that stands alone; it may hold NUL. */
+int json_parse_string(json_t **out, const char *text, size_t n, const char *where, struct err *e) MUST_CHECK;
 /* Writes pretty (2 spaces, keys in insertion order) and replaces atomically. */
 int json_write(const char *path, const json_t *v, struct err *e) MUST_CHECK;
 

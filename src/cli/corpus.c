@@ -9,19 +9,10 @@
 #include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/not_read.h"
+#include "cli/print_json.h"
 #include "data/corpus.h"
 
 enum { MAX_IN = 4096 };
-
-static int print_json(json_t *v, struct err *e)
-{
-    if (!v)
-        return err_set(e, ERR_NOMEM, "out of memory for the result");
-    json_dumpf(v, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(v);
-    return 0;
-}
 
 static json_t *counts_json(const struct corpus_counts *c, const struct digest *root)
 {
@@ -142,7 +133,7 @@ static int build(int argc, char **argv, struct err *e)
             v = json_with(v, "first_bad_record", json_string(notes.bad_record.msg));
         v = json_with(v, "reused", json_boolean(c.reused));
         v = json_with(v, "seconds", json_real(s));
-        return print_json(v, e);
+        return cli_print_json(v, 0, e);
     }
     if (c.reused)
         printf("%s already holds this corpus\n", o.out);
@@ -190,7 +181,7 @@ static int stats(int argc, char **argv, struct err *e)
     if (json) {
         json_t *v = counts_json(&n, &root);
         v = json_with(v, "sources", json_incref(json_object_get(corpus_manifest(c), "sources")));
-        rc = print_json(v, e);
+        rc = cli_print_json(v, 0, e);
     } else {
         print_counts(&n, &root);
         print_sources(corpus_manifest(c));
@@ -202,8 +193,9 @@ static int stats(int argc, char **argv, struct err *e)
 static int show_doc(const struct corpus_doc *d, uint64_t number, bool json, struct err *e)
 {
     if (json)
-        return print_json(json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "number", (json_int_t)number, "id", d->id,
-                                    "source", d->source, "license", d->license, "lang", d->lang, "text", d->text), e);
+        return cli_print_json(json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "number", (json_int_t)number, "id", d->id,
+                                        "source", d->source, "license", d->license, "lang", d->lang, "text", d->text),
+                              0, e);
     printf("=== %llu  %s  (%s%s%s, %zu byte%s)\n", (unsigned long long)number, d->id, d->source,
            *d->license ? ", " : "", d->license, d->n, PLURAL(d->n));
     fwrite(d->text, 1, d->n, stdout);
@@ -273,7 +265,7 @@ static int verify(int argc, char **argv, struct err *e)
     struct corpus_counts n = corpus_count(c);
     struct digest root = corpus_root(c);
     if (json)
-        rc = print_json(counts_json(&n, &root), e);
+        rc = cli_print_json(counts_json(&n, &root), 0, e);
     else
         print_counts(&n, &root), puts("verified: everything is as the manifest says");
     corpus_close(c);

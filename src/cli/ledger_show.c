@@ -9,6 +9,7 @@
 #include "base/codepoint.h"
 #include "base/json.h"
 #include "base/plural.h"
+#include "cli/print_json.h"
 #include "cli/wrap.h"
 #include "train/recipe.h"
 
@@ -176,17 +177,6 @@ static json_t *hex_json(const struct digest *d)
     return json_string(s);
 }
 
-/* NULL: something that it is made of could not be had. */
-static int print_json(json_t *v, const char *what, struct err *e)
-{
-    if (!v)
-        return err_set(e, ERR_NOMEM, "%s: out of memory", what);
-    json_dumpf(v, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    putchar('\n');
-    json_decref(v);
-    return 0;
-}
-
 static json_t *segments_json(const struct logbook *b)
 {
     json_t *list = json_array();
@@ -242,7 +232,7 @@ int ledger_show_json(const struct logbook *b, struct err *e)
         (json_int_t)g->train_tokens, "planned_steps", (json_int_t)b->config.schedule.steps, "beacon_source",
         b->has_beacon ? b->beacon.source : NULL, "beacon_value", b->has_beacon ? b->beacon.value : NULL, "seed",
         b->has_beacon ? seed : NULL, "segments", segments_json(b), "events", events_json(b), "final", final_json(b));
-    return print_json(v, b->ledger.path, e);
+    return cli_print_json(v, JSON_ENSURE_ASCII, e);
 }
 
 /* ---- verify ---- */
@@ -268,7 +258,7 @@ int ledger_audit_json(const struct audit *a, struct err *e)
                                         c->detail));
     }
     json_t *v = json_pack("{s:s,s:o}", "verdict", verdict_name(audit_verdict(a)), "checks", list);
-    return print_json(v, "verdict", e);
+    return cli_print_json(v, JSON_ENSURE_ASCII, e);
 }
 
 /* ---- replay ---- */
@@ -322,5 +312,5 @@ int ledger_replay_json(const struct replayed *done, struct err *e)
     json_t *v = json_pack("{s:I,s:I,s:I,s:I,s:o}", "segments", (json_int_t)r->segments, "matched",
                           (json_int_t)r->matched, "trained", (json_int_t)done->choice->train, "trained_matched",
                           (json_int_t)r->same, "first_difference", first);
-    return print_json(v, "replay", e);
+    return cli_print_json(v, JSON_ENSURE_ASCII, e);
 }

@@ -9,6 +9,7 @@
 #include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/infer_args.h"
+#include "cli/print_json.h"
 #include "data/corpus_nfc.h"
 #include "formats/textsrc.h"
 #include "text/unicode.h"
@@ -215,15 +216,11 @@ static int score_tokens(struct scorer *k, const char *path, struct err *e)
         const json_t *one = json_array_get(in, i);
         rc = json_is_array(one) ? score_list(k, one, path, &a, &b, e)
                                 : err_set(e, ERR_FORMAT, "%s: entry %zu is not a list of token ids", path, i);
-        json_array_append_new(nll, a ? a : json_null());
-        json_array_append_new(top, b ? b : json_null());
+        nll = json_and(nll, a);
+        top = json_and(top, b);
     }
-    if (rc == 0) {
-        json_t *out = json_pack("{s:O, s:O}", "nll", nll, "top", top);
-        json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-        putchar('\n');
-        json_decref(out);
-    }
+    if (rc == 0)
+        rc = cli_print_json(json_pack("{s:O, s:O}", "nll", nll, "top", top), JSON_REAL_PRECISION(9), e);
     json_decref(nll);
     json_decref(top);
     json_decref(in);

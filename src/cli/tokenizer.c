@@ -72,11 +72,12 @@ static void print_ids(const struct token_vec *v, bool json)
 static int encode_string(struct tok_encoder *enc, struct token_vec *v, const struct lines *l, size_t n, bool special,
                          struct err *e)
 {
-    json_error_t why;
-    json_t *s = json_loadb(l->line, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
-    int rc = json_is_string(s) ? tok_encode(enc, v, json_string_value(s), json_string_length(s), special, e)
-                               : err_set(e, ERR_FORMAT, "%s: line %llu: is not a JSON string", l->name,
-                                         (unsigned long long)l->number);
+    json_t *s;
+    int rc = json_parse_string(&s, l->line, n, l->name, e);
+    if (rc == ERR_FORMAT)
+        rc = err_set(e, rc, "%s: line %llu: is not a JSON string", l->name, (unsigned long long)l->number);
+    if (rc == 0)
+        rc = tok_encode(enc, v, json_string_value(s), json_string_length(s), special, e);
     json_decref(s);
     return rc;
 }

@@ -1,6 +1,5 @@
 /* dokja tokenizer train, and the report that it and `dokja tokenizer report` write. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -13,6 +12,7 @@
 #include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/not_read.h"
+#include "cli/print_json.h"
 #include "cli/tokenizer_docs.h"
 #include "text/bpe_train.h"
 #include "text/tok_report.h"
@@ -22,16 +22,6 @@ static int add_to_report(void *ctx, const char *text, size_t n, struct err *e)
     if (log_stop_asked())
         return err_set(e, ERR_STOPPED, "the report was stopped");
     return tok_report_add(ctx, text, n, e);
-}
-
-static int print_json(const json_t *v, struct err *e)
-{
-    char *s = json_dumps(v, JSON_COMPACT);
-    if (!s)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    printf("%s\n", s);
-    free(s);
-    return 0;
 }
 
 static void print_table(const struct tok_report *r, const struct tokenizer *t)
@@ -86,7 +76,7 @@ int tokenizer_report_command(int argc, char **argv, struct err *e)
     if (rc == 0 && out)
         rc = json_write(out, v, e);
     if (rc == 0 && json)
-        rc = print_json(v, e);
+        rc = cli_print_json(json_incref(v), 0, e);
     else if (rc == 0)
         print_table(&r, t);
     json_decref(v);
@@ -158,7 +148,7 @@ static int write_report(const struct tokenizer *t, struct feed *f, const struct 
         v = json_with(v, "not_read", json_integer((json_int_t)not_read));
         v = json_with(v, "seconds", json_real(seconds));
         v = json_with(v, "peak_rss_bytes", json_integer((json_int_t)mem_peak_rss()));
-        rc = print_json(v, e);
+        rc = cli_print_json(json_incref(v), 0, e);
     } else if (rc == 0) {
         print_table(&r, t);
     }

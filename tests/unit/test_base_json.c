@@ -177,6 +177,22 @@ static void builds_all_or_nothing(void **state)
     assert_null(json_and(NULL, json_integer(3)));
 }
 
+static void a_string_alone(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    json_t *v;
+    const char *text = "\"a\\u0000\\ud83d\\ude00\"";
+    ok(json_parse_string(&v, text, strlen(text), "line 3", &e));
+    assert_int_equal(json_string_length(v), 6);
+    assert_memory_equal(json_string_value(v), "a\0\xF0\x9F\x98\x80", 6);
+    json_decref(v);
+    refused(json_parse_string(&v, "[\"a\"]", 5, "line 3", &e), ERR_FORMAT, "line 3: is not a JSON string");
+    assert_null(v);
+    refused(json_parse_string(&v, "\"a", 2, "line 3", &e), ERR_FORMAT, "line 3: not valid JSON");
+    assert_null(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +200,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_not_json),  cmocka_unit_test(fields_name_where_and_key),
         cmocka_unit_test(quotes_bad_bytes),          cmocka_unit_test(quotes_what_is_valid),
         cmocka_unit_test(file_round_trip),           cmocka_unit_test(builds_all_or_nothing),
+        cmocka_unit_test(a_string_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
