@@ -126,20 +126,21 @@ static uint8_t *flag_slot(int32_t cp)
     return &table.flag[table.block[cp >> 8]][cp & 255];
 }
 
-/* utf8proc's normal form C of a short string, or 0 when it is not a single character. */
+/* utf8proc's normal form C of a few characters, or 0 when it is not a single one.  In our own memory: utf8proc_NFC asks
+ * for some, and a composite lost where there is none would change texts in silence. */
 static int32_t single_nfc(const int32_t *cp, int n)
 {
-    uint8_t text[40];
-    size_t len = 0;
+    enum { MOST = 32 };
+    const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
+    uint8_t text[4 * 8];
+    int32_t c[MOST];
+    utf8proc_ssize_t len = 0;
+    assert(n <= 8);
     for (int i = 0; i < n; i++)
-        len += (size_t)utf8proc_encode_char(cp[i], text + len);
-    text[len] = 0;
-    uint8_t *composed = utf8proc_NFC(text);
-    int32_t first = 0;
-    utf8proc_ssize_t used = composed ? utf8proc_iterate(composed, -1, &first) : 0;
-    bool one = used > 0 && composed[used] == 0;
-    free(composed);
-    return one ? first : 0;
+        len += utf8proc_encode_char(cp[i], text + len);
+    utf8proc_ssize_t k = utf8proc_decompose(text, len, c, MOST, how);
+    assert(k > 0 && k <= MOST);
+    return utf8proc_normalize_utf32(c, k, how) == 1 ? c[0] : 0;
 }
 
 /* The two characters that compose to cp: 2, 1 when cp never results from composition, 0 when it does not decompose.
