@@ -11,29 +11,73 @@
 #include "base/mem.h"
 #include "base/scan.h"
 
-/* jansson does not always tell short memory from bad input. */
-static _Thread_local bool short_of_memory;
+/* jansson does not always tell short memory from bad input, and where the buffer of a string could not grow for the
+ * closing quote, it looks for the quote beyond the buffer and writes over the heap (2.14, lex_scan_string).  So a
+ * reserve is kept while it parses: the first allocation that fails is made from there, and the text ends before the
+ * next block of it. */
+static _Thread_local struct {
+    bool was_short;
+    void *reserve;
+} memory;
 
 static void *json_alloc(size_t n)
 {
     void *p = mem_resize(NULL, n, 1);
-    short_of_memory |= !p;
-    return p;
+    if (p) return p;
+    memory.was_short = true;
+    if (!memory.reserve) return NULL;
+    mem_free(memory.reserve);
+    memory.reserve = NULL;
+    return mem_resize(NULL, n, 1);
 }
 
 static void use_shims(void) { json_set_alloc_funcs(json_alloc, mem_free); }
+
+struct source {
+    const char *p;
+    size_t n;
+};
+
+/* The next block of the text. */
+static size_t feed(void *out, size_t cap, void *user)
+{
+    struct source *s = user;
+    size_t n = memory.was_short ? 0 : s->n < cap ? s->n : cap;
+    if (n) memcpy(out, s->p, n);
+    s->p += n;
+    s->n -= n;
+    return n;
+}
+
+static size_t longest_string(const char *p, size_t n)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t from = i;
+        if (p[i] != '"') continue;
+        for (i++; i < n && p[i] != '"'; i++) i += p[i] == '\\';
+        if (i - from > longest) longest = i - from;
+    }
+    return longest;
+}
 
 static int parse(json_t **out, const char *text, size_t n, size_t flags, const char *where, struct err *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, use_shims);
+    enum { SMALL = 64 << 10 }; /* for what the rest of a block holds */
     json_error_t j;
-    short_of_memory = false;
-    *out = json_loadb(text, n, flags, &j);
-    if (*out && !short_of_memory) return 0;
+    struct source s = {text, n};
+    memory.was_short = false;
+    memory.reserve = mem_resize(NULL, longest_string(text, n) + SMALL / 4, 4); /* a buffer grows to twice its size */
+    *out = memory.reserve ? json_load_callback(feed, &s, flags, &j) : NULL;
+    bool was_short = memory.was_short || !memory.reserve;
+    mem_free(memory.reserve);
+    memory.reserve = NULL;
+    if (*out && !was_short) return 0;
     json_decref(*out); /* short of memory, jansson may also lose a character of a string and go on */
     *out = NULL;
-    if (short_of_memory) return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+    if (was_short) return err_set(e, ERR_NOMEM, "%s: out of memory", where);
     return err_set(e, ERR_FORMAT, "%s: not valid JSON, line %d column %d: %s", where, j.line, j.column, j.text);
 }
 

@@ -297,6 +297,30 @@ static void readers_under_short_memory(void **state)
     }
 }
 
+/* jansson's buffer for a string doubles: with these lengths it is full before the closing quote. */
+static void strings_under_short_memory(void **state)
+{
+    (void)state;
+    static char text[5000];
+    for (int full = 16; full <= 4096; full *= 2)
+        for (int length = full - 4; length <= full; length++) {
+            int size = snprintf(text, sizeof text, "[1,\"%0*d\",{\"a\":\"b\"}]", length, 0);
+            long n = 1;
+            for (int rc = -1; rc; n++) {
+                struct err err = {0};
+                json_t *v;
+                mem_fail_at(n);
+                rc = json_parse(&v, text, (size_t)size, "text", &err);
+                mem_fail_at(0);
+                if (rc && (rc != ERR_NOMEM || err.code != rc || v)) fail_msg("failure %ld: %d \"%s\"", n, rc, err.msg);
+                if (!rc) assert_int_equal(json_string_length(json_array_get(v, 1)), length);
+                json_decref(v);
+                assert_true(n < 1000);
+            }
+            assert_true(n > 8);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +330,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(real_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(append_lands_whole_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(readers_under_short_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(strings_under_short_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
