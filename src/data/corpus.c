@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/plural.h"
 
-enum { MAX_MANIFEST = 1 << 30, MAX_FILES = 1 << 20 };
+enum { MAX_FILES = 1 << 20 };
 /* A quoted character takes up to six bytes, and a record has other fields too. */
 enum { QUOTED = 6, OTHER_FIELDS = 1 << 20 };
 
@@ -101,7 +101,7 @@ static int read_manifest(struct corpus *c, const char *where, struct err *e)
 {
     const char *format, *root;
     int64_t version;
-    int rc = json_read(&c->manifest, where, MAX_MANIFEST, e);
+    int rc = json_read(&c->manifest, where, CORPUS_MANIFEST_LIMIT, e);
     if (rc == 0)
         rc = json_get_str(&format, c->manifest, "format", false, NULL, where, e);
     if (rc == 0 && strcmp(format, "dokja-corpus") != 0)

@@ -31,6 +31,9 @@
 #include "data/sources.h"
 #include "formats/textsrc.h"
 
+/* Bytes of a manifest: a build that would need more is refused, and so is what claims to have more. */
+enum { CORPUS_MANIFEST_LIMIT = 1 << 30 };
+
 struct corpus_notes {
     struct asides aside;      /* below the folders that were named */
     struct err bad_record;    /* the first: "FILE: line 12 …"; zero: none, or nothing was read */

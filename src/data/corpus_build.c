@@ -8,9 +8,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/corpus_batch.h"
+#include "data/corpus_file.h"
 
-/* A new corpus is made in this folder inside the output and moved up when it is complete. */
-static const char work_name[] = ".building";
+/* A new corpus is made in this folder inside the output and moved up when it is complete, its manifest last. */
+static const char work_name[] = ".building", manifest_name[] = "manifest.json";
 
 static json_t *counts_json(const struct corpus_counts *c)
 {
@@ -60,7 +61,7 @@ struct build {
     struct inputs in;
     json_t *settings;
     struct corpus_files files;
-    struct buf work, path;
+    struct buf work, path, to;
     struct corpus_salt salt;
     struct file_claim claim;
     bool new_salt, installing;
@@ -73,7 +74,7 @@ struct build {
  * inputs be read twice, once to know that they are other ones. */
 static int look_at_old(struct build *b, struct corpus_counts *out, struct err *e)
 {
-    int rc = file_join(&b->path, b->o->out, "manifest.json", e);
+    int rc = file_join(&b->path, b->o->out, manifest_name, e);
     if (rc != 0 || !file_exists(b->path.p))
         return rc;
     rc = inputs_digest(&b->in, b->o->threads, e);
@@ -95,6 +96,8 @@ static int look_at_old(struct build *b, struct corpus_counts *out, struct err *e
     }
     json_decref(inputs);
     corpus_close(old);
+    if (bad.code == ERR_NOMEM) /* no word on what is there */
+        return err_set(e, bad.code, "%s", bad.msg);
     if (same || b->o->force)
         return same;
     if (bad.code != 0)
@@ -126,6 +129,15 @@ static int remove_files(const char *dir, struct err *e)
     return rc;
 }
 
+/* What is left of an interrupted build, or of this one. */
+static int empty_work(struct build *b, struct err *e)
+{
+    int rc = file_join(&b->path, b->work.p, manifest_name, e);
+    if (rc == 0)
+        rc = file_remove(b->path.p, e);
+    return rc == 0 ? remove_files(b->work.p, e) : rc;
+}
+
 static int prepare_work(struct build *b, struct err *e)
 {
     int rc = file_join(&b->work, b->o->out, work_name, e);
@@ -133,11 +145,18 @@ static int prepare_work(struct build *b, struct err *e)
         rc = file_mkdir_p(b->work.p, e);
     if (rc == 0)
         rc = file_clean_tmp(b->work.p, e);
-    return rc == 0 ? remove_files(b->work.p, e) : rc;
+    return rc == 0 ? empty_work(b, e) : rc;
 }
 
 /* ---- putting the new one in place ---- */
 
+static int print_manifest(struct buf *text, const json_t *m, struct err *e)
+{
+    int rc = m ? json_print(text, m, 2, e) : err_set(e, ERR_NOMEM, "out of memory for the manifest");
+    return rc == 0 ? buf_addc(text, '\n', e) : rc;
+}
+
+/* Of very many files it may be more than a reader takes. */
 static int write_manifest(struct build *b, struct err *e)
 {
     const struct corpus_files *c = &b->files;
@@ -159,10 +178,16 @@ static int write_manifest(struct build *b, struct err *e)
                                     "settings", b->settings, "counts", counts_json(&c->total), "root", hex, "files",
                                     c->files, "inputs", inputs, "sources", sources)
                         : NULL;
-    int rc = m ? file_join(&b->path, b->o->out, "manifest.json", e)
-               : err_set(e, ERR_NOMEM, "out of memory for the manifest");
+    struct buf text = {0};
+    int rc = print_manifest(&text, m, e);
+    if (rc == 0 && text.len > CORPUS_MANIFEST_LIMIT)
+        rc = err_set(e, ERR_LIMIT, "%s: the manifest of %d input files would be %zu bytes, limit %d: join them into "
+                                   "fewer .jsonl files", b->o->out, b->in.n, text.len, CORPUS_MANIFEST_LIMIT);
     if (rc == 0)
-        rc = json_write(b->path.p, m, e);
+        rc = file_join(&b->path, b->work.p, manifest_name, e);
+    if (rc == 0)
+        rc = file_replace(b->path.p, text.p, text.len, e);
+    buf_release(&text);
     json_decref(m);
     json_decref(inputs);
     return rc;
@@ -170,32 +195,39 @@ static int write_manifest(struct build *b, struct err *e)
 
 static int move_up(struct build *b, const char *name, struct err *e)
 {
-    struct buf to = {0};
     int rc = file_join(&b->path, b->work.p, name, e);
     if (rc == 0)
-        rc = file_join(&to, b->o->out, name, e);
-    if (rc == 0)
-        rc = file_move(b->path.p, to.p, e);
-    buf_release(&to);
-    return rc;
+        rc = file_join(&b->to, b->o->out, name, e);
+    return rc == 0 ? file_move(b->path.p, b->to.p, e) : rc;
 }
 
-/* From the removal of the old manifest to the writing of the new one the folder is an unfinished build. */
+static int sync_out(struct build *b, struct err *e)
+{
+    return fsync(b->claim.lock) ? err_set(e, ERR_IO, "%s: cannot sync the folder: %s", b->o->out, strerror(errno)) : 0;
+}
+
+/* From the removal of the old manifest to the moving of the new one the folder is an unfinished build; so all that
+ * needs memory or room on the disk comes before. */
 static int install(struct build *b, struct err *e)
 {
-    b->installing = true;
-    int rc = file_join(&b->path, b->o->out, "manifest.json", e);
+    const size_t longest = b->work.len + sizeof(((struct corpus_file *)0)->name);
+    int rc = buf_reserve(&b->path, longest, e);
+    if (rc == 0)
+        rc = buf_reserve(&b->to, longest, e);
+    if (rc == 0)
+        rc = file_join(&b->path, b->o->out, manifest_name, e);
+    b->installing = rc == 0;
     if (rc == 0)
         rc = file_remove(b->path.p, e);
     if (rc == 0)
         rc = remove_files(b->o->out, e);
     for (size_t i = 0; i < json_array_size(b->files.files) && rc == 0; i++)
         rc = move_up(b, json_string_value(json_object_get(json_array_get(b->files.files, i), "name")), e);
-    if (rc == 0 && fsync(b->claim.lock) != 0)
-        rc = err_set(e, ERR_IO, "%s: cannot sync the folder: %s", b->o->out, strerror(errno));
     if (rc == 0)
-        rc = write_manifest(b, e);
-    return rc;
+        rc = sync_out(b, e);
+    if (rc == 0)
+        rc = move_up(b, manifest_name, e);
+    return rc == 0 ? sync_out(b, e) : rc;
 }
 
 static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
@@ -225,6 +257,8 @@ static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
                      (unsigned long long)c->total.bad_record);
     }
     if (rc == 0)
+        rc = write_manifest(b, e);
+    if (rc == 0)
         rc = install(b, e);
     if (rc == 0)
         *out = c->total;
@@ -234,7 +268,7 @@ static int make_new(struct build *b, struct corpus_counts *out, struct err *e)
 static void build_release(struct build *b, bool failed)
 {
     if (b->work.p) {
-        (void)remove_files(b->work.p, NULL);
+        (void)empty_work(b, NULL);
         (void)rmdir(b->work.p);
     }
     if (failed && b->new_salt && !b->installing)
@@ -246,6 +280,7 @@ static void build_release(struct build *b, bool failed)
     inputs_release(&b->in);
     buf_release(&b->work);
     buf_release(&b->path);
+    buf_release(&b->to);
 }
 
 int corpus_build(const struct corpus_build_opts *opts, struct corpus_counts *out, struct err *e)

@@ -95,15 +95,18 @@ static void test_replacing(void **state)
     assert_int_equal(corpus_open(&c, in_dir("out"), &err), 0);
     struct digest old = corpus_root(c);
     corpus_close(c);
-    int kept = 0, late = 0;
+    int kept = 0, late = 0, lost = 0;
     for (int n = 1;; n++) {
         file_fail_at(n);
         int rc = build("in2", true);
         file_fail_at(0);
         if (rc == 0)
             break;
-        if (!file_exists(in_dir("out/manifest.json")))
-            assert_int_equal(build("in", false), 0); /* between the two: an unfinished build */
+        if (!file_exists(in_dir("out/manifest.json"))) { /* between the two: an unfinished build */
+            assert_non_null(strstr(err.msg, "cannot move")); /* nothing is written there any more */
+            assert_int_equal(build("in", false), 0);
+            lost++;
+        }
         assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
         assert_int_equal(corpus_open(&c, in_dir("out"), &err), 0);
         struct digest now = corpus_root(c);
@@ -114,7 +117,7 @@ static void test_replacing(void **state)
             assert_int_equal(build("in", true), 0);
         }
     }
-    assert_true(kept > 10 && late <= 1);
+    assert_true(kept > 10 && late <= 1 && lost > 2);
     assert_int_equal(corpus_open(&c, in_dir("out"), &err), 0);
     struct digest now = corpus_root(c);
     corpus_close(c);
@@ -122,10 +125,32 @@ static void test_replacing(void **state)
     assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
 }
 
+/* All that needs memory comes before the old corpus is touched. */
+static void test_replacing_without_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(build("in", false), 0);
+    int n = 1;
+    for (;; n++) {
+        mem_fail_at(n);
+        int rc = build("in2", true);
+        mem_fail_at(0);
+        if (rc == 0)
+            break;
+        assert_int_equal(rc, ERR_NOMEM);
+        if (!file_exists(in_dir("out/manifest.json"))) fail_msg("failure %d: the old corpus is gone: %s", n, err.msg);
+        assert_false(file_exists(in_dir("out/.building")));
+    }
+    assert_true(n > 100);
+    assert_int_equal(corpus_verify(in_dir("out"), &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
                                        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
-                                       cmocka_unit_test_setup_teardown(test_replacing, set_up, tear_down)};
+                                       cmocka_unit_test_setup_teardown(test_replacing, set_up, tear_down),
+                                       cmocka_unit_test_setup_teardown(test_replacing_without_memory, set_up,
+                                                                       tear_down)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
