@@ -1,7 +1,8 @@
 #include "base/rng.h"
 
 #include <assert.h>
-#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct rng4 rng_philox_raw(const uint32_t key[2], const uint32_t ctr[4])
 {
@@ -23,6 +24,14 @@ struct rng4 rng_philox(uint64_t key, uint32_t purpose, uint32_t stream, uint64_t
     const uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
     const uint32_t c[4] = {(uint32_t)index, (uint32_t)(index >> 32), stream, purpose};
     return rng_philox_raw(k, c);
+}
+
+bool rng_seed_read(uint64_t *seed, const char *s)
+{
+    /* A number reader alone would take "0x-5" and "0x 5". */
+    if (!s || strncmp(s, "0x", 2) != 0 || strspn(s + 2, "0123456789abcdefABCDEF") != 16 || s[18]) return false;
+    *seed = strtoull(s + 2, NULL, 16);
+    return true;
 }
 
 void rng_init(struct rng *r, uint64_t key, uint32_t purpose, uint32_t stream)

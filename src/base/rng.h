@@ -5,6 +5,7 @@
 #ifndef DK_BASE_RNG_H
 #define DK_BASE_RNG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum rng_purpose {
@@ -23,6 +24,9 @@ struct rng4 {
 struct rng4 rng_philox(uint64_t key, uint32_t purpose, uint32_t stream, uint64_t index);
 /* The raw function, for the published vectors. */
 struct rng4 rng_philox_raw(const uint32_t key[2], const uint32_t ctr[4]);
+
+/* A seed as files have it, "0x" and 16 hexadecimal digits; false: s (or NULL) is none, and *seed as it was. */
+bool rng_seed_read(uint64_t *seed, const char *s);
 
 /* [0,1) with 24 bits, exact. */
 static inline float rng_unit_f32(uint32_t u) { return (float)(u >> 8) * 0x1p-24f; }

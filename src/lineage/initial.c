@@ -1,10 +1,11 @@
 #include "lineage/initial.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "model/params.h"
 
 enum { MAX_RUN = 1 << 20 };
@@ -18,12 +19,7 @@ int initial_seed(bool *has, uint64_t *seed, const struct view *v, struct err *e)
     int rc = file_is_dir(v->path) ? file_join(&path, v->path, "run.json", e) : 0;
     if (rc == 0 && path.len && file_exists(path.p))
         rc = json_read(&run, path.p, MAX_RUN, e);
-    const char *s = json_string_value(json_object_get(run, "seed"));
-    if (rc == 0 && s) {
-        char *end;
-        *seed = strtoull(s, &end, 0);
-        *has = *s && !*end;
-    }
+    *has = rc == 0 && rng_seed_read(seed, json_string_value(json_object_get(run, "seed")));
     json_decref(run);
     buf_release(&path);
     return rc;

@@ -3,12 +3,12 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/rng.h"
 #include "nn/ops.h"
 
 int run_row_unit(enum profile p) { return p == PROFILE_T2 ? I8_GROUP : OP_ROWS; }
@@ -122,12 +122,9 @@ static int get_seed(struct run_config *c, const json_t *o, const char *where, st
     c->seed_awaited = rc == 0 && strcmp(s, "beacon") == 0;
     if (rc != 0 || c->seed_awaited)
         return rc;
-    /* A number reader alone would take "0x-5" and "0x 5". */
-    if (strncmp(s, "0x", 2) == 0 && strspn(s + 2, "0123456789abcdefABCDEF") == 16 && !s[18])
-        c->seed = strtoull(s + 2, NULL, 16);
-    else
-        rc = err_set(e, ERR_FORMAT, "%s: seed is \"%.40s\", expected 0x and 16 hex digits, or beacon", where, s);
-    return rc;
+    if (rng_seed_read(&c->seed, s))
+        return 0;
+    return err_set(e, ERR_FORMAT, "%s: seed is \"%.40s\", expected 0x and 16 hex digits, or beacon", where, s);
 }
 
 static int get_profile(struct run_config *c, const json_t *o, const char *where, struct err *e)

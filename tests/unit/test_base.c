@@ -395,6 +395,20 @@ static void clock_texts(void **state)
         assert_true(isnan(clock_utc_read(none[i])));
 }
 
+static void seeds_have_one_form(void **state)
+{
+    (void)state;
+    static const char *const none[] = {NULL, "", "0x", "5", "0x-5", "0x 5", "010", "0x000000000000000", "beacon",
+                                       "0x00000000000000005", "0X0000000000000005", "0x000000000000000g"};
+    uint64_t seed = 7;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        if (rng_seed_read(&seed, none[i])) fail_msg("\"%s\" is a seed", none[i]);
+        assert_int_equal(seed, 7);
+    }
+    assert_true(rng_seed_read(&seed, "0xbdb6c7fcefeaadba") && seed == 0xbdb6c7fcefeaadba);
+    assert_true(rng_seed_read(&seed, "0x0000000000000005") && seed == 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +432,7 @@ int main(void)
         cmocka_unit_test(permutation_is_one_and_undone),
         cmocka_unit_test(permutation_depends_on_key_and_epoch),
         cmocka_unit_test(clock_texts),
+        cmocka_unit_test(seeds_have_one_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
