@@ -1,7 +1,6 @@
 #include "train/disclose.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
@@ -171,23 +170,13 @@ struct saved {
     struct digest *leaf;       /* one a chunk */
 };
 
-static int meta_count(int64_t *v, const struct saved *s, const char *key, struct err *e)
-{
-    const char *t = safetensors_meta(s->f, key);
-    char *end = NULL;
-    *v = t ? strtoll(t, &end, 10) : -1;
-    return t && end != t && !*end && *v >= 0
-               ? 0 : err_set(e, ERR_FORMAT, "%s: __metadata__.%s is %.40s, expected a whole number", s->path, key,
-                             t ? t : "missing");
-}
-
 static int saved_open(struct saved *s, const struct run_config *c, struct err *e)
 {
     int rc = safetensors_open(&s->f, s->path, e);
     if (rc == 0)
-        rc = meta_count(&s->step, s, "step", e);
+        rc = state_meta(&s->step, s->f, "step", s->path, e);
     if (rc == 0)
-        rc = meta_count(&s->cursor, s, "sample", e);
+        rc = state_meta(&s->cursor, s->f, "sample", s->path, e);
     if (rc == 0)
         rc = state_layout_new(&s->layout, c, e);
     if (rc)

@@ -10,8 +10,7 @@
 #include "base/mem.h"
 #include "formats/safetensors.h"
 #include "train/leaves.h"
-
-enum { CHUNK = 1 << 20, TAIL = 16 };
+#include "train/state_layout.h"
 
 /* The canonical state as a list of byte ranges. */
 struct piece {
@@ -23,7 +22,7 @@ struct canon {
     struct piece *piece;
     size_t n;
     uint64_t total;
-    unsigned char tail[TAIL];
+    unsigned char tail[STATE_TAIL];
 };
 
 static void canon_add(struct canon *c, const void *p, uint64_t n)
@@ -90,7 +89,7 @@ uint64_t state_chunks(const struct train_state *s)
     uint64_t floats = 0;       /* not the table's total, which pads tensors */
     for (int i = 0; i < s->table->n; i++)
         floats += 2 * (uint64_t)s->table->p[i].n + v_count(s, i);
-    return (floats * sizeof(real) + TAIL + CHUNK - 1) / CHUNK;
+    return (floats * sizeof(real) + STATE_TAIL + STATE_CHUNK - 1) / STATE_CHUNK;
 }
 
 int state_leaves(struct digest *leaf, const struct nn *x, const struct train_state *s, struct err *e)
@@ -101,7 +100,7 @@ int state_leaves(struct digest *leaf, const struct nn *x, const struct train_sta
         return err_set(e, ERR_NOMEM, "state root: out of memory");
 #pragma omp parallel for schedule(static) num_threads(x->threads) reduction(+ : failed)
     for (int64_t i = 0; i < leaves; i++) {
-        uint64_t lo = (uint64_t)i * CHUNK, hi = lo + CHUNK < c.total ? lo + CHUNK : c.total;
+        uint64_t lo = (uint64_t)i * STATE_CHUNK, hi = lo + STATE_CHUNK < c.total ? lo + STATE_CHUNK : c.total;
         failed += !leaf_of(&leaf[i], &c, lo, hi);
     }
     mem_free(c.piece);
@@ -193,18 +192,6 @@ int state_save(const struct nn *x, const struct train_state *s, const char *path
     return rc;
 }
 
-static int meta_int(const struct safetensors *f, const char *key, int64_t *out, const char *path, struct err *e)
-{
-    const char *v = safetensors_meta(f, key);
-    char *end = NULL;
-    long long n = v ? strtoll(v, &end, 10) : -1;
-    if (!v || end == v || *end || n < 0)
-        return err_set(e, ERR_FORMAT, "%s: __metadata__.%s is %s, expected a whole number", path, key,
-                       v ? v : "missing");
-    *out = n;
-    return 0;
-}
-
 static int read_kind(const struct safetensors *f, const char *kind, const struct param *p, size_t n, real *dst,
                      const char *path, struct err *e)
 {
@@ -241,8 +228,8 @@ int state_load(const struct nn *x, struct train_state *s, const char *path, stru
     int rc = safetensors_open(&f, path, e);
     if (rc)
         return rc;
-    if ((rc = meta_int(f, "step", &s->step, path, e)) || (rc = meta_int(f, "sample", &s->sample, path, e)) ||
-        (rc = meta_int(f, "metrics_bytes", &metrics, path, e)) || (rc = read_tensors(f, s, path, e)))
+    if ((rc = state_meta(&s->step, f, "step", path, e)) || (rc = state_meta(&s->sample, f, "sample", path, e)) ||
+        (rc = state_meta(&metrics, f, "metrics_bytes", path, e)) || (rc = read_tensors(f, s, path, e)))
         goto out;
     s->metrics_bytes = (uint64_t)metrics;
     num = safetensors_meta(f, "heldout_bits_per_byte");
@@ -268,7 +255,7 @@ int64_t state_step(const char *path)
     struct safetensors *f = NULL;
     struct err e;
     int64_t step = -1;
-    if (safetensors_open(&f, path, &e) || meta_int(f, "step", &step, path, &e))
+    if (safetensors_open(&f, path, &e) || state_meta(&step, f, "step", path, &e))
         step = -1;
     safetensors_close(f);
     return step;
@@ -282,7 +269,7 @@ static void name_place(char *what, size_t size, const struct train_state *s, con
     if (canon_new(&c, s) == 0)
         at = c.piece[piece].at + i * sizeof(real);
     mem_free(c.piece);
-    snprintf(what, size, "%s, element %zu, chunk %llu", name, i, (unsigned long long)(at / CHUNK));
+    snprintf(what, size, "%s, element %zu, chunk %llu", name, i, (unsigned long long)(at / STATE_CHUNK));
 }
 
 /* Tensors in the canonical order, as they are written. */

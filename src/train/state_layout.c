@@ -1,15 +1,17 @@
 #include "train/state_layout.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "model/params.h"
 #include "train/optim.h"
 
-enum { TAIL = 16, F32 = 4 };
+enum { F32 = 4 };
 
 static void add(struct state_layout *l, const char *kind, const struct param *p, size_t count)
 {
@@ -38,7 +40,7 @@ int state_layout_new(struct state_layout *l, const struct run_config *c, struct 
         if (optim_v_count(&c->optim, &t.p[i]) > 0)
             add(l, "moment2", &t.p[i], optim_v_count(&c->optim, &t.p[i]));
     param_table_release(&t);
-    l->total += TAIL;
+    l->total += STATE_TAIL;
     l->chunks = (l->total + STATE_CHUNK - 1) / STATE_CHUNK;
     return rc;
 }
@@ -95,7 +97,7 @@ int state_chunk_read(unsigned char *out, const struct state_layout *l, const str
                      int64_t cursor, uint64_t i, const char *path, struct err *e)
 {
     uint64_t lo = i * STATE_CHUNK, hi = lo + state_chunk_bytes(l, i);
-    unsigned char tail[TAIL];
+    unsigned char tail[STATE_TAIL];
     for (size_t k = 0; k < l->n; k++) {
         const struct state_part *s = &l->part[k];
         if (s->at >= hi || s->at + s->bytes <= lo)
@@ -109,6 +111,19 @@ int state_chunk_read(unsigned char *out, const struct state_layout *l, const str
         tail[k] = (unsigned char)((uint64_t)step >> (8 * k));
         tail[8 + k] = (unsigned char)((uint64_t)cursor >> (8 * k));
     }
-    overlap(out, lo, hi, tail, l->total - TAIL, TAIL);
+    overlap(out, lo, hi, tail, l->total - STATE_TAIL, STATE_TAIL);
+    return 0;
+}
+
+int state_meta(int64_t *v, const struct safetensors *f, const char *key, const char *path, struct err *e)
+{
+    const char *s = safetensors_meta(f, key);
+    errno = 0;
+    long long n = s ? strtoll(s, NULL, 10) : 0;
+    /* A number reader alone would take " 5", "+5" and "5 steps". */
+    if (!s || !*s || s[strspn(s, "0123456789")] || errno)
+        return err_set(e, ERR_FORMAT, "%s: __metadata__.%s is %.40s, expected a whole number", path, key,
+                       s ? s : "missing");
+    *v = n;
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "train/agree.h"
 #include "train/state.h"
+#include "train/state_layout.h"
 
 static void close_to(double got, double want, double tol)
 {
@@ -413,6 +414,32 @@ static void test_state_file(void **state)
 }
 
 /* run.json in dir with another profile; "": none. */
+static void test_state_numbers(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"", " 5", "+5", "-1", "5 steps", "0x5", "9223372036854775808"};
+    char dir[] = "/tmp/dokja-state-XXXXXX", path[64];
+    struct err e = {0};
+    struct safetensors *f;
+    int64_t v = 0;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/state.safetensors", dir);
+    for (size_t i = 0; i <= sizeof none / sizeof *none; i++) {
+        bool good = i == sizeof none / sizeof *none;
+        const char *meta[] = {"step", good ? "9223372036854775807" : none[i]};
+        assert_int_equal(safetensors_write(path, NULL, 0, meta, 1, &e), 0);
+        assert_int_equal(safetensors_open(&f, path, &e), 0);
+        assert_int_equal(state_meta(&v, f, "step", path, &e), good ? 0 : ERR_FORMAT);
+        assert_int_equal(v, good ? INT64_MAX : 0);
+        if (!good) assert_non_null(strstr(e.msg, "__metadata__.step is "));
+        assert_int_equal(state_meta(&v, f, "sample", path, &e), ERR_FORMAT);
+        assert_non_null(strstr(e.msg, "__metadata__.sample is missing"));
+        safetensors_close(f);
+    }
+    unlink(path);
+    rmdir(dir);
+}
+
 static void rewrite_profile(const char *dir, const char *name)
 {
     char path[64];
@@ -739,7 +766,8 @@ int main(void)
         cmocka_unit_test(test_momentum_ramp),      cmocka_unit_test(test_orthogonalise_golden),
         cmocka_unit_test(test_orthogonalise_band), cmocka_unit_test(test_adamw_first_step),
         cmocka_unit_test(test_grad_norm_names_nan), cmocka_unit_test(test_short_rows),
-        cmocka_unit_test(test_state_file),         cmocka_unit_test(test_even_rows),
+        cmocka_unit_test(test_state_file),         cmocka_unit_test(test_state_numbers),
+        cmocka_unit_test(test_even_rows),
         cmocka_unit_test(test_even_rows_tiny),
         cmocka_unit_test(test_shape_of_budget),    cmocka_unit_test(test_small_text),
         cmocka_unit_test(test_run_file),
