@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/not_read.h"
 #include "cli/print_json.h"
+#include "cli/wrap.h"
 #include "data/corpus.h"
 
 enum { MAX_IN = 4096 };
@@ -158,10 +159,12 @@ static void print_sources(const json_t *manifest)
     json_array_foreach(json_object_get(manifest, "sources"), i, row)
     {
         json_int_t docs = json_integer_value(json_object_get(row, "docs"));
-        printf("%10lld %10lld %12lld  %s\n", (long long)docs,
+        const char *name = json_string_value(json_object_get(row, "name"));
+        printf("%10lld %10lld %12lld  ", (long long)docs,
                (long long)(json_integer_value(json_object_get(row, "docs_in")) - docs),
-               (long long)json_integer_value(json_object_get(row, "bytes")),
-               json_string_value(json_object_get(row, "name")));
+               (long long)json_integer_value(json_object_get(row, "bytes")));
+        wrap_plain(stdout, name ? name : "not stated");
+        putchar('\n');
     }
 }
 
@@ -196,8 +199,13 @@ static int show_doc(const struct corpus_doc *d, uint64_t number, bool json, stru
         return cli_print_json(json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "number", (json_int_t)number, "id", d->id,
                                         "source", d->source, "license", d->license, "lang", d->lang, "text", d->text),
                               0, e);
-    printf("=== %llu  %s  (%s%s%s, %zu byte%s)\n", (unsigned long long)number, d->id, d->source,
-           *d->license ? ", " : "", d->license, d->n, PLURAL(d->n));
+    printf("=== %llu  ", (unsigned long long)number);
+    wrap_plain(stdout, d->id);
+    fputs("  (", stdout);
+    wrap_plain(stdout, d->source);
+    fputs(*d->license ? ", " : "", stdout);
+    wrap_plain(stdout, d->license);
+    printf(", %zu byte%s)\n", d->n, PLURAL(d->n));
     fwrite(d->text, 1, d->n, stdout);
     puts(d->n > 0 && d->text[d->n - 1] == '\n' ? "" : "\n");
     return 0;

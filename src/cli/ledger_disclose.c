@@ -9,6 +9,7 @@
 #include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/ledger_sub.h"
+#include "cli/wrap.h"
 #include "data/tokens.h"
 #include "train/disclose.h"
 #include "train/exposure.h"
@@ -24,12 +25,11 @@ static int print_json(json_t *v, struct err *e)
     return rc;
 }
 
-/* A line of a report; control characters of foreign text cannot begin another one, or move the cursor. */
+/* A line of a report. */
 static void print_field(const char *label, const char *s)
 {
     printf("%-10s ", label);
-    for (s = *s ? s : "not stated"; *s; s++)
-        putchar((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
+    wrap_plain(stdout, *s ? s : "not stated");
     putchar('\n');
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/opt.h"
 #include "cli/cli.h"
+#include "cli/wrap.h"
 
 #ifndef DOKJA_VERSION
 #define DOKJA_VERSION "0.1.0"
@@ -43,7 +44,9 @@ static void print_help(FILE *f)
 static int fail(const char *name, const struct err *e)
 {
     const char *sentence = e->msg[0] ? e->msg : "failed";
-    fprintf(stderr, "dokja%s%s: %s\n", *name ? " " : "", name, sentence);
+    fprintf(stderr, "dokja%s%s: ", *name ? " " : "", name);
+    wrap_plain(stderr, sentence); /* it may quote foreign names */
+    putc('\n', stderr);
     return e->code == ERR_USAGE ? 2 : 1;
 }
 

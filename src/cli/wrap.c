@@ -27,6 +27,12 @@ size_t wrap_columns(void)
     return w > 0 && w < LEAST_TABLE ? LEAST_TABLE : w;
 }
 
+void wrap_plain(FILE *f, const char *s)
+{
+    for (; *s; s++)
+        putc((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s, f);
+}
+
 int wrap_bytes(const char *s, int columns)
 {
     size_t n = strlen(s);

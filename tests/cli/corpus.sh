@@ -55,6 +55,20 @@ mkdir cp949; printf '제목' | iconv -f UTF-8 -t CP949 | tee cp949/a.txt >cp949/
 has "no document is left: advice" "$(cat err.txt)" "iconv -f CP949"
 has "no document is left: other kinds" "$(cat err.txt)" "the first cp949/a.hwp"
 has "no document is left: sentence" "$(tail -n 1 err.txt)" "no document is left of 2"
+
+# names are foreign text: no control character of them reaches a screen
+mkdir names; printf '가' >names/$'a\e[2J\nb'.txt
+printf '{"id":"\\u001b]0;x\\u0007","text":"나","source":"s\\ns","license":"l\\u007f"}\n' >names/b.jsonl
+"$DOKJA" corpus build names --out cnames >/dev/null 2>&1
+out=$("$DOKJA" corpus stats cnames; "$DOKJA" corpus show cnames)
+is "names stay on their lines" "$(printf %s "$out" | tr -cd '\033\007\177' | wc -c)" 0
+has "a name in the table" "$out" "  a?[2J?b.txt
+"
+has "a name above a document" "$out" "=== 1  ?]0;x?  (s?s, l?, 3 bytes)
+"
+"$DOKJA" corpus verify $'no\e[2J\nsuch' >/dev/null 2>err.txt
+is "a name in an error" "$(cat err.txt)" "dokja corpus: no?[2J?such: not a corpus: it has no manifest.json"
+
 mkdir single; printf '가' >single/a.txt
 out=$("$DOKJA" corpus build single --out csingle 2>&1)
 has "one of each is in the singular" "$out" "1 document from 1 file: 0.00 MB of text, 1 character
