@@ -7,10 +7,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/plural.h"
+#include "data/corpus_input.h"
 
 enum { MAX_FILES = 1 << 20 };
-/* A quoted character takes up to six bytes, and a record has other fields too. */
-enum { QUOTED = 6, OTHER_FIELDS = 1 << 20 };
 
 struct corpus {
     char *dir;
@@ -230,7 +229,7 @@ static int next_file(struct corpus_reader *r, struct err *e)
             rc = file_join(&r->path, r->c->dir, name, e);
         if (rc == 0)
             rc = r->idle ? textsrc_switch(r->idle, r->path.p, e)
-                         : textsrc_open(&r->idle, r->path.p, (size_t)r->c->max_doc * QUOTED + OTHER_FIELDS, e);
+                         : textsrc_open(&r->idle, r->path.p, corpus_line_limit((size_t)r->c->max_doc), e);
         if (rc != 0)
             return rc;
         r->src = r->idle;

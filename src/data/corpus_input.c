@@ -12,10 +12,9 @@
 #include "formats/instream.h"
 #include "text/unicode.h"
 
-/* A quoted character takes up to six bytes, and a record has other fields too. */
-enum { QUOTED = 6, OTHER_FIELDS = 1 << 20, MAX_INPUTS = 1 << 24 };
-/* Of id, source, license and lang together: a batch holds those of 8192 documents, and quoted they must fit
- * OTHER_FIELDS, or what a build wrote could not be read. */
+enum { MAX_INPUTS = 1 << 24 };
+/* Of id, source, license and lang together: a batch holds those of 8192 documents, and quoted they must fit the line
+ * that corpus_line_limit leaves them, or what a build wrote could not be read. */
 enum { MAX_OTHERS = 64 << 10 };
 
 const char *corpus_reason_name(enum corpus_reason r)
@@ -160,7 +159,7 @@ struct input_stream {
     struct sha256 *sha;     /* of the open file */
     struct buf buf, id;     /* its bytes in memory, `given` of them handed out */
     size_t given;
-    int part;
+    uint64_t part;
     bool ended;
 };
 
@@ -283,7 +282,7 @@ static int next_text(struct input_stream *s, struct input_doc *d, struct err *e)
     if (whole)
         return 1;
     buf_clear(&s->id);
-    rc = buf_printf(&s->id, e, "%s#%d", open_file(s)->name, s->part);
+    rc = buf_printf(&s->id, e, "%s#%llu", open_file(s)->name, (unsigned long long)s->part);
     d->id = s->id.p;
     return rc == 0 ? 1 : rc;
 }
@@ -304,7 +303,7 @@ static int open_next(struct input_stream *s, struct err *e)
         return rc;
     }
     int rc = s->idle ? textsrc_switch(s->idle, f->path, e)
-                     : textsrc_open(&s->idle, f->path, s->max_doc * QUOTED + OTHER_FIELDS, e);
+                     : textsrc_open(&s->idle, f->path, corpus_line_limit(s->max_doc), e);
     if (rc != 0)
         return rc;
     s->records = s->idle;

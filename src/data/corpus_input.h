@@ -9,6 +9,10 @@
 #include "data/corpus.h"
 #include "formats/textsrc.h"
 
+/* The longest line of a .jsonl whose text may be one of max_doc bytes: a quoted character takes up to six, and a record
+ * has other fields too. */
+static inline size_t corpus_line_limit(size_t max_doc) { return 6 * max_doc + ((size_t)1 << 20); }
+
 struct input_file {
     char *path;
     char *name;          /* below the folder that was named, or the last part of the path */
