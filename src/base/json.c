@@ -53,9 +53,13 @@ static size_t longest_string(const char *p, size_t n)
 {
     size_t longest = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t from = i;
-        if (p[i] != '"') continue;
-        for (i++; i < n && p[i] != '"'; i++) i += p[i] == '\\';
+        const char *quote = memchr(p + i, '"', n - i);
+        if (!quote) break;
+        size_t from = (size_t)(quote - p);
+        for (i = from + 1; i < n && p[i] != '"';) {
+            size_t plain = scan_json_plain(p + i, n - i);
+            i += plain ? plain : p[i] == '\\' ? 2 : 1;
+        }
         if (i - from > longest) longest = i - from;
     }
     return longest;
