@@ -12,6 +12,8 @@
 
 enum { BATCH_BYTES = 16 << 20, STRETCH = 256 << 10 };
 static const size_t document_limit = (size_t)3 << 30;
+/* Lengths of pieces are kept in 32 bits; normal form C may make a text three times as long. */
+static const size_t piece_limit = UINT32_MAX;
 
 const char *const bpe_default_special[16] = {"<|bos|>",        "<|eos|>",        "<|user|>",       "<|assistant|>",
                                              "<|end|>",        "<|tool|>",       "<|reserved_0|>", "<|reserved_1|>",
@@ -153,9 +155,13 @@ int bpe_trainer_add(struct bpe_trainer *tr, const char *text, size_t n, struct e
     int rc = 0;
     for (size_t i = 0; i < n && rc == 0;) {
         size_t len = tr->o.pattern ? n : stretch_end(text + i, n - i);
+        size_t from = tr->batch.len;
         rc = begin_stretch(tr, e);
         if (rc == 0)
             rc = add_normal(tr, (const unsigned char *)text + i, len, e);
+        if (rc == 0 && tr->batch.len - from > piece_limit)
+            rc = err_set(e, ERR_LIMIT, "a document has %zu bytes in normal form C where a piece may have %zu",
+                         tr->batch.len - from, piece_limit);
         i += len;
         tr->now.bytes += len;
         if (rc == 0 && tr->batch.len >= BATCH_BYTES)
