@@ -128,14 +128,22 @@ int splitter_add_prefix_space(struct splitter *s, struct err *e)
     return add_pass(s, (struct pass){.kind = PASS_PREFIX_SPACE}, e);
 }
 
+static void match_release(struct split_work *w)
+{
+    pcre2_match_data_free(w->match);
+    pcre2_match_context_free(w->context);
+    pcre2_jit_stack_free(w->stack);
+    w->match = NULL;
+    w->context = NULL;
+    w->stack = NULL;
+}
+
 void split_work_release(struct split_work *w)
 {
     mem_free(w->piece);
     mem_free(w->next);
     buf_release(&w->text);
-    pcre2_match_data_free(w->match);
-    pcre2_match_context_free(w->context);
-    pcre2_jit_stack_free(w->stack);
+    match_release(w);
     *w = (struct split_work){0};
 }
 
@@ -197,16 +205,26 @@ static int part(struct joiner *j, size_t at, size_t n, bool match, struct err *e
     return rc;
 }
 
+/* Not every PCRE2 is built with it. */
+static bool has_jit(void)
+{
+    uint32_t jit = 0;
+    return pcre2_config(PCRE2_CONFIG_JIT, &jit) >= 0 && jit;
+}
+
 static int match_setup(struct split_work *w, struct err *e)
 {
     if (w->match)
         return 0;
     w->match = pcre2_match_data_create(32, NULL);
     w->context = pcre2_match_context_create(NULL);
-    w->stack = pcre2_jit_stack_create(STACK_START, stack_limit, NULL);
-    if (!w->match || !w->context || !w->stack)
+    w->stack = has_jit() ? pcre2_jit_stack_create(STACK_START, stack_limit, NULL) : NULL;
+    if (!w->match || !w->context || (!w->stack && has_jit())) {
+        match_release(w); /* or the next text would be matched without its limits */
         return err_set(e, ERR_NOMEM, "out of memory for matching");
-    pcre2_jit_stack_assign(w->context, NULL, w->stack);
+    }
+    if (w->stack)
+        pcre2_jit_stack_assign(w->context, NULL, w->stack);
     pcre2_set_match_limit(w->context, 1u << 28); /* a hostile pattern ends in an error, not in years */
     pcre2_set_depth_limit(w->context, UINT32_MAX);
     pcre2_set_heap_limit(w->context, (uint32_t)(stack_limit >> 10));

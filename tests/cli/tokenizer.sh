@@ -36,6 +36,19 @@ for n in 1 3 7; do
     "$DOKJA" tokenizer train --in in --vocab 330 --out t$n --threads $n >/dev/null 2>&1
     same "same tokenizer with $n threads" t/tokenizer.json t$n/tokenizer.json
 done
+# a PCRE2 that is built without JIT cuts the same pieces
+cat >nojit.c <<'C'
+#include <stddef.h>
+#include <stdint.h>
+void *pcre2_jit_stack_create_8(size_t least, size_t most, void *context) { return NULL; }
+int pcre2_jit_compile_8(void *code, uint32_t options) { return -45; }
+int pcre2_config_8(uint32_t what, void *where) { *(uint32_t *)where = 0; return 0; }
+C
+"$DOKJA" tokenizer train --in in --vocab 280 --pattern '\w+|\W' --out tp >/dev/null 2>&1
+gcc -shared -fPIC nojit.c -o nojit.so && "$DOKJA" tokenizer encode -t tp --in in/1.txt >ids.txt 2>/dev/null &&
+    LD_PRELOAD=$PWD/nojit.so OMP_WAIT_POLICY=passive "$DOKJA" tokenizer encode -t tp --in in/1.txt >nojit.txt 2>err.txt
+is "encode without JIT" "$? $(cat err.txt)" "0 "
+same "the same ids without JIT" ids.txt nojit.txt
 "$DOKJA" corpus build --in in --out c >/dev/null 2>&1
 "$DOKJA" tokenizer train --corpus c --vocab 280 --out tc >/dev/null 2>err.txt
 is "train on a corpus" $? 0
