@@ -142,6 +142,13 @@ static int read_piece(struct textsrc *s, bool *more, bool *too_long, struct err 
 
 /* ---- documents ---- */
 
+static void drop_bom(struct textsrc *s)
+{
+    if (s->n < 3 || memcmp(s->p, "\xEF\xBB\xBF", 3) != 0) return;
+    s->p += 3;
+    s->n -= 3;
+}
+
 static int next_txt(struct textsrc *s, struct textsrc_doc *d, struct err *e)
 {
     bool more, too_long;
@@ -150,8 +157,9 @@ static int next_txt(struct textsrc *s, struct textsrc_doc *d, struct err *e)
     int rc = read_piece(s, &more, &too_long, e);
     if (rc) return rc;
     if (too_long) return err_set(e, ERR_LIMIT, "%s: a document longer than %zu bytes", s->path, s->limit);
-    d->text = s->doc.p ? s->doc.p : "";
-    d->n = s->doc.len;
+    drop_bom(s);
+    d->text = s->p ? s->p : "";
+    d->n = s->n;
     d->line = 1;
     return 1;
 }
@@ -237,13 +245,6 @@ static bool blank(const char *p, size_t n)
     for (size_t i = 0; i < n; i++)
         if (!strchr(" \t\r", p[i]) || !p[i]) return false;
     return true;
-}
-
-static void drop_bom(struct textsrc *s)
-{
-    if (s->n < 3 || memcmp(s->p, "\xEF\xBB\xBF", 3) != 0) return;
-    s->p += 3;
-    s->n -= 3;
 }
 
 static int long_line(struct textsrc *s)

@@ -1,5 +1,6 @@
 /* Documents out of text files: .txt, .md (one document a file), .jsonl (one a line, field "text"),
- * each plain, .gz or .zst.  Streaming and bounded: memory is the longest document, at most `limit`. */
+ * each plain, .gz or .zst.  A byte order mark at the beginning of a file is no part of a document.
+ * Streaming and bounded: memory is the longest document, at most `limit`. */
 #ifndef DK_FORMATS_TEXTSRC_H
 #define DK_FORMATS_TEXTSRC_H
 

@@ -108,11 +108,18 @@ static void texts_are_one_document(void **state)
         refused(textsrc_next(s, &d, &e), ERR_LIMIT, "a document longer than 11 bytes");
         textsrc_close(s);
     }
-    put("empty.txt", "");
-    struct textsrc *s = open_src("empty.txt", 10);
-    expect(s, "", "", 1);
-    expect_end(s);
-    textsrc_close(s);
+    static const char *const marked[][2] = {{"", ""},
+                                            {"\xEF\xBB\xBF", ""},
+                                            {"\xEF\xBB\xBF\xED\x95\x9C", "\xED\x95\x9C"},
+                                            {"\xEF\xBB\xBF\xEF\xBB\xBFx", "\xEF\xBB\xBFx"},
+                                            {"x\xEF\xBB\xBF", "x\xEF\xBB\xBF"}};
+    for (size_t i = 0; i < sizeof marked / sizeof *marked; i++) {
+        put("mark.txt", marked[i][0]);
+        struct textsrc *s = open_src("mark.txt", 10);
+        expect(s, marked[i][1], "", 1);
+        expect_end(s);
+        textsrc_close(s);
+    }
 }
 
 static void records_are_documents(void **state)
