@@ -158,12 +158,25 @@ static int refuse_true(const struct reader *r, const char *key)
     return rc;
 }
 
+/* Readers take it from the top or from rope_parameters. */
+static int refuse_partial(const struct reader *r, const json_t *o)
+{
+    double part = 1;
+    int rc = json_is_null(json_object_get(o, "partial_rotary_factor"))
+                 ? 0 : json_get_real(&part, o, "partial_rotary_factor", 0, 1, true, 1, r->path, r->e);
+    if (!rc && part < 1)
+        rc = err_set(r->e, ERR_VALUE, "%s: partial_rotary_factor %g is not supported", r->path, part);
+    return rc;
+}
+
 /* rope_theta at the top (transformers 4) or in rope_parameters (transformers 5); any scaling is refused
  * by name, because it would change every result silently. */
 static int read_rope(const struct reader *r, struct model_config *c)
 {
     static const char *const boxes[] = {"rope_scaling", "rope_parameters"};
     int rc = json_get_real(&c->rope_theta, r->root, "rope_theta", 1, 1e12, true, 1e4, r->path, r->e);
+    if (!rc)
+        rc = refuse_partial(r, r->root);
     for (int i = 0; !rc && i < 2; i++) {
         const json_t *box = json_object_get(r->root, boxes[i]);
         if (!box || json_is_null(box))
@@ -175,10 +188,7 @@ static int read_rope(const struct reader *r, struct model_config *c)
             return rc;
         if (strcmp(type, "default") != 0)
             return err_set(r->e, ERR_VALUE, "%s: rope scaling \"%s\" is not supported", r->path, type);
-        double part;
-        rc = json_get_real(&part, box, "partial_rotary_factor", 0, 1, true, 1, r->path, r->e);
-        if (!rc && part < 1)
-            rc = err_set(r->e, ERR_VALUE, "%s: partial_rotary_factor %g is not supported", r->path, part);
+        rc = refuse_partial(r, box);
         if (!rc && (json_object_get(box, "full_attention") || json_object_get(box, "sliding_attention")))
             rc = err_set(r->e, ERR_VALUE, "%s: %s per kind of layer is not supported", r->path, boxes[i]);
         if (!rc)

@@ -134,6 +134,7 @@ static void test_refuse(void **state)
     refuse("{\"model_type\":\"qwen3\"," BASE ",\"rope_parameters\":{\"rope_type\":\"linear\"}}", "linear");
     refuse("{\"model_type\":\"qwen3\"," BASE ",\"rope_parameters\":{\"full_attention\":{}}}", "rope_parameters");
     refuse("{\"model_type\":\"qwen3\"," BASE ",\"rope_parameters\":{\"partial_rotary_factor\":0.5}}", "partial");
+    refuse("{\"model_type\":\"llama\"," BASE ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5");
     refuse("{\"model_type\":\"qwen3\"," BASE ",\"quantization_config\":{\"bits\":4}}", "quantization_config");
     refuse("{\"model_type\":\"qwen3\"," BASE ",\"num_key_value_heads\":5}", "key-value");
     refuse("{\"model_type\":\"qwen3\"," BASE ",\"head_dim\":33}", "head_dim");
