@@ -193,7 +193,7 @@ static void corpus(struct audit *a)
     say(a, UNDECIDED, NONE, "no corpus was given");
     if (!a->asked->corpus) return;
     a->given = true;
-    const char *path = join(a->asked->corpus, "manifest.json"), *text = text_of(map_file(path));
+    const char *path = join(a->asked->corpus, "manifest.json"), *text = text_of(map_file(path), path);
     char hex[65], name[65], sum[65];
     static const char file[] = " { \"name\": \"%64[^\"/]\", \"bytes\": %*d, \"sha256\": \"%64[0-9a-f]\" } %n";
     int n = 0, used = 0;

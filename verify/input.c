@@ -150,9 +150,10 @@ bool base64_read(uint8_t *out, size_t bytes, const char *p, size_t n)
 
 /* ---- JSON, as far as it is needed: what stands behind "key": ---- */
 
-char *text_of(struct bytes b)
+char *text_of(struct bytes b, const char *file)
 {
     char *s = take(b.n + 1, 1);
+    if (b.n && memchr(b.p, 0, b.n)) refuse("%s: holds a NUL byte", file);
     return b.n ? memcpy(s, b.p, b.n) : s;
 }
 

@@ -214,6 +214,8 @@ void story_read(struct story *s, const char *path)
 /* ---- run.json and config.json against GENESIS ---- */
 
 static const char *path[2], *text[2]; /* run.json, config.json */
+static const char *const beyond[] = {"attention_bias", "mlp_bias", "rope_scaling", "partial_rotary_factor",
+                                     "full_attention", "sliding_attention", "quantization_config", NULL};
 
 static void fields_compare(const void *base, const struct field *f)
 {
@@ -230,7 +232,7 @@ static void fields_compare(const void *base, const struct field *f)
 void config_compare(const struct story *s, const char *dir)
 {
     const struct run *r = &s->r;
-    char corpus[65], tokenizer[65], seed[24];
+    char corpus[65], tokenizer[65], seed[24], key[40];
     bool qwen = strcmp(r->arch, "Qwen3ForCausalLM") == 0;
     hex_of(corpus, &r->corpus);
     hex_of(tokenizer, &r->tokenizer);
@@ -239,8 +241,19 @@ void config_compare(const struct story *s, const char *dir)
                                    {"rseed", s->has[BEACON] ? seed : "beacon"}, {"rcorpus_root", corpus},
                                    {"rtokenizer", tokenizer}, {"rschedule", schedule_names[r->train.schedule]},
                                    {"rkind", optimizer_names[r->train.optimizer]},
-                                   {"cmodel_type", qwen ? "qwen3" : "llama"}};
-    for (int i = 0; i < 2; i++) text[i] = text_of(map_file(path[i] = join(dir, i ? "config.json" : "run.json")));
+                                   {"rformat", "dokja-run-1"}, {"cmodel_type", qwen ? "qwen3" : "llama"},
+                                   {"chidden_act", "silu"}, {"crope_type", "default"}};
+    for (int i = 0; i < 2; i++) {
+        path[i] = join(dir, i ? "config.json" : "run.json");
+        text[i] = text_of(map_file(path[i]), path[i]);
+        for (const char *p = text[i]; (p = strpbrk(p, "\\ \t\r\n")); p += strspn(p, " \t\r\n"))
+            if (*p == '\\' || p[strspn(p, " \t\r\n")] == ':') refuse("%s: has a key not written plainly", path[i]);
+    }
+    for (const char *const *k = beyond; *k; k++) {
+        snprintf(key, sizeof key, "\"%s\":", *k);
+        if (strstr(text[1], key) && !strchr("fn", *json_value(text[1], path[1], *k)))
+            refuse("%s: %s is set, and GENESIS describes a network without", path[1], *k);
+    }
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         int in = said[i][0][0] == 'c';
         if (!json_is(text[in], path[in], said[i][0] + 1, said[i][1]))
@@ -257,6 +270,7 @@ void config_compare(const struct story *s, const char *dir)
         if (type) type += strcspn(type, "\"");
         bool sliding = type && strncmp(type, "\"sliding_attention\"", 19) == 0;
         if (sliding != (l->window > 0) || l->qk_norm != qwen || !l->rope ||
+            (sliding && *json_value(text[1], path[1], "use_sliding_window") != 't') ||
             (sliding && json_number(text[1], path[1], "sliding_window") != (double)l->window))
             refuse("%s: layer %d is not GENESIS'", path[1], (int)(l - r->train.layer));
         for (int quotes = 0; type && *type && quotes < 2; type++) quotes += *type == '"'; /* behind the name */

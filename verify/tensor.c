@@ -14,7 +14,8 @@ struct digest state_root(const struct ref_state *s)
 }
 
 /* safetensors: u64 length of a JSON header, the header, the data; here tensors in table order without a gap.  The
- * header must say of each what the table says.  all: the whole state, else weights alone. */
+ * header must be what the table says of each, behind metadata, and nothing else: whoever reads a key that came twice or
+ * lies deeper would have other weights.  all: the whole state, else weights alone. */
 static const char *read_tensors(const struct ref_state *s, float *out, const char *path, bool all)
 {
     struct bytes b = map_file(path);
@@ -23,7 +24,11 @@ static const char *read_tensors(const struct ref_state *s, float *out, const cha
     if (b.n >= 8) memcpy(&n, b.p, 8);
     if (b.n < 8 || n > b.n - 8 || n > 64 << 20 || b.n - 8 - n != want)
         refuse("%s: expected a safetensors file of %zu bytes of tensors", path, want);
-    const char *header = text_of((struct bytes){b.p + 8, n});
+    const char *header = text_of((struct bytes){b.p + 8, n}, path), *p = header + (*header == '{');
+    if (strncmp(p, "\"__metadata__\":{", 16) == 0) {
+        p += strcspn(p, "}");
+        p += strncmp(p, "},", 2) == 0 ? 2 : 0;
+    }
     for (int k = 0; k < (all ? 3 : 1); k++)
         for (const struct ref_tensor *t = s->t; t < s->t_end; t++) {
             const char *kind = all ? (const char *[]){"weight.", "moment1.", "moment2."}[k] : "";
@@ -31,11 +36,13 @@ static const char *read_tensors(const struct ref_state *s, float *out, const cha
             char rows[16] = "", line[300];
             if (here == 0) continue;
             if (all || t->group != REF_GAIN) snprintf(rows, sizeof rows, "%d,", t->rows);
-            snprintf(line, sizeof line, "\"%s%s\":{\"dtype\":\"F32\",\"shape\":[%s%zu],\"data_offsets\":[%zu,%zu]}",
-                     kind, t->name, rows, cols, at, end);
-            if (!strstr(header, line)) refuse("%s: its header does not have %s", path, line);
+            int len = snprintf(line, sizeof line, "%s\"%s%s\":{\"dtype\":\"F32\",\"shape\":[%s%zu],"
+                               "\"data_offsets\":[%zu,%zu]}", at ? "," : "", kind, t->name, rows, cols, at, end);
+            if (strncmp(p, line, (size_t)len) != 0) refuse("%s: its header does not have %s in its place", path, line);
+            p += len;
             at = end;
         }
+    if (*p != '}' || p[1 + strspn(p + 1, " ")]) refuse("%s: its header goes on behind its tensors", path);
     memcpy(out, b.p + 8 + n, want);
     return header;
 }

@@ -39,7 +39,7 @@ bool hex_read(uint8_t *out, const char *p, size_t bytes);
 bool base64_read(uint8_t *out, size_t bytes, const char *p, size_t n); /* exactly so many */
 void tree_add(struct tree *t, struct bytes leaf);
 struct digest tree_root(const struct tree *t);
-char *text_of(struct bytes b); /* with a NUL behind it */
+char *text_of(struct bytes b, const char *file); /* with a NUL behind it, refuses one within */
 const char *json_value(const char *text, const char *file, const char *key);
 bool json_is(const char *text, const char *file, const char *key, const char *want); /* that string */
 double json_number(const char *text, const char *file, const char *key);

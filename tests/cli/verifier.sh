@@ -238,6 +238,42 @@ done
 "$V" forged --json >v.out 2>v.err
 [ "$(field initial <v.out) $(field weights <v.out)" = "not-decidable fail" ] && ok "… not made again" ||
     bad "… not made again" "$(cat v.out v.err)"
+# Files that FINAL names as they are, but that make another model of the run's weights.
+for said in '"hidden_act": "silu"="hidden_act": "gelu"' '"attention_bias": false="attention_bias": true' \
+    '"rope_scaling": null="rope_scaling": {"type": "linear", "factor": 2}' '{={"partial_rotary_factor": 0.5,' \
+    '"use_sliding_window": true="use_sliding_window": false' '"rope_type": "default"="rope_type": "yarn"' \
+    '{={"quantization_config": {},' '{={"vocab\u005fsize": 999,'; do
+    copy; python3 - "$said" <<'END'
+import sys
+a, b = sys.argv[1].split("=")
+text = open("forged/config.json").read()
+assert a in text
+open("forged/config.json", "w").write(text.replace(a, b, 1))
+END
+    forge forged $key file config.json; caught "config.json with $(echo "$said" | sed 's/.*=//')" files
+    "$DOKJA" ledger verify forged --json 2>/dev/null | field files | grep -qx fail && ok "… both say so" ||
+        bad "… both say so" "$("$DOKJA" ledger verify forged --json 2>/dev/null)"
+done
+for way in deeper twice more blank; do
+    copy; python3 - $way <<'END'
+import json, struct, sys
+d = open("forged/model.safetensors", "rb").read()
+n = struct.unpack_from("<Q", d)[0]
+head, data = d[8:8 + n].decode().rstrip(), d[8 + n:]
+of = {k: v for k, v in json.loads(head).items() if k != "__metadata__"}
+dense = lambda o: json.dumps(o, separators=(",", ":"))
+a, b = [k for k in of if "q_norm" in k][:2]
+swapped = dict(of, **{a: of[b], b: of[a]})
+head = {"deeper": '{"__metadata__":{"format":"pt","x":' + dense(of) + "}," + dense(swapped)[1:],
+        "twice": head[:-1] + "," + dense({a: of[b], b: of[a]})[1:],
+        "more": head[:-1] + ',"bias":{"dtype":"F32","shape":[0],"data_offsets":[%d,%d]}}' % (len(data), len(data)),
+        "blank": head + "\0" + dense(swapped)}[sys.argv[1]]
+open("forged/model.safetensors", "wb").write(struct.pack("<Q", len(head)) + head.encode() + data)
+END
+    forge forged $key file model.safetensors; caught "tensors named $way" weights
+    "$DOKJA" ledger verify forged --json 2>/dev/null | field weights | grep -qx fail && ok "… both say so" ||
+        bad "… both say so" "$("$DOKJA" ledger verify forged --json 2>/dev/null)"
+done
 copy; forge forged $key set FINAL steps 15; caught "another end" complete
 copy; forge forged $key set GENESIS lr_embed 0x3f50000000000000; caught "a lower rate" step-bound
 not_replayed "a lower rate" forged '"step":2,"what":"'
