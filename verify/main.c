@@ -2,8 +2,8 @@
 #include "verify/verify.h"
 
 static const char usage[] =
-    "Usage: dokja-verify RUN [--genesis HASH] [--checkpoint FILE] [--corpus DIR] [--replay LIST]\n"
-    "                    [--attest KEY.pem --out FILE] [--json]\n\n"
+    "Usage: dokja-verify RUN [--genesis HASH] [--checkpoint FILE] [--corpus DIR] [--attest KEY --out FILE] [--json]\n"
+    "       dokja-verify RUN --replay LIST [--attest KEY --out FILE] [--json]\n\n"
     "Checks a run's ledger (docs/ledger.md); with --replay LIST (segment numbers, last or all, with commas) it trains\n"
     "those segments again instead. --attest signs the verdict. HASH has 64 hex digits. Exit status: 0 pass,\n"
     "1 not (or a path that is not what it should be: then there is no verdict), 2 usage or machine.\n";
@@ -50,9 +50,7 @@ static int again(const struct asked *o)
     if (o->attest && strlen(o->replay) > 100) refuse("--replay %.40s…: is too long a list to attest", o->replay);
     replay(&r, &s, o->run, o->replay);
     bool same = r.matched == r.segments && !*r.what;
-    if (!same)
-        snprintf(first, sizeof first, "{\"segment\":%llu,\"step\":%llu,\"what\":\"%s\"}", N(r.segment), N(r.step),
-                 r.what);
+    snprintf(first, sizeof first, "{\"segment\":%llu,\"step\":%llu,\"what\":\"%s\"}", N(r.segment), N(r.step), r.what);
     printf(o->json ? "{\"segments\":%llu,\"matched\":%llu,\"first_difference\":%s}\n"
                    : "segments: %llu, what training gives: %llu; first difference: %s\n",
            N(r.segments), N(r.matched), !same ? first : o->json ? "null" : "none");
@@ -71,10 +69,9 @@ static void run(void *arg)
 int main(int argc, char **argv)
 {
     struct asked o = {0};
-    const struct {
-        const char *name, **value;
-    } option[] = {{"--genesis", &o.genesis}, {"--checkpoint", &o.checkpoint}, {"--corpus", &o.corpus},
-                  {"--replay", &o.replay}, {"--attest", &o.attest}, {"--out", &o.out}};
+    const struct { const char *name, **value; } option[] = {
+        {"--genesis", &o.genesis}, {"--checkpoint", &o.checkpoint}, {"--corpus", &o.corpus}, {"--replay", &o.replay},
+        {"--attest", &o.attest}, {"--out", &o.out}};
     bool good = true;
     for (int i = 1; i < argc && good; i++) {
         const char **value = argv[i][0] == '-' ? NULL : &o.run;
@@ -85,6 +82,7 @@ int main(int argc, char **argv)
         else *value = value == &o.run ? argv[i] : argv[++i];
     }
     uint8_t hash[32];
+    if (o.replay) good = good && *o.replay && !o.genesis && !o.checkpoint && !o.corpus; /* it would not look at them */
     good = good && (!o.genesis || (strlen(o.genesis) == 64 && hex_read(hash, o.genesis, 32)));
     if (!good || !o.run || !o.attest != !o.out) {
         fputs(usage, stderr);
