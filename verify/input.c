@@ -141,8 +141,8 @@ bool hex_read(uint8_t *out, const char *p, size_t bytes)
 /* What decodes and encodes to the same again. */
 bool base64_read(uint8_t *out, size_t bytes, const char *p, size_t n)
 {
-    uint8_t raw[120], again[121];
-    bool good = n == (bytes + 2) / 3 * 4 && n <= 120 && EVP_DecodeBlock(raw, (const uint8_t *)p, (int)n) >= 0 &&
+    uint8_t raw[1026], again[1369];
+    bool good = n == (bytes + 2) / 3 * 4 && n < sizeof again && EVP_DecodeBlock(raw, (const uint8_t *)p, (int)n) >= 0 &&
                 EVP_EncodeBlock(again, raw, (int)bytes) == (int)n && memcmp(again, p, n) == 0;
     if (good) memcpy(out, raw, bytes);
     return good;

@@ -22,14 +22,17 @@ static bool signed_by(const char *line, size_t n, const char *name, const uint8_
 {
     static const char dash[] = "\xe2\x80\x94 ";
     size_t d = sizeof dash - 1, m = strlen(name);
-    uint8_t blob[ID + 64];
+    uint8_t blob[1024];
     struct digest id = sha256((struct bytes[]){{(const uint8_t *)name, m}, {(const uint8_t *)"\n\1", 2}, {key, 32}}, 3);
-    if (n < d || memcmp(line, dash, d) != 0)
+    const char *blank = n > d ? memchr(line + d, ' ', n - d) : NULL;
+    size_t left = blank ? n - (size_t)(blank + 1 - line) : 0, bytes = left / 4 * 3;
+    if (left > 1) bytes -= (size_t)(line[n - 1] == '=') + (line[n - 2] == '=');
+    if (bytes <= ID || bytes > sizeof blob || blank == line + d || memcmp(line, dash, d) != 0 ||
+        !base64_read(blob, bytes, blank + 1, left))
         refuse("a note has the signature line \"%.*s\", expected \"— NAME BASE64\"", n < 60 ? (int)n : 60, line);
-    if (n <= d + m || memcmp(line + d, name, m) != 0 || line[d + m] != ' ') return false; /* another's */
-    bool whole = base64_read(blob, sizeof blob, line + d + m + 1, n - d - m - 1);
-    if (whole && memcmp(blob, id.b, ID) != 0) return false; /* another key's */
-    if (!whole || !signature_good(key, blob + ID, text)) refuse("a note's signature by %s is not good", name);
+    if ((size_t)(blank - line) != d + m || memcmp(line + d, name, m) != 0 || memcmp(blob, id.b, ID) != 0)
+        return false; /* another's, or by another key */
+    if (bytes != ID + 64 || !signature_good(key, blob + ID, text)) refuse("a note's signature by %s is not good", name);
     return true;
 }
 uint64_t note_read(struct digest *root, struct bytes note, const char *origin, const uint8_t key[32])
