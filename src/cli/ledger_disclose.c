@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "base/plural.h"
 #include "cli/cli.h"
+#include "cli/ledger_show.h"
 #include "cli/ledger_sub.h"
 #include "cli/wrap.h"
 #include "data/tokens.h"
@@ -213,13 +214,13 @@ static json_t *thing_json(const struct disclosure *d)
     }
     if (d->what == DISCLOSED_SEGMENT) {
         digest_hex(hex, &d->segment.after);
-        return json_pack("{s:I,s:I,s:I,s:I,s:f,s:s}", "segment", (json_int_t)d->segment.index, "from",
+        return json_pack("{s:I,s:I,s:I,s:I,s:o,s:s}", "segment", (json_int_t)d->segment.index, "from",
                          (json_int_t)d->segment.from, "to", (json_int_t)d->segment.to, "tokens",
-                         (json_int_t)d->segment.tokens, "flops", d->segment.flops, "state_root", hex);
+                         (json_int_t)d->segment.tokens, "flops", ledger_real_json(d->segment.flops), "state_root", hex);
     }
     digest_hex(hex, &d->tensor.values);
-    return json_pack("{s:s,s:i,s:i,s:s,s:f}", "name", d->tensor.name, "rows", d->tensor.rows, "cols", d->tensor.cols,
-                     "values_sha256", hex, "rms", d->tensor.rms);
+    return json_pack("{s:s,s:i,s:i,s:s,s:o}", "name", d->tensor.name, "rows", d->tensor.rows, "cols", d->tensor.cols,
+                     "values_sha256", hex, "rms", ledger_real_json(d->tensor.rms));
 }
 
 static json_t *checked_json(const struct checked *c)

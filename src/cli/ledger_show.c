@@ -177,15 +177,17 @@ static json_t *hex_json(const struct digest *d)
     return json_string(s);
 }
 
+json_t *ledger_real_json(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
 static json_t *segments_json(const struct logbook *b)
 {
     json_t *list = json_array();
     for (uint64_t k = 0; k < b->n_segments; k++) {
         const struct segment *s = &b->segment[k];
-        list = json_and(list, json_pack("{s:I,s:I,s:I,s:f,s:o,s:s,s:s,s:I}", "from", (json_int_t)s->from, "to",
-                                        (json_int_t)s->to, "tokens", (json_int_t)s->tokens, "loss", segment_loss(s),
-                                        "state_root", hex_json(&s->after), "at", s->c.at, "isa", s->c.isa, "threads",
-                                        (json_int_t)s->c.threads));
+        list = json_and(list, json_pack("{s:I,s:I,s:I,s:o,s:o,s:s,s:s,s:I}", "from", (json_int_t)s->from, "to",
+                                        (json_int_t)s->to, "tokens", (json_int_t)s->tokens, "loss",
+                                        ledger_real_json(segment_loss(s)), "state_root", hex_json(&s->after), "at",
+                                        s->c.at, "isa", s->c.isa, "threads", (json_int_t)s->c.threads));
     }
     return list;
 }
@@ -209,10 +211,10 @@ static json_t *final_json(const struct logbook *b)
     }
     for (uint64_t i = 0; i < f->n_files; i++)
         files = json_with(files, f->file[i].name, hex_json(&f->file[i].sha256));
-    return json_pack("{s:o,s:I,s:I,s:f,s:f,s:f,s:s,s:o}", "state_root", hex_json(&f->root), "steps",
-                     (json_int_t)f->steps, "tokens", (json_int_t)f->tokens, "flops", f->flops,
-                     "heldout_bits_per_byte", f->bits_per_byte, "heldout_bits_per_char", f->bits_per_char, "at",
-                     f->c.at, "files", files);
+    return json_pack("{s:o,s:I,s:I,s:o,s:o,s:o,s:s,s:o}", "state_root", hex_json(&f->root), "steps",
+                     (json_int_t)f->steps, "tokens", (json_int_t)f->tokens, "flops",
+                     ledger_real_json(f->flops), "heldout_bits_per_byte", ledger_real_json(f->bits_per_byte),
+                     "heldout_bits_per_char", ledger_real_json(f->bits_per_char), "at", f->c.at, "files", files);
 }
 
 int ledger_show_json(const struct logbook *b, struct err *e)
@@ -254,7 +256,7 @@ int ledger_audit_json(const struct audit *a, struct err *e)
     for (int i = 0; i < a->n; i++) {
         const struct check *c = &a->check[i];
         list = json_and(list, json_pack("{s:s,s:s,s:o,s:s}", "name", c->name, "result", check_result_name(c->result),
-                                        "figure", isfinite(c->figure) ? json_real(c->figure) : json_null(), "detail",
+                                        "figure", ledger_real_json(c->figure), "detail",
                                         c->detail));
     }
     json_t *v = json_pack("{s:s,s:o}", "verdict", verdict_name(audit_verdict(a)), "checks", list);

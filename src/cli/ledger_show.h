@@ -2,6 +2,7 @@
 #ifndef DK_CLI_LEDGER_SHOW_H
 #define DK_CLI_LEDGER_SHOW_H
 
+#include "base/json.h"
 #include "train/audit.h"
 #include "train/replay.h"
 
@@ -11,6 +12,8 @@ struct replayed {
     const struct replay_result *result;
 };
 
+/* null where a ledger says what is no number; NULL when memory is short. */
+json_t *ledger_real_json(double v);
 double segment_loss(const struct segment *s);   /* mean of its steps */
 
 void ledger_show(const char *run, const struct logbook *b);
