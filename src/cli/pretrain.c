@@ -53,8 +53,9 @@ static int token_tables(struct pretrain *p, struct err *e)
     return 0;
 }
 
-/* The run folder is a whole Hugging Face folder: the tokenizer's own bytes travel with it. */
-static int copy_tokenizer(const struct pretrain *p, struct err *e)
+/* The run folder is a whole Hugging Face folder: the tokenizer's own bytes travel with it.  A run that goes on has
+ * them back where they were lost or changed, for FINAL will name what lies there; how else it is described stays. */
+static int copy_tokenizer(const struct pretrain *p, bool again, struct err *e)
 {
     static const char *const name[] = {"tokenizer.json", "tokenizer_config.json"};
     struct buf from = {0}, to = {0}, bytes = {0};
@@ -69,9 +70,11 @@ static int copy_tokenizer(const struct pretrain *p, struct err *e)
         if (rc == 0 && i == 1 && !file_exists(from.p))
             break;
         if (rc == 0)
-            rc = file_read(&bytes, from.p, 1u << 30, e);
-        if (rc == 0)
             rc = file_join(&to, p->out, name[i], e);
+        if (rc == 0 && i == 1 && again && file_exists(to.p))
+            break;
+        if (rc == 0)
+            rc = file_read(&bytes, from.p, 1u << 30, e);
         if (rc == 0)
             rc = file_replace(to.p, bytes.p, bytes.len, e);
     }
@@ -269,7 +272,7 @@ static int plan_new(struct pretrain *p, struct err *e)
             rc = run_resolve_length(&p->run, &p->req, e);
     }
     if (rc == 0)
-        rc = copy_tokenizer(p, e);
+        rc = copy_tokenizer(p, false, e);
     if (rc == 0)
         rc = run_ledger_new(&p->journal, &p->ledger, &p->run, e);
     if (rc == 0)
@@ -281,6 +284,8 @@ static int plan_resume(struct pretrain *p, struct err *e)
 {
     bool settled = false;
     int rc = new_trainer(p, e);
+    if (rc == 0)
+        rc = copy_tokenizer(p, true, e);
     if (rc == 0)
         rc = run_ledger_resume(&p->journal, &p->ledger, &p->run, &settled, e);
     p->again = !settled;   /* else it waited for its beacon */
