@@ -153,14 +153,24 @@ static void complete(struct audit *a)
         s->l.whole < s->l.file.n ? "within an entry" : "without a signed FINAL");
     if (s->l.whole < s->l.file.n || !s->has[FINAL] || a->covered < s->l.n_records) return;
     if (!last || done != steps || s->final_steps != steps || s->final_tokens != steps * (uint64_t)r->batch_tokens ||
-        s->final_flops != flops_until(r, r->steps) || !same_digest(&s->final, &last->after))
-        refuse("FINAL is not the end of the %llu planned step%s", N(steps), S(steps));
+        s->final_flops != flops_until(r, r->steps) || !same_digest(&s->final, &last->after) ||
+        !isfinite(s->heldout[0] + s->heldout[1]))
+        refuse("FINAL is not the end of the %llu planned step%s, or its figures are no numbers", N(steps), S(steps));
     say(a, PASS, share, "%llu step%s, %llu tokens, %.4g FLOPs", N(steps), S(steps), N(s->final_tokens), s->final_flops);
 }
 static void files(struct audit *a)
 {
     const struct story *s = a->s;
+    static const char *const must[] = {"config.json", "model.safetensors", "run.json", "tokenizer.json"};
+    say(a, UNDECIDED, NONE, "run.json is not there yet: the run was stopped before it began");
+    if (!s->has[INIT] && !file_there(join(a->asked->run, "run.json"))) return;
     config_compare(s, a->asked->run);
+    for (int k = 0; s->has[FINAL] && k < 4; k++) {
+        uint64_t i = 0;
+        while (i < s->n_files && strcmp(s->file[i], must[k]) != 0) i++;
+        if (i == s->n_files) refuse("FINAL does not name %s", must[k]);
+        if (k == 3 && !same_digest(&s->file_sha256[i], &s->r.tokenizer)) refuse("FINAL has not GENESIS' tokenizer");
+    }
     for (uint64_t i = 0; i < s->n_files; i++) {
         if (strchr(s->file[i], '/')) refuse("FINAL names %s, which lies outside the run", s->file[i]);
         struct digest d = sha256_of(map_file(join(a->asked->run, s->file[i])));

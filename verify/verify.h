@@ -85,7 +85,7 @@ struct story { /* all records */
     struct digest init, final, file_sha256[MAX_FILES];
     struct segment *segment;
     uint64_t n_segments, n_files, final_steps, final_tokens;
-    double final_flops;
+    double final_flops, heldout[2];
 };
 void story_read(struct story *s, const char *path);
 bool segment_planned(const struct story *s, uint64_t k); /* whether it has the index and steps that the run plans */

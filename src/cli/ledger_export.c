@@ -182,7 +182,7 @@ static int gather(struct maker *m, struct err *e)
     if (rc == 0)
         rc = check_ledger(m, e);
     if (rc == 0)
-        rc = final_files_check(&m->b->final, m->dir, e);
+        rc = final_files_check(&m->b->final, &m->b->config.tokenizer, m->dir, e);
     if (rc == 0)
         rc = read_config(&m->config, m->dir, "config.json", e);
     if (rc == 0)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/codepoint.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/plural.h"
@@ -377,10 +378,11 @@ static void check_complete(struct auditor *u)
             "서명된 FINAL이 없다. 원장은 전체 %2$" PRIu64 "단계 가운데 %1$" PRIu64 "단계에서 끝난다", done, steps);
     else if (done != steps || b->final.steps != steps || b->final.tokens != steps * (uint64_t)c->batch_tokens ||
              b->final.flops != run_flops_until(c, (int64_t)steps) ||
-             memcmp(b->final.root.b, b->segment[b->n_segments - 1].after.b, sizeof b->final.root.b) != 0)
-        say(u, "complete", CHECK_FAIL, share, ONE_OR(steps, "FINAL is not the end of the %" PRIu64 " planned step",
-            "FINAL is not the end of the %" PRIu64 " planned steps"),
-            "FINAL이 계획한 %" PRIu64 "단계의 끝이 아니다", steps);
+             memcmp(b->final.root.b, b->segment[b->n_segments - 1].after.b, sizeof b->final.root.b) != 0 ||
+             !isfinite(b->final.bits_per_byte) || !isfinite(b->final.bits_per_char))
+        say(u, "complete", CHECK_FAIL, share, ONE_OR(steps, "FINAL is not the end of the %" PRIu64 " planned step, or its "
+            "figures are no numbers", "FINAL is not the end of the %" PRIu64 " planned steps, or its figures are no "
+            "numbers"), "FINAL이 계획한 %" PRIu64 "단계의 끝이 아니거나 적힌 값이 수가 아니다", steps);
     else
         say(u, "complete", CHECK_PASS, share, ONE_OR(steps, "%" PRIu64 " step, %" PRIu64 " tokens, %.4g FLOPs",
             "%" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs"),
@@ -401,22 +403,47 @@ static int same_config(const struct auditor *u, struct err *why)
         rc = genesis_text(&text, &u->b->genesis, c, why);
     if (rc == 0 && (text.len != n || memcmp(text.p, was, n) != 0))
         rc = err_set(why, ERR_VALUE, "run.json or config.json is not the configuration of GENESIS");
-    if (rc == 0 && u->b->has_beacon && c->seed != u->b->beacon.seed)
+    const struct logbook *b = u->b;
+    bool between = b->has_beacon && !b->has_init && c && c->seed_awaited;   /* stopped before run.json had the seed */
+    if (rc == 0 && b->has_beacon && !between && (c->seed_awaited || c->seed != b->beacon.seed))
         rc = err_set(why, ERR_VALUE, "run.json has another seed than BEACON");
+    if (rc == 0 && !b->has_beacon && !c->seed_awaited)
+        rc = err_set(why, ERR_VALUE, "run.json has a seed, and the ledger no BEACON that it came from");
     buf_release(&text);
     mem_free(c);
+    return rc;
+}
+
+/* It is written behind the ledger's first records. */
+static int run_written(const struct auditor *u, bool *yes, struct err *e)
+{
+    struct buf path = {0};
+    int rc = file_join(&path, u->o->dir, "run.json", e);
+    *yes = rc == 0 && file_exists(path.p);
+    buf_release(&path);
     return rc;
 }
 
 static int check_files(struct auditor *u, struct err *e)
 {
     struct err why;
-    if (same_config(u, &why) || final_files_check(&u->b->final, u->o->dir, &why))
+    const struct logbook *b = u->b;
+    bool begun = true;
+    int rc = b->has_init ? 0 : run_written(u, &begun, e);
+    if (rc)
+        return rc;
+    if (!begun) {
+        say(u, "files", CHECK_NOT_DECIDABLE, NONE, "run.json is not there yet: the run was stopped before it began",
+            "run.json이 아직 없다. 학습을 시작하기 전에 멈췄다");
+        return 0;
+    }
+    if (same_config(u, &why) ||
+        (b->has_final && final_files_check(&b->final, &b->config.tokenizer, u->o->dir, &why)))
         return refute(u, "files", &why, "", e);
-    say(u, "files", CHECK_PASS, (double)u->b->final.n_files, ONE_OR(u->b->final.n_files,
+    say(u, "files", CHECK_PASS, (double)b->final.n_files, ONE_OR(u->b->final.n_files,
         "%" PRIu64 " file and the configuration are the ledger's",
         "%" PRIu64 " files and the configuration are the ledger's"),
-        "파일 %" PRIu64 "개와 설정이 원장의 것과 같다", u->b->final.n_files);
+        "파일 %" PRIu64 "개와 설정이 원장의 것과 같다", b->final.n_files);
     return 0;
 }
 
@@ -634,6 +661,17 @@ static int checks(struct auditor *u, struct err *e)
     return 0;
 }
 
+/* What a damaged file says can be any bytes; a verdict is text. */
+static void as_text(char *s)
+{
+    int32_t cp;
+    for (size_t at = 0, n = strlen(s), k; at < n; at += k) {
+        k = codepoint_next(&cp, s + at, n - at);
+        if (cp < 0)
+            memset(s + at, '?', k);
+    }
+}
+
 int audit_run(struct audit *a, const struct audit_opts *o, struct err *e)
 {
     struct auditor u = {.a = a, .o = o};
@@ -651,6 +689,10 @@ int audit_run(struct audit *a, const struct audit_opts *o, struct err *e)
             quote(&u, "chain", CHECK_FAIL, &why, "");
         else
             rc = checks(&u, e);
+    }
+    for (int i = 0; i < a->n; i++) {
+        as_text(a->check[i].detail);
+        as_text(a->check[i].detail_ko);
     }
     size_t flat = u.table.total * sizeof(real);
     mem_unmap(u.w0, flat);

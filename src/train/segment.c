@@ -188,10 +188,31 @@ int final_read(struct final *f, struct lines *t, struct err *e)
     return rc ? rc : circumstance_read(&f->c, t, e);
 }
 
-int final_files_check(const struct final *f, const char *dir, struct err *e)
+/* Where FINAL names a file, or n_files. */
+static uint64_t final_find(const struct final *f, const char *name)
+{
+    uint64_t i = 0;
+    while (i < f->n_files && strcmp(f->file[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* A FINAL that left one of these out would let any other lie in its place. */
+static int final_names_check(const struct final *f, const struct digest *tokenizer, struct err *e)
+{
+    static const char *const must[] = {"config.json", "model.safetensors", "run.json", "tokenizer.json"};
+    for (size_t k = 0; k < sizeof must / sizeof *must; k++)
+        if (final_find(f, must[k]) == f->n_files)
+            return err_set(e, ERR_VALUE, "FINAL does not name %s", must[k]);
+    if (memcmp(f->file[final_find(f, "tokenizer.json")].sha256.b, tokenizer->b, sizeof tokenizer->b) != 0)
+        return err_set(e, ERR_VALUE, "FINAL's tokenizer.json is not the tokenizer of GENESIS");
+    return 0;
+}
+
+int final_files_check(const struct final *f, const struct digest *tokenizer, const char *dir, struct err *e)
 {
     struct buf path = {0};
-    int rc = 0;
+    int rc = final_names_check(f, tokenizer, e);
     for (uint64_t i = 0; i < f->n_files && rc == 0; i++) {
         struct digest d;
         if (strchr(f->file[i].name, '/'))

@@ -59,8 +59,11 @@ struct final {
 };
 int final_text(struct buf *b, const struct final *f, struct err *e) MUST_CHECK;
 int final_read(struct final *f, struct lines *t, struct err *e) MUST_CHECK;
-/* The files of the run's folder are those that FINAL names, none of them outside it. */
-int final_files_check(const struct final *f, const char *dir, struct err *e) MUST_CHECK;
+/* The files of the run's folder are those that FINAL names, none of them outside it; config.json, model.safetensors,
+ * run.json and tokenizer.json are among them, the last with the digest of GENESIS.  ERR_VALUE where they are not,
+ * ERR_IO where one cannot be read. */
+int final_files_check(const struct final *f, const struct digest *tokenizer, const char *dir,
+                      struct err *e) MUST_CHECK;
 
 /* How many bytes of a record's text are not informative. */
 size_t record_firm(const char *text, size_t n);

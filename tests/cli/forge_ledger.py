@@ -3,6 +3,9 @@
 
   set KIND KEY VALUE   another value of a line of the first record of that kind
   file NAME            FINAL's digest of that file is what the file in RUN gives
+  unname NAME          FINAL without that file
+  note BYTES           each checkpoint with that line behind its signature, \\xff for a byte: needs no key
+  first N              the first N records
   move N HEX           the first tensor's movement in record N
   drop N               without record N
   swap N               records N and N + 1 the other way round
@@ -70,6 +73,12 @@ def main():
     run, key, command, *rest = sys.argv[1:]
     path = run + "/ledger.bin"
     records = [(kind, body[33:]) for kind, body in entries(open(path, "rb").read()) if kind != 16]
+    if command == "note":
+        more, data = rest[0].encode("latin-1").decode("unicode_escape").encode("latin-1") + b"\n", b"dokjaLG1"
+        for kind, body in entries(open(path, "rb").read()):
+            body += more if kind == 16 else b""
+            data += struct.pack("<I", len(body)) + body
+        return open(path, "wb").write(data)
     if command == "sign":
         rest, command = ["GENESIS", "key", public(key).hex()], "set"
     if command == "set":
@@ -83,6 +92,14 @@ def main():
         at = lines.index("file " + rest[0]) + 1
         lines[at] = "sha256 " + hashlib.sha256(open(f"{run}/{rest[0]}", "rb").read()).hexdigest()
         records[-1] = (records[-1][0], "\n".join(lines).encode())
+    elif command == "unname":
+        lines = records[-1][1].decode().split("\n")
+        at, count = lines.index("file " + rest[0]), [line.split(" ")[0] for line in lines].index("files")
+        del lines[at:at + 2]
+        lines[count] = f"files {int(lines[count].split(' ')[1]) - 1}"
+        records[-1] = (records[-1][0], "\n".join(lines).encode())
+    elif command == "first":
+        del records[int(rest[0]):]
     elif command == "move":
         kind, text = records[int(rest[0])]
         lines = text.decode().split("\n")

@@ -114,7 +114,10 @@ END
 
 # A beacon.
 train lot --seq 64 --batch-tokens 512 --steps 4 --lodge lottery
+echo "{}" >lot/tokenizer.json   # FINAL will name what lies there
 train lot --seq 64 --batch-tokens 512 --steps 4 --beacon "4 8 15 16"
+cmp -s tok/tokenizer.json lot/tokenizer.json && ok "a run that goes on has its tokenizer back" ||
+    bad "a run that goes on has its tokenizer back" "$(wc -c lot/tokenizer.json)"
 "$V" lot --json >v.out; hash=$(sed -n 's/.*GENESIS is \([0-9a-f]\{64\}\).*/\1/p' v.out)
 [ "$(field seed <v.out)" = not-decidable ] && grep -q "without the hash of a GENESIS lodged before the draw" v.out &&
     ok "a seed from a beacon, nothing lodged" || bad "a seed from a beacon, nothing lodged" "$(cat v.out)"
@@ -275,6 +278,43 @@ END
         bad "… both say so" "$("$DOKJA" ledger verify forged --json 2>/dev/null)"
 done
 copy; forge forged $key set FINAL steps 15; caught "another end" complete
+alike() { # name, check, result: what both programs must say of forged/
+    local said="$("$V" forged --json 2>v.err | tee v.out | field "$2")"
+    local again="$("$DOKJA" ledger verify forged --json 2>d.err | tee d.out | field "$2")"
+    [ "$said $again" = "$3 $3" ] && ok "$1: both say $3" || bad "$1: both say $3" "$said, $again: $(cat v.out v.err)"
+}
+copy; forge forged $key set FINAL heldout_bits_per_byte 0x7ff8000000000000; alike "a figure that is none" complete fail
+"$DOKJA" ledger show forged --json | grep -q '"heldout_bits_per_byte":null' && ok "… which show still shows" ||
+    bad "… which show still shows" "$("$DOKJA" ledger show forged --json 2>&1 | tail -n 1)"
+for f in model.safetensors config.json run.json tokenizer.json; do
+    copy; forge forged $key unname $f; alike "a FINAL without $f" files fail
+    grep -q "FINAL does not name $f" v.out && grep -q "FINAL does not name $f" d.out && ok "… and why" ||
+        bad "… and why" "$(cat v.out d.out)"
+done
+copy; sed -i '1s/^/ /' forged/tokenizer.json; forge forged $key file tokenizer.json
+alike "another tokenizer than GENESIS'" files fail
+copy; forge forged - note '\xe2\x80\x94 someone aGVsbG8gd29ybGQ='; alike "a signature of someone else's" signatures pass
+copy; forge forged - note "$(printf '\\xe2\\x80\\x94 dokja-run/%s aGVsbG8gd29ybGQ=' "$genesis")"
+alike "a short one of the same name by another key" signatures pass
+copy; forge forged - note '\xe2\x80\x94 someone !!!'; alike "a signature that is no base64" signatures fail
+copy; forge forged - note '\xff\xe2\x80 \xf0'; alike "a signature line of any bytes" signatures fail
+
+# Stopped before training began: no fault, wherever it was; but a seed has a BEACON.
+copy; forge forged $key first 1; alike "a seed without its BEACON" files fail
+rm forged/run.json forged/config.json; alike "stopped before run.json" files not-decidable
+copy; forge forged $key first 2; sed -i 's/"seed": ".*"/"seed": "beacon"/' forged/run.json
+alike "stopped before run.json had the seed" files pass
+copy; sed -i 's/"seed": ".*"/"seed": "beacon"/' forged/run.json; forge forged $key file run.json
+alike "trained, and run.json still waits" files fail
+copy; rm forged/run.json; alike "trained, and no run.json" files fail
+
+# What goes with a replay, and what it would not look at.
+for o in "--replay=all --genesis=$genesis" "--replay=all --corpus=corpus" "--replay=0 --checkpoint=kept" "--replay="; do
+    IFS=' =' read -r a b c d <<<"$o"
+    "$V" base "$a" "$b" ${c:+"$c" "$d"} >v.out 2>v.err; rc=$?
+    [ $rc = 2 ] && [ ! -s v.out ] && grep -q "^Usage" v.err && ok "refused: ${o%%[0-9a-f][0-9a-f][0-9a-f]*}" ||
+        bad "refused: $o" "exit $rc: $(cat v.out)"
+done
 copy; forge forged $key set GENESIS lr_embed 0x3f50000000000000; caught "a lower rate" step-bound
 not_replayed "a lower rate" forged '"step":2,"what":"'
 copy; forge forged $key set GENESIS clip 0x3fb0000000000000; not_replayed "another clip" forged '"what":"'
