@@ -380,9 +380,10 @@ static void check_complete(struct auditor *u)
              b->final.flops != run_flops_until(c, (int64_t)steps) ||
              memcmp(b->final.root.b, b->segment[b->n_segments - 1].after.b, sizeof b->final.root.b) != 0 ||
              !isfinite(b->final.bits_per_byte) || !isfinite(b->final.bits_per_char))
-        say(u, "complete", CHECK_FAIL, share, ONE_OR(steps, "FINAL is not the end of the %" PRIu64 " planned step, or its "
-            "figures are no numbers", "FINAL is not the end of the %" PRIu64 " planned steps, or its figures are no "
-            "numbers"), "FINAL이 계획한 %" PRIu64 "단계의 끝이 아니거나 적힌 값이 수가 아니다", steps);
+        say(u, "complete", CHECK_FAIL, share, ONE_OR(steps,
+            "FINAL is not the end of the %" PRIu64 " planned step, or its figures are no numbers",
+            "FINAL is not the end of the %" PRIu64 " planned steps, or its figures are no numbers"),
+            "FINAL이 계획한 %" PRIu64 "단계의 끝이 아니거나 적힌 값이 수가 아니다", steps);
     else
         say(u, "complete", CHECK_PASS, share, ONE_OR(steps, "%" PRIu64 " step, %" PRIu64 " tokens, %.4g FLOPs",
             "%" PRIu64 " steps, %" PRIu64 " tokens, %.4g FLOPs"),

@@ -31,6 +31,9 @@ static void write_files(struct digest root[STEPS / EVERY + 1])
     struct param_table t;
     struct optim o;
     char path[400];
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    ok(file_replace(path, "{}", 2, &e));
+    ok(sha256_file(&config.tokenizer, path, &e));
     ok(param_table_new(&t, &config.model, &e));
     ok(optim_init(&o, &x, &t, &config.optim, &e));
     real *w = mem_map(t.total * sizeof *w);
@@ -83,12 +86,12 @@ static void add_segments(struct ledger_log *l, struct buf *text, const struct di
 
 static void add_final(struct ledger_log *l, struct buf *text, const struct digest *root, const struct circumstance *c)
 {
-    static const char *const name[] = {"config.json", "model.safetensors", "run.json"};
+    static const char *const name[] = {"config.json", "model.safetensors", "run.json", "tokenizer.json"};
     static struct final f;
     char path[400];
     f = (struct final){.root = *root, .steps = STEPS, .tokens = 64 * STEPS, .flops = run_flops_until(&config, STEPS),
-                       .bits_per_byte = 2, .bits_per_char = 4, .n_files = 3, .c = *c};
-    for (int i = 0; i < 3; i++) {
+                       .bits_per_byte = 2, .bits_per_char = 4, .n_files = 4, .c = *c};
+    for (int i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, name[i]);
         snprintf(f.file[i].name, sizeof f.file[i].name, "%s", name[i]);
         ok(sha256_file(&f.file[i].sha256, path, &e));
