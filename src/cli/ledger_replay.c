@@ -93,11 +93,26 @@ static void on_step(void *user, uint64_t done, uint64_t all)
     log_progress("replay: step %" PRIu64 " of %" PRIu64 " · %s left", done, all, left);
 }
 
+/* Segments that come out alike say nothing of who wrote them down.  A run that was stopped between a record and its
+ * checkpoint has one that is not signed for. */
+static int check_signed(const struct logbook *b, struct err *e)
+{
+    struct note_signer s = {b->origin, b->genesis.key};
+    uint64_t covered = 0;
+    int rc = ledger_signed_check(&b->ledger, b->origin, &s, &covered, e);
+    if (rc == 0 && covered + 1 < b->ledger.n_records)
+        rc = err_set(e, ERR_VALUE, "%s: only %" PRIu64 " of %" PRIu64 " records are signed for", b->ledger.path,
+                     covered, b->ledger.n_records);
+    return rc;
+}
+
 static int replay_open(struct replay *p, struct err *e)
 {
     int rc = cli_machine(&p->x, p->threads, e);
     if (rc == 0)
         rc = ledger_book_open(&p->b, p->run, e);
+    if (rc == 0)
+        rc = check_signed(p->b, e);
     if (rc == 0 && !p->b->has_init)
         rc = err_set(e, ERR_VALUE, "%s: training has not begun", p->b->ledger.path);
     if (rc == 0)

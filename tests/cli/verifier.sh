@@ -210,6 +210,11 @@ copy; cp fast/ledger.bin forged; caught "a kept checkpoint of another run" witne
 openssl genpkey -algorithm ED25519 -out new.pem 2>/dev/null
 key=base/state/key.pem
 copy; forge forged new.pem leave; caught "another key" signatures
+for p in "$V forged --replay 0" "$DOKJA ledger replay forged --segments 0"; do
+    $p >v.out 2>v.err; rc=$?
+    [ $rc = 1 ] && [ ! -s v.out ] && grep -q signature v.err && ok "… and is not replayed" ||
+        bad "… and is not replayed" "exit $rc: $(cat v.out v.err)"
+done
 copy; forge forged new.pem sign; caught "another key in GENESIS" lodged --genesis "$genesis"
 copy; forge forged $key drop 3; caught "a segment left out" segments
 copy; forge forged $key swap 3; caught "segments swapped" segments
