@@ -211,12 +211,11 @@ int ledger_log_new(struct ledger_log *l, const char *path, struct err *e)
 {
     *l = (struct ledger_log){0};
     l->path = mem_strdup(path);
-    int rc = l->path ? file_replace(path, MAGIC, sizeof MAGIC, e) : err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    if (rc)
-        ledger_log_release(l);
-    else
-        begin(l);
-    return rc;
+    if (!l->path)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    begin(l);
+    l->bytes = 0;
+    return 0;
 }
 
 int ledger_log_open(struct ledger_log *l, const char *path, uint64_t records, struct err *e)
@@ -257,6 +256,19 @@ void ledger_log_release(struct ledger_log *l)
     *l = (struct ledger_log){0};
 }
 
+/* The first entry of a new ledger brings the file: no ledger is there without its GENESIS. */
+static int bring(const struct ledger_log *l, const struct buf *first, struct err *e)
+{
+    struct buf b = {0};
+    int rc = buf_add(&b, MAGIC, sizeof MAGIC, e);
+    if (rc == 0)
+        rc = buf_add(&b, first->p, first->len, e);
+    if (rc == 0)
+        rc = file_replace(l->path, b.p, b.len, e);
+    buf_release(&b);
+    return rc;
+}
+
 /* Frame, kind and what follows, in one write. */
 static int entry_write(struct ledger_log *l, enum ledger_kind kind, const struct digest *prev, const char *text,
                        size_t n, struct buf *b, struct err *e)
@@ -273,9 +285,9 @@ static int entry_write(struct ledger_log *l, enum ledger_kind kind, const struct
     if (rc == 0)
         rc = buf_add(b, text, n, e);
     if (rc == 0)
-        rc = file_append_sync(l->path, b->p, b->len, e);
+        rc = l->bytes ? file_append_sync(l->path, b->p, b->len, e) : bring(l, b, e);
     if (rc == 0)
-        l->bytes += b->len;
+        l->bytes += b->len + (l->bytes ? 0 : sizeof MAGIC);
     return rc;
 }
 

@@ -67,10 +67,10 @@ struct ledger_log {
     char *path;
     struct merkle tree;       /* over the records so far; tree.n of them */
     struct digest prev;       /* of the next record */
-    uint64_t bytes;
+    uint64_t bytes;           /* of the file; 0: not written yet */
 };
-/* Begins a ledger, in the place of one that is there, or goes on with one, cut behind its first `records` records (and
- * the checkpoints that follow them); UINT64_MAX: all. */
+/* Begins a ledger, whose first record makes the file in the place of one that is there, or goes on with one, cut behind
+ * its first `records` records (and the checkpoints that follow them); UINT64_MAX: all. */
 int ledger_log_new(struct ledger_log *l, const char *path, struct err *e) MUST_CHECK;
 int ledger_log_open(struct ledger_log *l, const char *path, uint64_t records, struct err *e) MUST_CHECK;
 void ledger_log_release(struct ledger_log *l);

@@ -30,6 +30,27 @@ static void make(struct sign_key *k, int segments, bool final)
     ledger_log_release(&l);
 }
 
+/* Whoever is stopped before the first record leaves no file, or the one that was there. */
+static void test_first_record(void **state)
+{
+    (void)state;
+    struct ledger_log w;
+    struct ledger l;
+    unlink(path);
+    ok(ledger_log_new(&w, path, &e));
+    assert_int_equal(access(path, F_OK), -1);
+    ok(ledger_log_add(&w, LEDGER_GENESIS, "spec 1\n", 7, &e));
+    ok(ledger_log_add(&w, LEDGER_BEACON, "seed 1\n", 7, &e));
+    uint64_t bytes = w.bytes;
+    ledger_log_release(&w);
+    ok(ledger_log_new(&w, path, &e));
+    ledger_log_release(&w);
+    ok(ledger_open(&l, path, false, &e));
+    assert_int_equal(l.n_records, 2);
+    assert_int_equal(l.map.len, bytes);
+    ledger_close(&l);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -248,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record),
+        cmocka_unit_test_setup_teardown(test_first_record, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
