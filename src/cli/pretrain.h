@@ -36,6 +36,8 @@ struct pretrain {
     bool new_tokens;    /* out/tokens was not there before */
 };
 
+/* Fills in what was asked, beside the defaults that stand in p.  0: go on; 1: --help was printed; ERR_USAGE. */
+int pretrain_args(struct pretrain *p, int argc, char **argv, struct err *e) MUST_CHECK;
 void pretrain_describe(const struct pretrain *p);   /* before the first step */
 void pretrain_on_segment(void *p, int64_t done, int64_t to);
 void pretrain_on_step(void *p, const struct loop_progress *l);
