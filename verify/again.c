@@ -55,14 +55,13 @@ static void step(double *loss, double *norm)
 static void again_new(const struct run *r, const char *dir)
 {
     uint64_t batch = (uint64_t)r->train.batch_tokens;
-    t.r = r;
     shard_open(r, join(dir, "tokens/train.tokens"));
     const char *model = join(dir, "model.safetensors");
     ref_state_plan(&t.s, &r->train, take);
     if (file_there(model) && !model_has_room(&t.s, model))
         refuse("%s: has not the %zu weights of GENESIS' shape", model, t.s.total);
     ref_state_new(&t.s, &r->train, take);
-    t.trainer = ref_trainer_new(&t.s, take);
+    t.r = r, t.trainer = ref_trainer_new(&t.s, take);
     t.before = take(t.s.total, sizeof(float)), t.target = take(batch, sizeof(int));
     t.tok = take(batch, sizeof(int)), t.pos = take(batch, sizeof(int));
 }
@@ -71,8 +70,7 @@ static void again_new(const struct run *r, const char *dir)
 
 static bool differs(struct replayed *d, const struct segment *g, uint64_t at, const char *what, const char *name)
 {
-    d->segment = g->index;
-    d->step = at;
+    d->segment = g->index, d->step = at;
     snprintf(d->what, sizeof d->what, "%s%s", what, name);
     return true;
 }

@@ -10,8 +10,7 @@ void say(struct audit *a, enum result r, double figure, const char *fmt, ...)
     struct check *c = &a->check[a->n];
     va_list ap;
     va_start(ap, fmt);
-    c->result = r;
-    c->figure = figure;
+    c->result = r, c->figure = figure;
     vsnprintf(c->detail, sizeof c->detail, fmt, ap);
     va_end(ap);
 }

@@ -42,16 +42,20 @@ static struct held {
 } *latest;
 uint64_t most_memory;
 
+void short_of(const char *what)
+{
+    snprintf(why, sizeof why, "no memory for %s", what);
+    machine_short = true;
+    give_up();
+}
 void *take(uint64_t n, size_t size)
 {
+    char what[60];
     uint64_t have = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (most_memory) have = most_memory;
     struct held *p = n < have / size ? calloc(1, HEADER + n * size) : NULL;
-    if (!p) {
-        snprintf(why, sizeof why, "no memory for %llu times %zu bytes", N(n), size);
-        machine_short = true;
-        give_up();
-    }
+    snprintf(what, sizeof what, "%llu times %zu bytes", N(n), size);
+    if (!p) short_of(what);
     p->before = latest;
     latest = p;
     return (char *)p + HEADER;
@@ -79,8 +83,7 @@ struct bytes map_file(const char *path)
     if (fd >= 0) close(fd);
     if (!good || p == MAP_FAILED) refuse("%s: cannot be read", path);
     take(0, 1);
-    latest->map = p;
-    latest->mapped = n;
+    latest->map = p, latest->mapped = n;
     return (struct bytes){p, n};
 }
 bool file_there(const char *path) { return access(path, F_OK) == 0; }
@@ -95,7 +98,7 @@ struct digest sha256(const struct bytes *part, int n)
     for (int i = 0; good && i < n; i++) good = EVP_DigestUpdate(c, part[i].p, part[i].n) == 1;
     good = good && EVP_DigestFinal_ex(c, d.b, NULL) == 1;
     EVP_MD_CTX_free(c);
-    if (!good) refuse("libcrypto cannot hash");
+    if (!good) short_of("a hash");
     return d;
 }
 struct digest sha256_of(struct bytes b) { return sha256(&b, 1); }

@@ -25,10 +25,7 @@ static const char *read_tensors(const struct ref_state *s, float *out, const cha
     if (b.n < 8 || n > b.n - 8 || n > 64 << 20 || b.n - 8 - n != want)
         refuse("%s: expected a safetensors file of %zu bytes of tensors", path, want);
     const char *header = text_of((struct bytes){b.p + 8, n}, path), *p = header + (*header == '{');
-    if (strncmp(p, "\"__metadata__\":{", 16) == 0) {
-        p += strcspn(p, "}");
-        p += strncmp(p, "},", 2) == 0 ? 2 : 0;
-    }
+    if (strncmp(p, "\"__metadata__\":{", 16) == 0 && strncmp(p += strcspn(p, "}"), "},", 2) == 0) p += 2;
     for (int k = 0; k < (all ? 3 : 1); k++)
         for (const struct ref_tensor *t = s->t; t < s->t_end; t++) {
             const char *kind = all ? (const char *[]){"weight.", "moment1.", "moment2."}[k] : "";

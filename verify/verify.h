@@ -23,7 +23,7 @@ struct tree { struct digest stack[64]; uint64_t n; }; /* RFC 6962 */
 extern char why[400]; /* the sentence of the latest refusal */
 extern bool machine_short; /* it was for want of memory: says nothing about the run */
 _Noreturn void refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void give_up(void); /* the same refusal once more, to who attempted this */
+_Noreturn void short_of(const char *what), give_up(void); /* memory; the same refusal again, to who attempted this */
 bool attempt(void (*f)(void *), void *arg); /* false: f refused */
 void *take(uint64_t n, size_t size);        /* zeroed; refuses what the machine cannot have; held until give_back */
 extern uint64_t most_memory;                /* bytes that take gives at once; 0: what the machine has */

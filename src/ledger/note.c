@@ -138,8 +138,10 @@ int note_verify(const char *note, size_t n, const struct note_signer *s, size_t 
             return err_set(e, ERR_FORMAT, "a note's signature by %s has %zu bytes, expected %zu", s->name,
                            l.blob_len - ID, sizeof sig.b);
         memcpy(sig.b, l.blob + ID, sizeof sig.b);
-        if (!sign_valid(&sig, &s->key, note, *text_n))
-            return err_set(e, ERR_SIGNATURE, "a note's signature by %s does not fit its text", s->name);
+        if ((rc = sign_verify(&sig, &s->key, note, *text_n, e)) == ERR_SIGNATURE)
+            err_set(e, rc, "a note's signature by %s does not fit its text", s->name);
+        if (rc)
+            return rc;
         good++;
     }
     return good ? 0 : err_set(e, ERR_SIGNATURE, "a note is not signed by %s with the key %08" PRIx32, s->name,

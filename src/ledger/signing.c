@@ -1,6 +1,7 @@
 #include "ledger/signing.h"
 
 #include <assert.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <string.h>
@@ -84,13 +85,25 @@ int sign_bytes(struct signature *s, const struct sign_key *k, const void *p, siz
     return good ? 0 : err_set(e, ERR_NOMEM, "libcrypto cannot sign %zu bytes", n);
 }
 
-bool sign_valid(const struct signature *s, const struct sign_public *k, const void *p, size_t n)
+/* 1: good, 0: not, -1: libcrypto could not tell, for want of memory. */
+static int valid(const struct signature *s, const struct sign_public *k, const void *p, size_t n)
 {
+    ERR_clear_error();
     EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, k->b, sizeof k->b);
     EVP_MD_CTX *c = EVP_MD_CTX_new();
-    bool good = key && c && EVP_DigestVerifyInit(c, NULL, NULL, NULL, key) == 1 &&
-                EVP_DigestVerify(c, s->b, sizeof s->b, p, n) == 1;
+    bool ready = key && c && EVP_DigestVerifyInit(c, NULL, NULL, NULL, key) == 1;
+    bool good = ready && EVP_DigestVerify(c, s->b, sizeof s->b, p, n) == 1;
     EVP_MD_CTX_free(c);
     EVP_PKEY_free(key);
-    return good;
+    return good ? 1 : ready && ERR_peek_error() == 0 ? 0 : -1;
+}
+
+int sign_verify(const struct signature *s, const struct sign_public *k, const void *p, size_t n, struct err *e)
+{
+    int is = valid(s, k, p, n);
+    if (is == 0)   /* libcrypto may run short without a word, but if it still is, says so the second time */
+        is = valid(s, k, p, n);
+    if (is < 0)
+        return err_set(e, ERR_NOMEM, "libcrypto cannot check a signature of %zu bytes: out of memory", n);
+    return is ? 0 : err_set(e, ERR_SIGNATURE, "a signature does not fit its %zu bytes", n);
 }

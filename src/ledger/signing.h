@@ -24,6 +24,8 @@ void sign_key_free(struct sign_key *k);                              /* safe on 
 struct sign_public sign_key_public(const struct sign_key *k);
 
 int sign_bytes(struct signature *s, const struct sign_key *k, const void *p, size_t n, struct err *e) MUST_CHECK;
-bool sign_valid(const struct signature *s, const struct sign_public *k, const void *p, size_t n);
+/* ERR_SIGNATURE: it is not by that key over these bytes; ERR_NOMEM says nothing about it. */
+int sign_verify(const struct signature *s, const struct sign_public *k, const void *p, size_t n,
+                struct err *e) MUST_CHECK;
 
 #endif

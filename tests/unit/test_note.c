@@ -74,9 +74,9 @@ static void test_ed25519(void **state)
         from_hex(key.b, v[i].key);
         from_hex(sig.b, v[i].signature);
         from_hex(message, v[i].message);
-        assert_true(sign_valid(&sig, &key, message, n));
+        ok(sign_verify(&sig, &key, message, n, &e));
         sig.b[i]++;
-        assert_false(sign_valid(&sig, &key, message, n));
+        assert_int_equal(sign_verify(&sig, &key, message, n, &e), ERR_SIGNATURE);
     }
 }
 
@@ -98,8 +98,8 @@ static void test_key_file(void **state)
     struct sign_public pa = sign_key_public(a), pb = sign_key_public(b);
     assert_memory_equal(&pa, &pb, sizeof pa);
     ok(sign_bytes(&s, b, "dokja", 5, &e));
-    assert_true(sign_valid(&s, &pa, "dokja", 5));
-    assert_false(sign_valid(&s, &pa, "dokjo", 5));
+    ok(sign_verify(&s, &pa, "dokja", 5, &e));
+    assert_int_equal(sign_verify(&s, &pa, "dokjo", 5, &e), ERR_SIGNATURE);
     sign_key_free(b);
     ok(file_replace(path, "no key", 6, &e));
     refused(sign_key_read(&b, path, &e), ERR_FORMAT, "Ed25519");
