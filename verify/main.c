@@ -65,6 +65,7 @@ static void run(void *arg)
     const struct asked *o = arg;
     if (o->attest) attest_check(o);
     status = o->replay ? again(o) : verify(o);
+    if (fflush(stdout) != 0 || ferror(stdout)) refuse("standard output: not everything could be written");
 }
 int main(int argc, char **argv)
 {

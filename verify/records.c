@@ -277,7 +277,6 @@ void config_compare(const struct story *s, const char *dir)
         for (int quotes = 0; type && *type && quotes < 2; type++) quotes += *type == '"'; /* behind the name */
     }
 }
-
 bool segment_planned(const struct story *s, uint64_t k)
 {
     const struct segment *g = &s->segment[k];

@@ -110,6 +110,9 @@ while at < len(d):
 open("kept", "wb").write(notes[2])
 open("slow-ledger-cut", "wb").write(d[:at - 400])
 END
+"$V" base >/dev/full 2>v.err; rc=$?
+[ $rc = 1 ] && grep -q "not everything could be written" v.err && ok "a verdict that cannot be written" ||
+    bad "a verdict that cannot be written" "exit $rc: $(cat v.err)"
 "$V" base --checkpoint kept --json | field witnessed | grep -qx pass && ok "witnessed" || bad "witnessed" "not"
 
 # A beacon.
