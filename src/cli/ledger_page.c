@@ -137,18 +137,19 @@ static void curve(struct html *h, const struct logbook *b)
             x[n] = (double)(i + 1) * (double)b->config.batch_tokens * unit;
             y[n] = b->segment[k].loss[i - b->segment[k].from];
         }
-    html_two(h, "h2", (struct two){"Loss", "손실"});
-    html_add(h, "<figure>\n");
-    if (n > 1)
+    if (n > 1) { /* the table of segments has a single step's */
+        html_two(h, "h2", (struct two){"Loss", "손실"});
+        html_add(h, "<figure>\n");
         chart_line(h, &(struct chart_curve){.id = "loss", .title = {"Loss over tokens", "토큰 수에 따른 손실"},
                                             .desc = {"Training loss in nats per token against tokens seen",
                                                      "학습한 토큰 수에 따른 손실(토큰당 나트)"},
                                             .x_unit = unit < 1e-3 ? (struct two){"million tokens", "백만 토큰"}
                                                                   : (struct two){"thousand tokens", "천 토큰"},
                                             .y_unit = {"nats / token", "나트 / 토큰"}, .x = x, .y = y, .n = n});
-    html_two(h, "figcaption", (struct two){"Every step as the ledger records it, in nats per token.",
-                                           "원장에 기록된 모든 단계의 손실(토큰당 나트)."});
-    html_add(h, "</figure>\n");
+        html_two(h, "figcaption", (struct two){"Every step as the ledger records it, in nats per token.",
+                                               "원장에 기록된 모든 단계의 손실(토큰당 나트)."});
+        html_add(h, "</figure>\n");
+    }
     mem_free(x);
     mem_free(y);
 }

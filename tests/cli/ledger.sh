@@ -87,6 +87,10 @@ verify rough && view verify.html ko >rough.ko && view verify.html en >rough.en &
     grep -qE "^거침: 남겨 둔 글이 ${few}토큰뿐이어서 .* 우연만으로 [0-9]+ %까지 틀릴 수 있다$" rough.ko &&
     ok "the page says that a figure is rough" || bad "the page says that a figure is rough" "$few tokens"
 grep -q "^rough" en.txt && bad "… and no other" "$(grep "^rough" en.txt)" || ok "… and no other"
+"$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --heldout 0.005 --steps 1 --corpus corpus \
+    --out one-step >one.out 2>one.err || bad "train one-step" "$(tail -n 1 one.err)"
+verify one-step && view verify.html en >one.en && grep -q "^Segments$" one.en && ! grep -q "^Loss$" one.en &&
+    grep -q "^Loss$" en.txt && ok "a single step has no curve" || bad "a single step has no curve" "$(head -n 3 one.en)"
 "$DOKJA" ledger show honest >show.txt && grep -q "시험 기관" show.txt && grep -q "self-chosen" show.txt &&
     ok "show names holder and seed" || bad "show names holder and seed" "$(head -n 3 show.txt)"
 "$DOKJA" pretrain --tokenizer tok --depth 1 --seq 64 --batch-tokens 512 --heldout 0.02 --steps 6 --corpus corpus \
