@@ -346,7 +346,7 @@ def main():
     chosen = a.modes.split(",") if a.modes else MODES + PRODUCTS
     products = [m for m in chosen if "gemm" in m]
     modes = [m for m in chosen if "gemm" not in m]
-    if a.llmc and not a.modes:
+    if a.llmc and "llmc" not in modes:
         modes.append("llmc")
     for m in chosen:
         if m.removeprefix("stock-") not in MODES + PRODUCTS + ["llmc"] * bool(a.llmc):
